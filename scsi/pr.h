@@ -112,12 +112,23 @@ int pr_out_encode(struct scsi_request *request, const struct pr_out *out, void *
 /* The reverse of pr_out_encode, for the simulated LUN, traces and tests. Returns 0, or -EBADMSG. */
 int pr_out_decode(struct pr_out *out, const uint8_t *cdb, size_t cdb_length, const uint8_t *data, size_t length);
 
-/* Decoders take the bytes that arrived. Return 0, or -EBADMSG (shorter than its own header, lengths that contradict
+/* Decoders take the bytes that arrived (result.transferred, at most the buffer's size). Return 0, or -EBADMSG (shorter than its own header, lengths that contradict
  * each other). Out-structs with arrays: the caller sets keys/entries and passes their capacity in elements. */
 int pr_keys_decode(struct pr_keys *keys, size_t capacity, const uint8_t *data, size_t length);
 int pr_reservation_decode(struct pr_reservation *reservation, const uint8_t *data, size_t length);
 int pr_capabilities_decode(struct pr_capabilities *capabilities, const uint8_t *data, size_t length);
 int pr_full_status_decode(struct pr_full_status *status, size_t capacity, const uint8_t *data, size_t length);
+
+/* The same entry by entry, for those who want no array of them. begin: 0 or -EBADMSG. next: 1 with an entry, 0 at the end
+ * (of the list if cursor->complete, else of what arrived of it), -EBADMSG when the list contradicts its own length. */
+struct pr_full_status_cursor {
+	uint32_t generation;
+	bool complete; /* the whole list arrived */
+	const uint8_t *data;
+	size_t offset, end;
+};
+int pr_full_status_begin(struct pr_full_status_cursor *cursor, const uint8_t *data, size_t length);
+int pr_full_status_next(struct pr_full_status_cursor *cursor, struct pr_full_status_entry *entry);
 
 /* "iqn.2024-01.x:jerry,i,0x4c4b00000001" for iSCSI, "naa.5..." for FC and SAS, else hex. Returns buffer. */
 const char *pr_transport_id_text(const uint8_t *id, size_t length, char *buffer, size_t size);
