@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include <scsi/sg_unaligned.h>
+#include "scsi/bytes.h"
 
 #define SCSI_PAGE_HEADER_LENGTH 4
 
@@ -31,7 +31,7 @@ void scsi_inquiry_encode(struct scsi_request *request, void *buffer, uint16_t si
 {
 	uint8_t *cdb = scsi_cdb_begin(request, 0x12, 6, SCSI_DIRECTION_IN, buffer, size);
 
-	sg_put_unaligned_be16(size, cdb + 3);
+	bytes_put_be16(cdb + 3, size);
 }
 
 void scsi_inquiry_page_encode(struct scsi_request *request, uint8_t page, void *buffer,
@@ -57,7 +57,7 @@ void scsi_read_capacity16_encode(struct scsi_request *request, void *buffer)
 	uint8_t *cdb = scsi_cdb_begin(request, 0x9e, 16, SCSI_DIRECTION_IN, buffer, 32);
 
 	cdb[1] = 0x10;
-	sg_put_unaligned_be32(32, cdb + 10);
+	bytes_put_be32(cdb + 10, 32);
 }
 
 /* READ(16), WRITE(16), WRITE SAME(16) and SYNCHRONIZE CACHE(16) share one layout
@@ -68,8 +68,8 @@ static uint8_t *scsi_block16_encode(struct scsi_request *request, uint8_t opcode
 {
 	uint8_t *cdb = scsi_cdb_begin(request, opcode, 16, direction, buffer, size);
 
-	sg_put_unaligned_be64(block, cdb + 2);
-	sg_put_unaligned_be32(blocks, cdb + 10);
+	bytes_put_be64(cdb + 2, block);
+	bytes_put_be32(cdb + 10, blocks);
 	return cdb;
 }
 
@@ -103,12 +103,12 @@ void scsi_unmap_encode(struct scsi_request *request, uint64_t block, uint32_t bl
 {
 	uint8_t *cdb = scsi_cdb_begin(request, 0x42, 10, SCSI_DIRECTION_OUT, buffer, 24);
 
-	sg_put_unaligned_be16(24, cdb + 7);
+	bytes_put_be16(cdb + 7, 24);
 	memset(buffer, 0, 24);
-	sg_put_unaligned_be16(22, buffer);     /* UNMAP DATA LENGTH: what follows it */
-	sg_put_unaligned_be16(16, buffer + 2); /* of block descriptors */
-	sg_put_unaligned_be64(block, buffer + 8);
-	sg_put_unaligned_be32(blocks, buffer + 16);
+	bytes_put_be16(buffer, 22);     /* UNMAP DATA LENGTH: what follows it */
+	bytes_put_be16(buffer + 2, 16); /* of block descriptors */
+	bytes_put_be64(buffer + 8, block);
+	bytes_put_be32(buffer + 16, blocks);
 }
 
 void scsi_synchronize_cache16_encode(struct scsi_request *request, uint64_t block, uint32_t blocks)
@@ -165,7 +165,7 @@ static int scsi_page_body(uint8_t page, const uint8_t *data, size_t length, cons
 	if (length < SCSI_PAGE_HEADER_LENGTH || data[1] != page)
 		return -EBADMSG;
 	*body = data + SCSI_PAGE_HEADER_LENGTH;
-	*body_length = sg_get_unaligned_be16(data + 2);
+	*body_length = bytes_get_be16(data + 2);
 	return *body_length <= length - SCSI_PAGE_HEADER_LENGTH ? 0 : -EBADMSG;
 }
 
@@ -318,33 +318,40 @@ int scsi_wwid_decode(char *wwid, size_t size, const uint8_t *data, size_t length
 	return best > 0 ? 0 : -ENOENT;
 }
 
-/* wanted: as a person writes it: "naa.6001...", "wwn-0x6001...", "0x6001...", "6001...", and
- * "36001...", the form of multipathd and scsi_id, where the first digit is the designator's type.
- */
+/* "wwn-0x6001..." and "scsi-36001...", the names under /dev/disk/by-id, without what is not the
+ * identity. */
+static const char *scsi_wwid_bare(const char *wwid)
+{
+	static const char *const prefixes[] = {"scsi-", "wwn-", "0x"};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		if (strncasecmp(wwid, prefixes[i], strlen(prefixes[i])) == 0)
+			wwid += strlen(prefixes[i]);
+	}
+	return wwid;
+}
+
+/* wanted: as a person writes it; the form of multipathd and scsi_id has the designator's type as
+ * its first digit. */
 static bool scsi_wwid_match(const char *wanted, const char *text, uint8_t type)
 {
-	const char *hex = text + 4;
+	const char *bare = scsi_wwid_bare(wanted), *hex = text + 4;
 
 	if (strcasecmp(wanted, text) == 0)
 		return true;
 	if (type != SCSI_DESIGNATOR_NAA && type != SCSI_DESIGNATOR_EUI64)
 		return false;
-	return strcasecmp(wanted, hex) == 0 ||
-	       (wanted[0] == '0' + (char)type && strcasecmp(wanted + 1, hex) == 0);
+	return strcasecmp(bare, hex) == 0 ||
+	       (bare[0] == '0' + (char)type && strcasecmp(bare + 1, hex) == 0);
 }
 
 bool scsi_wwid_present(const char *wwid, const uint8_t *data, size_t length)
 {
-	static const char *const ignored[] = {"scsi-", "wwn-", "0x"};
 	struct scsi_designator designator;
 	const uint8_t *body;
 	size_t body_length, offset = 0;
 	char text[SCSI_WWID_MAX];
 
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
-		if (strncasecmp(wwid, ignored[i], strlen(ignored[i])) == 0)
-			wwid += strlen(ignored[i]);
-	}
 	if (scsi_page_body(0x83, data, length, &body, &body_length) < 0)
 		return false;
 	while (scsi_designator_next(body, body_length, &offset, &designator) > 0) {
@@ -361,12 +368,12 @@ int scsi_capacity10_decode(struct scsi_capacity *capacity, const uint8_t *data, 
 	uint32_t last;
 
 	memset(capacity, 0, sizeof(*capacity));
-	if (length < 8 || sg_get_unaligned_be32(data + 4) == 0)
+	if (length < 8 || bytes_get_be32(data + 4) == 0)
 		return -EBADMSG;
-	last = sg_get_unaligned_be32(data);
+	last = bytes_get_be32(data);
 	/* SBC-4 5.20.2: FFFFFFFFh says that READ CAPACITY (16) must be asked. */
 	capacity->blocks = last == UINT32_MAX ? 0 : (uint64_t)last + 1;
-	capacity->block_size = sg_get_unaligned_be32(data + 4);
+	capacity->block_size = bytes_get_be32(data + 4);
 	return 0;
 }
 
@@ -377,11 +384,11 @@ int scsi_capacity16_decode(struct scsi_capacity *capacity, const uint8_t *data, 
 	memset(capacity, 0, sizeof(*capacity));
 	if (length < 15)
 		return -EBADMSG;
-	last = sg_get_unaligned_be64(data);
-	if (last == UINT64_MAX || sg_get_unaligned_be32(data + 8) == 0)
+	last = bytes_get_be64(data);
+	if (last == UINT64_MAX || bytes_get_be32(data + 8) == 0)
 		return -EBADMSG;
 	capacity->blocks = last + 1;
-	capacity->block_size = sg_get_unaligned_be32(data + 8);
+	capacity->block_size = bytes_get_be32(data + 8);
 	capacity->thin_provisioned = data[14] & 0x80;
 	return 0;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include <scsi/sg_unaligned.h>
+#include "scsi/bytes.h"
 
 #define PR_IN_OPCODE 0x5e
 #define PR_OUT_OPCODE 0x5f
@@ -55,7 +55,7 @@ int pr_in_encode(struct scsi_request *request, enum pr_in_action action, void *b
 	memset(request->cdb, 0, sizeof(request->cdb));
 	request->cdb[0] = PR_IN_OPCODE;
 	request->cdb[1] = (uint8_t)action;
-	sg_put_unaligned_be16((uint16_t)size, request->cdb + 7);
+	bytes_put_be16(request->cdb + 7, (uint16_t)size);
 	request->cdb_length = PR_CDB_LENGTH;
 	request->direction = SCSI_DIRECTION_IN;
 	request->data = buffer;
@@ -71,8 +71,8 @@ static int pr_out_encode_move(const struct pr_out *out, uint8_t *data, size_t si
 	    size - PR_OUT_PARAMETER_LENGTH < out->transport_id_length)
 		return -EINVAL;
 	data[17] = (uint8_t)((out->unregister ? 0x02 : 0) | (out->aptpl ? 0x01 : 0));
-	sg_put_unaligned_be16(out->relative_target_port, data + 18);
-	sg_put_unaligned_be32(out->transport_id_length, data + 20);
+	bytes_put_be16(data + 18, out->relative_target_port);
+	bytes_put_be32(data + 20, out->transport_id_length);
 	memcpy(data + PR_OUT_PARAMETER_LENGTH, out->transport_id, out->transport_id_length);
 	*length = PR_OUT_PARAMETER_LENGTH + out->transport_id_length;
 	return 0;
@@ -88,8 +88,8 @@ int pr_out_encode(struct scsi_request *request, const struct pr_out *out, void *
 	if (pr_out_action_has_type(out->action) && !pr_type_known(out->type))
 		return -EINVAL;
 	memset(data, 0, PR_OUT_PARAMETER_LENGTH);
-	sg_put_unaligned_be64(out->key, data);
-	sg_put_unaligned_be64(out->service_key, data + 8);
+	bytes_put_be64(data, out->key);
+	bytes_put_be64(data + 8, out->service_key);
 	if (pr_out_action_registers(out->action))
 		data[20] = (uint8_t)((out->all_target_ports ? 0x04 : 0) | (out->aptpl ? 0x01 : 0));
 	if (out->action == PR_OUT_REGISTER_AND_MOVE &&
@@ -101,7 +101,7 @@ int pr_out_encode(struct scsi_request *request, const struct pr_out *out, void *
 	request->cdb[1] = (uint8_t)out->action;
 	if (pr_out_action_has_type(out->action))
 		request->cdb[2] = (uint8_t)out->type; /* scope 0h: the logical unit */
-	sg_put_unaligned_be32((uint32_t)length, request->cdb + 5);
+	bytes_put_be32(request->cdb + 5, (uint32_t)length);
 	request->cdb_length = PR_CDB_LENGTH;
 	request->direction = SCSI_DIRECTION_OUT;
 	request->data = buffer;
@@ -113,8 +113,8 @@ static int pr_out_decode_move(struct pr_out *out, const uint8_t *data, size_t le
 {
 	out->unregister = data[17] & 0x02;
 	out->aptpl = data[17] & 0x01;
-	out->relative_target_port = sg_get_unaligned_be16(data + 18);
-	out->transport_id_length = sg_get_unaligned_be32(data + 20);
+	out->relative_target_port = bytes_get_be16(data + 18);
+	out->transport_id_length = bytes_get_be32(data + 20);
 	if (out->transport_id_length != length - PR_OUT_PARAMETER_LENGTH ||
 	    out->transport_id_length < PR_TRANSPORT_ID_MIN || out->transport_id_length % 4 != 0)
 		return -EBADMSG;
@@ -127,7 +127,7 @@ int pr_out_decode(struct pr_out *out, const uint8_t *cdb, size_t cdb_length, con
 {
 	memset(out, 0, sizeof(*out));
 	if (cdb_length < PR_CDB_LENGTH || cdb[0] != PR_OUT_OPCODE ||
-	    length < PR_OUT_PARAMETER_LENGTH || sg_get_unaligned_be32(cdb + 5) != length)
+	    length < PR_OUT_PARAMETER_LENGTH || bytes_get_be32(cdb + 5) != length)
 		return -EBADMSG;
 	if ((cdb[1] & 0x1f) > PR_OUT_REGISTER_AND_MOVE)
 		return -EBADMSG;
@@ -137,8 +137,8 @@ int pr_out_decode(struct pr_out *out, const uint8_t *cdb, size_t cdb_length, con
 		if (cdb[2] >> 4 != 0 || !pr_type_known(out->type))
 			return -EBADMSG;
 	}
-	out->key = sg_get_unaligned_be64(data);
-	out->service_key = sg_get_unaligned_be64(data + 8);
+	out->key = bytes_get_be64(data);
+	out->service_key = bytes_get_be64(data + 8);
 	if (out->action == PR_OUT_REGISTER_AND_MOVE)
 		return pr_out_decode_move(out, data, length);
 	/* SPEC_I_PT, the registration of others' nexuses, is a form that this project never sends.
@@ -159,8 +159,8 @@ int pr_keys_decode(struct pr_keys *keys, size_t capacity, const uint8_t *data, s
 	keys->generation = keys->count = keys->available = 0;
 	if (length < PR_HEADER_LENGTH)
 		return -EBADMSG;
-	keys->generation = sg_get_unaligned_be32(data);
-	additional = sg_get_unaligned_be32(data + 4);
+	keys->generation = bytes_get_be32(data);
+	additional = bytes_get_be32(data + 4);
 	/* Rounded up: part of a key means that a key is there which has not been read. */
 	keys->available = (uint32_t)((additional + 7) / 8);
 	arrived = length - PR_HEADER_LENGTH;
@@ -168,7 +168,7 @@ int pr_keys_decode(struct pr_keys *keys, size_t capacity, const uint8_t *data, s
 		arrived = additional;
 	while (keys->count < capacity && arrived - 8ull * keys->count >= 8) {
 		keys->keys[keys->count] =
-			sg_get_unaligned_be64(data + PR_HEADER_LENGTH + 8ull * keys->count);
+			bytes_get_be64(data + PR_HEADER_LENGTH + 8ull * keys->count);
 		keys->count++;
 	}
 	return 0;
@@ -181,8 +181,8 @@ int pr_reservation_decode(struct pr_reservation *reservation, const uint8_t *dat
 	memset(reservation, 0, sizeof(*reservation));
 	if (length < PR_HEADER_LENGTH)
 		return -EBADMSG;
-	reservation->generation = sg_get_unaligned_be32(data);
-	additional = sg_get_unaligned_be32(data + 4);
+	reservation->generation = bytes_get_be32(data);
+	additional = bytes_get_be32(data + 4);
 	if (additional == 0)
 		return 0;
 	if (additional < PR_RESERVATION_DESCRIPTOR_LENGTH ||
@@ -194,7 +194,7 @@ int pr_reservation_decode(struct pr_reservation *reservation, const uint8_t *dat
 	 * here. */
 	if (reservation->type != PR_TYPE_WRITE_EXCLUSIVE_ALL_REGISTRANTS &&
 	    reservation->type != PR_TYPE_EXCLUSIVE_ACCESS_ALL_REGISTRANTS)
-		reservation->key = sg_get_unaligned_be64(data + 8);
+		reservation->key = bytes_get_be64(data + 8);
 	return 0;
 }
 
@@ -203,7 +203,7 @@ int pr_reservation_decode(struct pr_reservation *reservation, const uint8_t *dat
 int pr_capabilities_decode(struct pr_capabilities *capabilities, const uint8_t *data, size_t length)
 {
 	memset(capabilities, 0, sizeof(*capabilities));
-	if (length < 6 || sg_get_unaligned_be16(data) < 6)
+	if (length < 6 || bytes_get_be16(data) < 6)
 		return -EBADMSG;
 	capabilities->replace_lost_reservation_capable = data[2] & 0x80;
 	capabilities->compatible_reservation_handling = data[2] & 0x10;
@@ -227,8 +227,8 @@ int pr_full_status_begin(struct pr_full_status_cursor *cursor, const uint8_t *da
 	memset(cursor, 0, sizeof(*cursor));
 	if (length < PR_HEADER_LENGTH)
 		return -EBADMSG;
-	cursor->generation = sg_get_unaligned_be32(data);
-	end = (uint64_t)sg_get_unaligned_be32(data + 4) + PR_HEADER_LENGTH;
+	cursor->generation = bytes_get_be32(data);
+	end = (uint64_t)bytes_get_be32(data + 4) + PR_HEADER_LENGTH;
 	cursor->complete = end <= length;
 	cursor->data = data;
 	cursor->end = cursor->complete ? (size_t)end : length;
@@ -246,14 +246,14 @@ int pr_full_status_next(struct pr_full_status_cursor *cursor, struct pr_full_sta
 		return 0;
 	if (left < PR_FULL_STATUS_DESCRIPTOR_LENGTH)
 		return cursor->complete ? -EBADMSG : 0;
-	additional = sg_get_unaligned_be32(descriptor + 20);
+	additional = bytes_get_be32(descriptor + 20);
 	if (additional > left - PR_FULL_STATUS_DESCRIPTOR_LENGTH)
 		return cursor->complete ? -EBADMSG : 0;
-	entry->key = sg_get_unaligned_be64(descriptor);
+	entry->key = bytes_get_be64(descriptor);
 	entry->all_target_ports = descriptor[12] & 0x02;
 	entry->holder = descriptor[12] & 0x01;
 	entry->type = entry->holder ? (enum pr_type)(descriptor[13] & 0x0f) : PR_TYPE_NONE;
-	entry->relative_target_port = sg_get_unaligned_be16(descriptor + 18);
+	entry->relative_target_port = bytes_get_be16(descriptor + 18);
 	entry->transport_id_length =
 		(uint16_t)(additional < PR_TRANSPORT_ID_MAX ? additional : PR_TRANSPORT_ID_MAX);
 	memcpy(entry->transport_id, descriptor + PR_FULL_STATUS_DESCRIPTOR_LENGTH,
@@ -296,7 +296,7 @@ static bool pr_transport_id_iscsi(const uint8_t *id, size_t length, char *buffer
 
 	if (length < 4 || id[0] >> 6 > 1)
 		return false;
-	end = 4 + (size_t)sg_get_unaligned_be16(id + 2);
+	end = 4 + (size_t)bytes_get_be16(id + 2);
 	if (end > length)
 		end = length;
 	for (size_t i = 4; i < end && id[i] != '\0'; i++) {
@@ -320,7 +320,7 @@ const char *pr_transport_id_text(const uint8_t *id, size_t length, char *buffer,
 	/* SPC-5 7.6.4.2 FC: N_Port_Name in bytes 8 to 15; 7.6.4.6 SAS: address in bytes 4 to 11. */
 	if ((protocol == 0 && length >= 16) || (protocol == 6 && length >= 12)) {
 		snprintf(buffer, size, "naa.%016llx",
-			 (unsigned long long)sg_get_unaligned_be64(id + (protocol == 0 ? 8 : 4)));
+			 (unsigned long long)bytes_get_be64(id + (protocol == 0 ? 8 : 4)));
 		return buffer;
 	}
 	for (size_t i = 0; i < length && n + 2 < size; i++, n += 2)
