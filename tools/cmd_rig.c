@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `lunkeeper rig`: a cluster on one machine, to try and to break. See tools/rig.h.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/cli.h"
+#include "tools/rig.h"
+#include "tools/rig_commands.h"
+
+#define UNSET UINT32_MAX
+
+static int rig_failed(struct rig *rig)
+{
+	cli_error("%s", rig->message);
+	rig_close(rig);
+	return CLI_EXIT_FAILED;
+}
+
+/* "256M" to bytes; 0: no size. */
+static uint64_t parse_size(const char *text)
+{
+	static const char units[] = "KMGT";
+	char *end;
+	uint64_t value = strtoull(text, &end, 10);
+	const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+
+	if (end == text || !isdigit((unsigned char)*text))
+		return 0;
+	if (!*end)
+		return value;
+	if (!unit || end[1])
+		return 0;
+	return value << (10 * (unit - units + 1));
+}
+
+static void print_up(const struct rig *rig, uint64_t took_ms)
+{
+	char address[16], text[32];
+
+	printf("rig %s: %zu node%s (", rig->name, rig->node_count, rig->node_count == 1 ? "" : "s");
+	for (size_t i = 0; i < rig->node_count; i++)
+		printf("%s%s", i ? ", " : "", rig->nodes[i].machine.name);
+	printf("), %u LUN%s of %s at iscsi://%s:%d/%s, up in %llu ms\n", rig->lun_count,
+	       rig->lun_count == 1 ? "" : "s", cli_size_text(rig->lun_size, text, sizeof text),
+	       rig_net_address(0, 0, address), RIG_PORT, RIG_TARGET_IQN,
+	       (unsigned long long)took_ms);
+}
+
+static int cmd_rig_up(int argc, char **argv)
+{
+	struct rig_options options = {
+		.defend_ms = UNSET, .window_ms = UNSET, .probe_ms = UNSET, .loss_ms = UNSET};
+	struct cli_number nodes = {.value = 2}, luns = {.value = 1}, portals = {.value = 1},
+			  threads = {.value = 4};
+	const char *size = "256M", *target = "tgt";
+	bool json = false;
+	const struct cli_option table[] = {
+		{"name", 'n', CLI_OPTION_STRING, &options.name, "RIG", "name it (default: rig)"},
+		{"nodes", 0, CLI_OPTION_UNSIGNED, &nodes, "N", "how many nodes (2)"},
+		{"names", 0, CLI_OPTION_STRING, &options.names, "A,B,...",
+		 "their names (jerry, tom, spike, ...)"},
+		{"luns", 0, CLI_OPTION_UNSIGNED, &luns, "N", "how many LUNs (1)"},
+		{"size", 0, CLI_OPTION_STRING, &size, "SIZE", "of a LUN (256M); files are sparse"},
+		{"mkfs", 0, CLI_OPTION_STRING, &options.file_system, "TYPE",
+		 "make a file system on the first LUN"},
+		{"target", 0, CLI_OPTION_STRING, &target, "KIND", "the SAN: tgt"},
+		{"portals", 0, CLI_OPTION_UNSIGNED, &portals, "N",
+		 "paths to each LUN in the configuration, 1 or 2 (1)"},
+		{"io-threads", 0, CLI_OPTION_UNSIGNED, &threads, "N",
+		 "of the target, each LUN (4)"},
+		{NULL, 0, CLI_OPTION_HEADING, NULL, NULL, "Configuration of the nodes"},
+		{"service", 0, CLI_OPTION_STRING, &options.service, "FILE",
+		 "add this to it; `builtin`: the demo's mail store"},
+		{"configuration", 0, CLI_OPTION_STRING, &options.configuration, "FILE",
+		 "use this instead"},
+		{"cluster", 0, CLI_OPTION_STRING, &options.cluster, "NAME",
+		 "of the cluster (default: the rig's)"},
+		{"defend", 0, CLI_OPTION_DURATION, &options.defend_ms, "TIME", "defend interval"},
+		{"window", 0, CLI_OPTION_DURATION, &options.window_ms, "TIME", "challenge window"},
+		{"probe", 0, CLI_OPTION_DURATION, &options.probe_ms, "TIME", "probe interval"},
+		{"loss", 0, CLI_OPTION_DURATION, &options.loss_ms, "TIME", "loss tolerance"},
+		{NULL, 0, CLI_OPTION_HEADING, NULL, NULL, "Others"},
+		{"no-daemons", 0, CLI_OPTION_FLAG, &options.no_daemons, NULL,
+		 "nodes without lunkeeperd"},
+		{"keep", 0, CLI_OPTION_FLAG, &options.keep, NULL,
+		 "leave what was made when it fails half-way"},
+		{"json", 0, CLI_OPTION_FLAG, &json, NULL, "print the rig's status as JSON"},
+		{NULL, 0, CLI_OPTION_FLAG, NULL, NULL, NULL},
+	};
+	const struct cli_usage usage = {
+		.command = "lunkeeper rig up",
+		.arguments = "[OPTION...]",
+		.summary = "Boots a SAN and nodes in namespaces of this machine. Needs root.",
+		.options = table,
+	};
+	uint64_t began = rig_now_ms();
+	struct rig rig;
+	int count, status = cli_parse(&usage, argc, argv, &count);
+
+	if (status >= 0)
+		return status;
+	options.size = parse_size(size);
+	options.nodes = (unsigned)nodes.value;
+	options.luns = (unsigned)luns.value;
+	options.portals = (unsigned)portals.value;
+	options.io_threads = (unsigned)threads.value;
+	options.name = options.name ? options.name : "rig";
+	if (options.service && !strcmp(options.service, "builtin") && !options.file_system)
+		options.file_system = "ext4";
+	if (strcmp(target, "tgt")) {
+		cli_error("--target %s: only tgt can be the SAN of a rig on one kernel", target);
+		return CLI_EXIT_USAGE;
+	}
+	if (options.size < 65536 || !nodes.value || nodes.value > RIG_NODES_MAX || !luns.value ||
+	    luns.value > RIG_LUNS_MAX || !portals.value || portals.value > RIG_NETWORKS ||
+	    !threads.value || threads.value > 64) {
+		cli_error("out of range: --size at least 64K, --nodes 1 to %d, --luns 1 to %d, "
+			  "--portals 1 to %d, --io-threads 1 to 64",
+			  RIG_NODES_MAX, RIG_LUNS_MAX, RIG_NETWORKS);
+		return CLI_EXIT_USAGE;
+	}
+	if (rig_up(&rig, &options))
+		return rig_failed(&rig);
+	if (json)
+		cli_json_print(rig_status_json(&rig));
+	else
+		print_up(&rig, rig_now_ms() - began);
+	rig_close(&rig);
+	return CLI_EXIT_OK;
+}
+
+/* --name of the commands that work on a rig that is there. */
+static int parse_simple(const char *command, const char *arguments, const char *summary,
+			const char *text, size_t arguments_max, const char **name, bool *json,
+			int argc, char **argv, int *count)
+{
+	struct cli_option table[] = {
+		{"name", 'n', CLI_OPTION_STRING, name, "RIG",
+		 "which rig, if there is more than one"},
+		{"json", 0, CLI_OPTION_FLAG, json, NULL, "for programs"},
+		{NULL, 0, CLI_OPTION_FLAG, NULL, NULL, NULL},
+	};
+	const struct cli_usage usage = {.command = command,
+					.arguments = arguments,
+					.summary = summary,
+					.text = text,
+					.options = table,
+					.arguments_max = arguments_max};
+
+	if (!json)
+		table[1] = table[2];
+	return cli_parse(&usage, argc, argv, count);
+}
+
+static int cmd_rig_status(int argc, char **argv)
+{
+	char names[32][RIG_NAME_MAX];
+	const char *name = NULL;
+	bool json = false;
+	struct rig rig;
+	int status, argument_count;
+	size_t count;
+
+	status = parse_simple("lunkeeper rig status", "[--json]",
+			      "Shows the rigs of this machine, what runs and what is broken.", NULL,
+			      0, &name, &json, argc, argv, &argument_count);
+	if (status >= 0)
+		return status;
+	count = name ? 1 : rig_list(names, 32);
+	if (!count && json)
+		cli_json_print(json_array());
+	if (!count && !json)
+		printf("there is no rig; `lunkeeper rig up` makes one\n");
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		if (rig_open_reading(&rig, name ? name : names[i])) {
+			json_decref(list);
+			return rig_failed(&rig);
+		}
+		if (json)
+			json_array_append_new(list, rig_status_json(&rig));
+		else
+			rig_status_print(&rig);
+	}
+	if (json && count == 1)
+		cli_json_print(json_incref(json_array_get(list, 0)));
+	else if (json && count)
+		cli_json_print(json_incref(list));
+	json_decref(list);
+	return CLI_EXIT_OK;
+}
+
+/* Its options end at the node's name: what follows is the command's. */
+static int cmd_rig_exec(int argc, char **argv)
+{
+	const char *name = NULL;
+	struct rig_node *node;
+	struct rig rig;
+	int at = 1, status;
+
+	if (at + 1 < argc && (!strcmp(argv[at], "--name") || !strcmp(argv[at], "-n"))) {
+		name = argv[at + 1];
+		at += 2;
+	}
+	if (at < argc && (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h"))) {
+		printf("Usage: lunkeeper rig exec [--name RIG] NODE COMMAND...\n\nRuns a command "
+		       "on a "
+		       "node (or on san), and ends with its exit status.\n");
+		return CLI_EXIT_OK;
+	}
+	if (argc - at < 2) {
+		cli_error("usage: lunkeeper rig exec [--name RIG] NODE COMMAND...");
+		return CLI_EXIT_USAGE;
+	}
+	if (rig_open_reading(&rig, name))
+		return rig_failed(&rig);
+	node = rig_find_node(&rig, argv[at]);
+	if (!node && strcmp(argv[at], "san")) {
+		cli_error("rig %s has no node %s", rig.name, argv[at]);
+		return CLI_EXIT_FAILED;
+	}
+	status = rig_machine_exec(&rig, node ? &node->machine : &rig.san, argv + at + 1);
+	return status < 0 ? rig_failed(&rig) : status;
+}
+
+static void print_time(uint64_t wall_ms)
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm parts;
+	char text[16];
+
+	localtime_r(&seconds, &parts);
+	strftime(text, sizeof text, "%H:%M:%S", &parts);
+	printf("%s%s.%03u%s ", cli_colour(stdout, CLI_DIM), text, (unsigned)(wall_ms % 1000),
+	       cli_colour(stdout, CLI_PLAIN));
+}
+
+static int cmd_rig_fault(int argc, char **argv)
+{
+	char told[300] = "", *text = NULL;
+	const char *name = NULL;
+	bool json = false;
+	uint64_t began, wall;
+	struct rig rig;
+	size_t length;
+	int status, count;
+	FILE *help = open_memstream(&text, &length);
+
+	if (!help)
+		return CLI_EXIT_FAILED;
+	rig_fault_help(help);
+	fclose(help);
+	status = parse_simple("lunkeeper rig fault", "FAULT [ARGUMENT...]",
+			      "Breaks the rig on purpose, or mends it.", text, 3, &name, &json,
+			      argc, argv, &count);
+	if (status < 0 && !count) {
+		printf("%s", text);
+		status = CLI_EXIT_USAGE;
+	}
+	free(text);
+	if (status >= 0)
+		return status;
+	if (rig_open(&rig, name))
+		return rig_failed(&rig);
+	began = rig_now_ms();
+	wall = rig_wall_ms();
+	if (rig_fault(&rig, count, argv + 1, told, sizeof told))
+		return rig_failed(&rig);
+	if (json) {
+		cli_json_print(json_pack("{sssIsIsI}", "fault", told, "time_ms", (json_int_t)wall,
+					 "mono_ms", (json_int_t)began, "took_ms",
+					 (json_int_t)(rig_now_ms() - began)));
+	} else {
+		print_time(wall);
+		printf("%s (%llu ms)\n", told, (unsigned long long)(rig_now_ms() - began));
+	}
+	fflush(stdout);
+	if (!strcmp(argv[1], "kill"))
+		rig_node_clean(&rig);
+	rig_close(&rig);
+	return CLI_EXIT_OK;
+}
+
+static int cmd_rig_log(int argc, char **argv)
+{
+	char path[RIG_PATH_MAX];
+	const char *name = NULL;
+	bool follow = false;
+	struct rig_node *node;
+	struct rig rig;
+	int status, count;
+	const struct cli_option table[] = {
+		{"name", 'n', CLI_OPTION_STRING, &name, "RIG", "which rig"},
+		{"follow", 'f', CLI_OPTION_FLAG, &follow, NULL, "go on showing what comes"},
+		{NULL, 0, CLI_OPTION_FLAG, NULL, NULL, NULL},
+	};
+	const struct cli_usage usage = {
+		.command = "lunkeeper rig log",
+		.arguments = "[--follow] NODE",
+		.summary = "What lunkeeperd of a node (or tgtd of the san) has written.",
+		.options = table,
+		.arguments_min = 1,
+		.arguments_max = 1,
+	};
+
+	status = cli_parse(&usage, argc, argv, &count);
+	if (status >= 0)
+		return status;
+	if (rig_open_reading(&rig, name))
+		return rig_failed(&rig);
+	node = rig_find_node(&rig, argv[1]);
+	if (!node && strcmp(argv[1], "san")) {
+		cli_error("rig %s has no node %s", rig.name, argv[1]);
+		return CLI_EXIT_FAILED;
+	}
+	if (node)
+		rig_node_log(&rig, node, path);
+	else
+		rig_path(&rig, path, "san/tgtd.log");
+	execlp("tail", "tail", "-n", "+1", follow ? "-F" : path, follow ? path : NULL, NULL);
+	cli_error("cannot run tail: %s", strerror(errno));
+	return CLI_EXIT_FAILED;
+}
+
+static int cmd_rig_down(int argc, char **argv)
+{
+	char names[64][RIG_NAME_MAX], message[512];
+	const char *name = NULL;
+	bool all = false;
+	int status, count, failed = 0;
+	size_t rigs = 1;
+	const struct cli_option table[] = {
+		{"name", 'n', CLI_OPTION_STRING, &name, "RIG", "which rig"},
+		{"all", 0, CLI_OPTION_FLAG, &all, NULL, "every rig of this machine"},
+		{NULL, 0, CLI_OPTION_FLAG, NULL, NULL, NULL},
+	};
+	const struct cli_usage usage = {
+		.command = "lunkeeper rig down",
+		.arguments = "[--name RIG | --all]",
+		.summary = "Ends a rig and removes all of it, in whatever state it is.",
+		.options = table,
+	};
+
+	status = cli_parse(&usage, argc, argv, &count);
+	if (status >= 0)
+		return status;
+	if (!all) {
+		failed = rig_down(name, message, sizeof message);
+		if (failed)
+			cli_error("%s", message);
+		return failed ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+	}
+	rigs = rig_list(names, 32);
+	rigs += rig_cgroup_list(names + rigs, 32);
+	for (size_t i = 0; i < rigs; i++) {
+		int error = rig_down(names[i], message, sizeof message);
+
+		if (error && error != -ENOENT) {
+			cli_error("%s", message);
+			failed = 1;
+		}
+	}
+	return failed ? CLI_EXIT_FAILED : CLI_EXIT_OK;
+}
+
+static const struct cli_command rig_commands[] = {
+	{"up", cmd_rig_up, "A rig", "[OPTION...]", "boot a SAN and nodes"},
+	{"status", cmd_rig_status, NULL, "", "what runs, what is broken"},
+	{"exec", cmd_rig_exec, NULL, "NODE COMMAND...", "run a command on a node"},
+	{"fault", cmd_rig_fault, NULL, "FAULT ...", "break it, or mend it"},
+	{"log", cmd_rig_log, NULL, "NODE", "what a node's daemon has written"},
+	{"down", cmd_rig_down, NULL, "", "take all of it away"},
+	{NULL, NULL, NULL, NULL, NULL},
+};
+
+int cmd_rig(int argc, char **argv)
+{
+	return cli_dispatch("lunkeeper rig",
+			    "A cluster on one machine: nodes are namespaces, the SAN is a tgtd of "
+			    "their own.",
+			    rig_commands, NULL, argc, argv);
+}

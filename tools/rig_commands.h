@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The subcommands of `lunkeeper rig`, each int cmd_rig_NAME(int argc, char **argv) with an exit
+ * status, and what they print of a rig.
+ */
+#ifndef TOOLS_RIG_COMMANDS_H
+#define TOOLS_RIG_COMMANDS_H
+
+#include <jansson.h>
+
+#include "tools/rig.h"
+
+/* rig_status.c */
+json_t *rig_status_json(struct rig *rig);
+void rig_status_print(struct rig *rig);
+
+#endif
