@@ -111,8 +111,10 @@ bool pr_cases_run(const struct pr_case_driver *driver, const char *only, bool ve
 /* The table, for whoever wants to walk it. */
 
 enum pr_step_kind {
-	PR_STEP_OUT,   /* PERSISTENT RESERVE OUT: result must be .outcome (and .key_asc_ascq, if not
-			  0) */
+	PR_STEP_ONLY, /* the next step is for .targets; .why: a departure from the standard in words
+		       */
+	PR_STEP_OUT,  /* PERSISTENT RESERVE OUT: result must be .outcome (and .key_asc_ascq, if not
+			 0) */
 	PR_STEP_SHOWS, /* READ KEYS and READ RESERVATION on .nexus show exactly .keys (each as often
 			  as written), .held, .type, .holder */
 	PR_STEP_ACCESS,     /* .access on .nexus ends as .outcome */
@@ -133,9 +135,9 @@ enum pr_step_kind {
 
 struct pr_step {
 	enum pr_step_kind kind;
-	unsigned targets; /* enum pr_case_target; 0: all. A step for PR_CASE_TGT alone is a
-			     departure from the standard */
-	const char *why;  /* the departure in words */
+	/* ONLY */
+	unsigned targets; /* enum pr_case_target */
+	const char *why;
 	enum pr_case_nexus nexus;
 	/* OUT */
 	struct pr_out out;

@@ -59,6 +59,8 @@ chmod +x "$TGT_START"
 		echo "tgtadm --lld iscsi --op new --mode logicalunit --tid 1 --lun $n -b $TGT_DIR/lun$n"
 		n=$((n + 1))
 	done
+	# Only then UNMAP is known.
+	echo "tgtadm --lld iscsi --op update --mode logicalunit --tid 1 --lun 1 --params thin_provisioning=1"
 	echo "tgtadm --lld iscsi --op new --mode logicalunit --tid 2 --lun 1 -b $TGT_DIR/lun1"
 	echo "tgtadm --lld iscsi --op bind --mode target --tid 1 -I ALL"
 	echo "tgtadm --lld iscsi --op bind --mode target --tid 2 -I ALL"
