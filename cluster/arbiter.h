@@ -84,7 +84,8 @@ enum arbiter_event_kind {
 	ARBITER_EVENT_LOOKED,   /* an EFFECT_LOOK ended */
 	ARBITER_EVENT_ORDERED,  /* an EFFECT_ORDER or EFFECT_RESET ended */
 	ARBITER_EVENT_RECORDED, /* an EFFECT_RECORD ended */
-	ARBITER_EVENT_GATE,     /* the gate has reached a state; sent for every change, also for those that nobody ordered */
+	ARBITER_EVENT_GATE,     /* the gate has reached a state (also one that nobody ordered). Reports of orders that a
+				   later order has overtaken are not passed on: only the last one's */
 	ARBITER_EVENT_SERVICE,  /* the service has reached a state */
 	ARBITER_EVENT_NEXUS,    /* a registrable nexus came or went */
 	ARBITER_EVENT_FITNESS,
