@@ -149,15 +149,24 @@
 
 #define STEPS(name) static const struct pr_step name[]
 
+/* One step a line. */
+/* clang-format off */
+
 /* --- registering --- */
 
 STEPS(register_and_unregister) = {
-	SHOWS_EMPTY(A),         MARK(A),
-	REGISTER(A, 0, K1, OK), GENERATION(A, 1),
-	SHOWS_FREE(B, K1),      REGISTER(B, 0, K2, OK),
-	GENERATION(A, 1),       SHOWS_FREE(A, K1, K2),
-	REGISTER(A, K1, 0, OK), GENERATION(A, 1),
-	SHOWS_FREE(A, K2),      REGISTER(B, K2, 0, OK),
+	SHOWS_EMPTY(A),
+	MARK(A),
+	REGISTER(A, 0, K1, OK),
+	GENERATION(A, 1),
+	SHOWS_FREE(B, K1),
+	REGISTER(B, 0, K2, OK),
+	GENERATION(A, 1),
+	SHOWS_FREE(A, K1, K2),
+	REGISTER(A, K1, 0, OK),
+	GENERATION(A, 1),
+	SHOWS_FREE(A, K2),
+	REGISTER(B, K2, 0, OK),
 	SHOWS_EMPTY(A),
 };
 
@@ -177,18 +186,24 @@ STEPS(register_expects) = {
 };
 
 STEPS(register_ignoring) = {
-	IGNORE(A, 0, K1, OK),  SHOWS_FREE(A, K1),
+	IGNORE(A, 0, K1, OK),
+	SHOWS_FREE(A, K1),
 	IGNORE(A, K4, K2, OK), /* the own key's field is ignored */
-	SHOWS_FREE(A, K2),     RESERVE(A, K2, WE_RO, OK),
-	IGNORE(A, 0, K3, OK),  SHOWS_HELD(B, WE_RO, K3, K3),
-	IGNORE(A, 0, 0, OK),   SHOWS_EMPTY(B),
+	SHOWS_FREE(A, K2),
+	RESERVE(A, K2, WE_RO, OK),
+	IGNORE(A, 0, K3, OK),
+	SHOWS_HELD(B, WE_RO, K3, K3),
+	IGNORE(A, 0, 0, OK),
+	SHOWS_EMPTY(B),
 	IGNORE(B, 0, 0, OK), /* nothing to remove */
 	SHOWS_EMPTY(B),
 };
 
 STEPS(register_same_key_twice) = {
-	REGISTER(A, 0, K1, OK), REGISTER(B, 0, K1, OK),
-	SHOWS_FREE(C, K1, K1),  REGISTER(A, K1, 0, OK), /* takes only its own */
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K1, OK),
+	SHOWS_FREE(C, K1, K1),
+	REGISTER(A, K1, 0, OK), /* takes only its own */
 	SHOWS_FREE(C, K1),
 };
 
@@ -296,11 +311,16 @@ STEPS(release_of_holders_type) = {
 /* --- unregistering the holder --- */
 
 STEPS(unregister_holder) = {
-	REGISTER(A, 0, K1, OK),    REGISTER(B, 0, K2, OK),
-	RESERVE(A, K1, WE_RO, OK), MARK(B),
-	REGISTER(A, K1, 0, OK),    STANDARD,
-	GENERATION(A, 1),          TGT("counts twice"),
-	GENERATION(A, 2),          SHOWS_FREE(C, K2),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K2, OK),
+	RESERVE(A, K1, WE_RO, OK),
+	MARK(B),
+	REGISTER(A, K1, 0, OK),
+	STANDARD,
+	GENERATION(A, 1),
+	TGT("counts twice"),
+	GENERATION(A, 2),
+	SHOWS_FREE(C, K2),
 };
 
 STEPS(unregister_holder_tells) = {
@@ -319,9 +339,14 @@ STEPS(unregister_holder_tells) = {
 };
 
 STEPS(unregister_other) = {
-	REGISTER(A, 0, K1, OK), REGISTER(B, 0, K2, OK), RESERVE(A, K1, WE_RO, OK),
-	WRITES(B, OK),          REGISTER(B, K2, 0, OK), SHOWS_HELD(A, WE_RO, K1, K1),
-	WRITES(B, CONFLICT),    WRITES(A, OK),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K2, OK),
+	RESERVE(A, K1, WE_RO, OK),
+	WRITES(B, OK),
+	REGISTER(B, K2, 0, OK),
+	SHOWS_HELD(A, WE_RO, K1, K1),
+	WRITES(B, CONFLICT),
+	WRITES(A, OK),
 };
 
 STEPS(rekey_holder) = {
@@ -443,19 +468,27 @@ STEPS(preempt_changes_type) = {
 
 /* GOOD is not ownership: the key was borne by a nexus that does not hold (any more). */
 STEPS(preempt_key_borne_elsewhere) = {
-	REGISTER(A, 0, K1, OK),           REGISTER(B, 0, K1, OK),  RESERVE(A, K1, WE_RO, OK),
-	REGISTER(C, 0, K3, OK),           REGISTER(A, K1, K2, OK), /* the holder re-keys one nexus,
-								      the other still bears the old
-								      key */
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K1, OK),
+	RESERVE(A, K1, WE_RO, OK),
+	REGISTER(C, 0, K3, OK),
+	REGISTER(A, K1, K2, OK), /* the holder re-keys one nexus, the other still bears the old key */
 	PREEMPT(C, K3, K1, WE_RO, OK), /* the challenger preempts what it saw */
-	SHOWS_HELD(C, WE_RO, K2, K2, K3), WRITES(A, OK),           WRITES(B, CONFLICT),
+	SHOWS_HELD(C, WE_RO, K2, K2, K3),
+	WRITES(A, OK),
+	WRITES(B, CONFLICT),
 };
 
 STEPS(preempt_removes_all_nexuses) = {
-	REGISTER(A, 0, K1, OK), REGISTER(B, 0, K1, OK),        RESERVE(A, K1, WE_RO, OK),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K1, OK),
+	RESERVE(A, K1, WE_RO, OK),
 	WRITES(B, OK), /* the node's second path */
-	REGISTER(C, 0, K3, OK), PREEMPT(C, K3, K1, WE_RO, OK), SHOWS_HELD(C, WE_RO, K3, K3),
-	WRITES(A, CONFLICT),    WRITES(B, CONFLICT),
+	REGISTER(C, 0, K3, OK),
+	PREEMPT(C, K3, K1, WE_RO, OK),
+	SHOWS_HELD(C, WE_RO, K3, K3),
+	WRITES(A, CONFLICT),
+	WRITES(B, CONFLICT),
 };
 
 STEPS(preempt_self_holder) = {
@@ -477,15 +510,24 @@ STEPS(preempt_self_holder) = {
 };
 
 STEPS(preempt_self_other_nexus) = {
-	REGISTER(A, 0, K1, OK),        REGISTER(B, 0, K1, OK), RESERVE(A, K1, WE_RO, OK),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K1, OK),
+	RESERVE(A, K1, WE_RO, OK),
 	PREEMPT(B, K1, K1, WE_RO, OK), /* the new nexus of a node takes over from its old one */
-	SHOWS_HELD(C, WE_RO, K1, K1),  WRITES(A, CONFLICT),    WRITES(B, OK),
-	RELEASE(B, K1, WE_RO, OK),     SHOWS_FREE(C, K1),
+	SHOWS_HELD(C, WE_RO, K1, K1),
+	WRITES(A, CONFLICT),
+	WRITES(B, OK),
+	RELEASE(B, K1, WE_RO, OK),
+	SHOWS_FREE(C, K1),
 };
 
 STEPS(preempt_self_free) = {
-	REGISTER(A, 0, K1, OK), REGISTER(B, 0, K1, OK),          PREEMPT(A, K1, K1, WE_RO, OK),
-	SHOWS_FREE(C, K1),      RESERVE(B, K1, WE_RO, CONFLICT), RESERVE(A, K1, WE_RO, OK),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K1, OK),
+	PREEMPT(A, K1, K1, WE_RO, OK),
+	SHOWS_FREE(C, K1),
+	RESERVE(B, K1, WE_RO, CONFLICT),
+	RESERVE(A, K1, WE_RO, OK),
 };
 
 STEPS(preempt_zero) = {
@@ -543,28 +585,43 @@ STEPS(all_registrants_hold) = {
 };
 
 STEPS(all_registrants_release) = {
-	REGISTER(A, 0, K1, OK),    REGISTER(B, 0, K2, OK), RESERVE(A, K1, EA_AR, OK),
-	RELEASE(B, K2, EA_AR, OK), SHOWS_FREE(C, K1, K2),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K2, OK),
+	RESERVE(A, K1, EA_AR, OK),
+	RELEASE(B, K2, EA_AR, OK),
+	SHOWS_FREE(C, K1, K2),
 };
 
 STEPS(all_registrants_preempt_one) = {
-	REGISTER(A, 0, K1, OK),        REGISTER(B, 0, K2, OK),
-	REGISTER(C, 0, K3, OK),        RESERVE(A, K1, WE_AR, OK),
-	PREEMPT(B, K2, K3, WE_AR, OK), SHOWS_HELD(C, WE_AR, 0, K1, K2),
-	WRITES(C, CONFLICT),           WRITES(A, OK),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K2, OK),
+	REGISTER(C, 0, K3, OK),
+	RESERVE(A, K1, WE_AR, OK),
+	PREEMPT(B, K2, K3, WE_AR, OK),
+	SHOWS_HELD(C, WE_AR, 0, K1, K2),
+	WRITES(C, CONFLICT),
+	WRITES(A, OK),
 };
 
 STEPS(all_registrants_preempt_all) = {
-	REGISTER(A, 0, K1, OK),       REGISTER(B, 0, K2, OK),
-	REGISTER(C, 0, K3, OK),       RESERVE(A, K1, WE_AR, OK),
-	PREEMPT(B, K2, 0, WE_RO, OK), SHOWS_HELD(C, WE_RO, K2, K2),
-	WRITES(A, CONFLICT),          WRITES(B, OK),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K2, OK),
+	REGISTER(C, 0, K3, OK),
+	RESERVE(A, K1, WE_AR, OK),
+	PREEMPT(B, K2, 0, WE_RO, OK),
+	SHOWS_HELD(C, WE_RO, K2, K2),
+	WRITES(A, CONFLICT),
+	WRITES(B, OK),
 };
 
 /* --- who may do what (SPC-5 table 67, SBC-4 table 13) --- */
 
 STEPS(access_free) = {
-	REGISTER(A, 0, K1, OK), READS(A, OK), READS(C, OK), WRITES(A, OK), WRITES(C, OK),
+	REGISTER(A, 0, K1, OK),
+	READS(A, OK),
+	READS(C, OK),
+	WRITES(A, OK),
+	WRITES(C, OK),
 };
 
 #define ACCESS_STEPS(t, reading_registrant, writing_registrant, reading_other, writing_other)      \
@@ -716,9 +773,15 @@ STEPS(capabilities_types) = {
 };
 
 STEPS(full_status_lists) = {
-	STATUS_FREE(C),         REGISTER(A, 0, K1, OK),    REGISTER(B, 0, K2, OK),
-	STATUS_FREE(C, K1, K2), RESERVE(A, K1, WE_RO, OK), STATUS_HELD(C, WE_RO, K1, K1, K2),
+	STATUS_FREE(C),
+	REGISTER(A, 0, K1, OK),
+	REGISTER(B, 0, K2, OK),
+	STATUS_FREE(C, K1, K2),
+	RESERVE(A, K1, WE_RO, OK),
+	STATUS_HELD(C, WE_RO, K1, K1, K2),
 };
+
+/* clang-format on */
 
 #define CASE_FOR(text, target, ability, list)                                                      \
 	{                                                                                          \
