@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What all kinds of path have in common: preparing a request, and finding the kind that opens a
+ * device specification.
+ */
+#include "scsi/path.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void path_request_prepare(struct scsi_request *request)
+{
+	if (request->timeout_ms == 0)
+		request->timeout_ms = SCSI_TIMEOUT_DEFAULT_MS;
+	memset(&request->result, 0, sizeof(request->result));
+	memset(&request->path_private, 0, sizeof(request->path_private));
+	request->path_private.sent_at_us = uv_hrtime() / 1000;
+}
+
+void path_submit(struct path *path, struct scsi_request *request)
+{
+	path_request_prepare(request);
+	path->ops->submit(path, request);
+}
+
+void path_reset_logical_unit(struct path *path, struct scsi_request *request)
+{
+	path_request_prepare(request);
+	path->ops->reset(path, request);
+}
+
+void path_reconnect(struct path *path)
+{
+	if (path->state == PATH_STATE_DOWN)
+		path->ops->reconnect(path);
+}
+
+void path_close(struct path *path, void (*closed)(void *user), void *user)
+{
+	path->ops->close(path, closed, user);
+}
+
+int path_open_all(const struct path_kind *const *kinds, uv_loop_t *loop, const char *specification,
+		  const struct path_open_options *options, struct path **paths, size_t *count,
+		  char *message, size_t message_size)
+{
+	*count = 0;
+	for (; *kinds; kinds++) {
+		if ((*kinds)->claims(specification))
+			return (*kinds)->open(loop, specification, options, paths, count, message,
+					      message_size);
+	}
+	snprintf(message, message_size,
+		 "%s: not a device; name one by its path, such as /dev/disk/by-id/wwn-0x..., or by "
+		 "a URL, "
+		 "iscsi://HOST[:PORT]/IQN/LUN",
+		 specification);
+	return -ENODEV;
+}
