@@ -1,14 +1,17 @@
-# LunKeeper. `make` builds, `make check` sets up and passes every test, `make demo` shows what it is for.
-# The long list of targets is in `make help`.
+# LunKeeper. `make demo` shows what it is for, `make check` sets up and passes every test, `make help` lists the rest.
 
 PREFIX     ?= /usr/local
 SBINDIR    ?= $(PREFIX)/sbin
-LIBDIR     ?= $(PREFIX)/lib
+LIBDIR     ?= $(PREFIX)/lib/lunkeeper
 MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/lunkeeper
+COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
 SYSCONFDIR ?= /etc
+UNITDIR    ?= /lib/systemd/system
 DESTDIR    ?=
 BUILD      ?= build
 CC         ?= gcc
+CLANG      ?= clang
 PKG_CONFIG ?= pkg-config
 
 VERSION  := 0.1
@@ -19,28 +22,226 @@ WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissin
 ifdef CI
 WARNINGS += -Werror
 endif
-HARDENING := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
-OPTIMISE  ?= -O2 -g
-override CPPFLAGS += -iquote . -D_GNU_SOURCE -DLUNKEEPER_VERSION='"$(VERSION)"'
-override CFLAGS   += -std=gnu11 $(OPTIMISE) $(WARNINGS) $(SANITIZE) $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
-override LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANITIZE)
-LDLIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lsgutils2 -lpthread
-ifeq ($(SANITIZE),)
-override CFLAGS += $(HARDENING)
+OPTIMISE ?= -O2 -g
+# `make SANITIZE=address,undefined BUILD=build/asan ...` builds and tests with the sanitizers.
+ifdef SANITIZE
+PROTECT := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else
+PROTECT := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 endif
+FLAGS := -std=gnu11 -iquote . -D_GNU_SOURCE -DLUNKEEPER_VERSION='"$(VERSION)"' -DLUNKEEPER_LIBDIR='"$(LIBDIR)"' \
+	 $(OPTIMISE) $(WARNINGS) $(PROTECT) -fPIC $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+LINK  := $(PROTECT) -pie -Wl,-z,relro,-z,now
+LIBRARIES := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lsgutils2 -lpthread
+
 ifeq ($(V),)
 Q := @
-say = @printf '  %-7s %s\n'
+say = @printf '  %-8s %s\n'
 else
 say = @:
 endif
 
-objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
-# Programs' main files live beside the library that they use; everything else in a folder is its library.
-MAINS    := $(BUILD)/cluster/lunkeeperd.o $(BUILD)/tools/lunkeeper.o
-SCSI     := $(call objects,scsi)
-ISCSI    := $(call objects,iscsi)
-CLUSTER  := $(filter-out $(MAINS),$(call objects,cluster))
-TOOLS    := $(filter-out $(MAINS),$(call objects,tools))
-LIBS     := $(BUILD)/libtools.a $(BUILD)/libcluster.a $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
+# --- what is built ---------------------------------------------------------------------------------------------------
 
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
+
+# In cluster/ and tools/ the programs' main files and the gate's plugin stand beside the library that they use.
+DAEMON  := $(BUILD)/cluster/lunkeeperd.o
+CLI     := $(BUILD)/tools/lunkeeper.o
+PLUGIN  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cluster/gate_plugin*.c))
+LIBS    := $(BUILD)/libtools.a $(BUILD)/libcluster.a $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
+PROGRAMS := $(BUILD)/lunkeeper $(BUILD)/lunkeeperd $(BUILD)/lunkeeper-gate.so
+
+all: $(PROGRAMS)
+
+$(BUILD)/libscsi_path.a: $(call objects,scsi)
+$(BUILD)/libiscsi_path.a: $(call objects,iscsi)
+$(BUILD)/libcluster.a: $(filter-out $(DAEMON) $(PLUGIN),$(call objects,cluster))
+$(BUILD)/libtools.a: $(filter-out $(CLI),$(call objects,tools))
+
+$(BUILD)/%.a:
+	$(say) AR $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+link = $(CC) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBRARIES)
+
+$(BUILD)/lunkeeper: $(CLI) $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
+
+$(BUILD)/lunkeeperd: $(DAEMON) $(BUILD)/libcluster.a $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
+	$(say) LINK $@
+	$(Q)$(link)
+
+$(BUILD)/lunkeeper-gate.so: $(PLUGIN) $(BUILD)/cluster/gate_wire.o $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
+	$(say) LINK $@
+	$(Q)$(CC) -shared $(PROTECT) -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+		$(shell $(PKG_CONFIG) --libs libuv libiscsi) -lsgutils2 -lpthread
+
+# --- tests that need nothing but a compiler: unit, table, simulation -------------------------------------------------
+
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link) -lcunit
+
+TABLE := $(BUILD)/tests/table/pr_cases.o $(BUILD)/tests/table/pr_run.o
+$(BUILD)/tests/table/run_tgt: $(BUILD)/tests/table/run_tgt.o $(BUILD)/tests/table/drive.o $(TABLE) $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
+$(BUILD)/tests/table/run_sim: $(BUILD)/tests/table/run_sim.o $(BUILD)/tests/sim/lun.o $(TABLE) $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
+
+ARBITER := $(patsubst cluster/%.c,%,$(wildcard cluster/arbiter*.c))
+$(BUILD)/tests/sim/sim: $(filter-out $(BUILD)/tests/sim/mutation.o,$(call objects,tests/sim)) $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
+
+# The same simulator, around an arbiter whose rules can be taken out one by one.
+MUTATED := $(patsubst %.c,$(BUILD)/mutation/%.o,$(wildcard tests/sim/*.c) $(wildcard cluster/arbiter*.c))
+$(BUILD)/mutation/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FLAGS) -DARBITER_MUTATION $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/tests/sim/mutation: $(MUTATED) $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
+
+# Pure code refers to nothing outside a short list.
+PURE := $(patsubst %.c,$(BUILD)/pure/%.o,$(wildcard cluster/arbiter*.c) cluster/key.c cluster/service.c scsi/pr_wire.c \
+	scsi/result.c scsi/identity_wire.c)
+$(BUILD)/pure/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fsanitize% -fno-sanitize%,$(FLAGS)) -U_FORTIFY_SOURCE -fno-stack-protector -MMD -MP -c -o $@ $<
+
+check-purity: $(PURE)
+	@tests/purity $(PURE)
+
+UNIT_RUN ?=
+check-unit: $(UNIT)
+	@set -e; for t in $(UNIT); do $(UNIT_RUN) $$t >$$t.log 2>&1 || { cat $$t.log; exit 1; }; \
+		printf '  %-24s %s\n' $${t##*/} "$$(awk '/asserts/ {print $$5 " assertions"}' $$t.log)"; done
+	@tests/config/run $(BUILD)/lunkeeper
+
+check-table-sim: $(BUILD)/tests/table/run_sim
+	$(BUILD)/tests/table/run_sim
+
+SCHEDULES ?= 20000
+check-sim: $(BUILD)/tests/sim/sim
+	$(BUILD)/tests/sim/sim --schedules $(SCHEDULES)
+
+# make sim N=1000000 [SEED=1]
+N ?= 200000
+SEED ?= 1
+sim: $(BUILD)/tests/sim/sim
+	$(BUILD)/tests/sim/sim --schedules $(N) --start $(SEED)
+
+check-mutation: $(BUILD)/tests/sim/mutation
+	$(BUILD)/tests/sim/mutation --mutation
+
+check-fast: all check-purity check-unit check-table-sim check-sim
+
+# --- tests on real parts ---------------------------------------------------------------------------------------------
+
+check-table: $(BUILD)/tests/table/run_tgt
+	tests/table/tgt.sh 1 $(BUILD)/tests/table/run_tgt
+
+check-model:
+	tests/model/run
+
+check-rig: all
+	tests/rig/run $(SCENARIOS)
+
+check-lint:
+	tests/lint
+
+check-asan:
+	$(MAKE) SANITIZE=address,undefined OPTIMISE='-O1 -g' BUILD=$(BUILD)/asan SCHEDULES=2000 check-unit check-table-sim \
+		check-table check-sim
+
+check-valgrind: $(UNIT)
+	$(MAKE) check-unit UNIT_RUN='valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite,indirect'
+
+# Fuzz targets: every parser of bytes from outside. make fuzz FUZZ_SECONDS=600
+FUZZ_SECONDS ?= 5
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZED := $(wildcard scsi/*.c iscsi/*.c) $(filter-out cluster/lunkeeperd.c cluster/gate_plugin%,$(wildcard cluster/*.c))
+FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/fuzz/objects/%.o,$(FUZZED))
+FUZZ_FLAGS := -std=gnu11 -iquote . -D_GNU_SOURCE -DLUNKEEPER_VERSION='"$(VERSION)"' -DLUNKEEPER_LIBDIR='"$(LIBDIR)"' \
+	-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+$(BUILD)/fuzz/objects/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+$(BUILD)/fuzz/libfuzzed.a: $(FUZZ_OBJECTS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(FUZZ): $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/libfuzzed.a
+	$(say) FUZZ $@
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/fuzz/libfuzzed.a $(LIBRARIES)
+fuzz: $(FUZZ)
+	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ)
+
+# Everything, with its set-up. What CI runs.
+check: setup
+	@tests/check
+
+# --- seeing and measuring --------------------------------------------------------------------------------------------
+
+setup:
+	@tools/setup
+
+demo: setup
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/lunkeeper rig demo $(DEMO)
+
+campaign: setup all
+	$(BUILD)/lunkeeper rig campaign $(if $(filter command%,$(origin N)),$(N),100)
+
+bench: setup all
+	$(BUILD)/lunkeeper rig bench $(BENCH)
+
+# --- installing ------------------------------------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/services $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
+		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(COMPDIR) \
+		$(DESTDIR)$(SYSCONFDIR)/lunkeeper
+	install -m 755 $(BUILD)/lunkeeper $(BUILD)/lunkeeperd $(DESTDIR)$(SBINDIR)
+	install -m 644 $(BUILD)/lunkeeper-gate.so $(DESTDIR)$(LIBDIR)
+	install -m 755 etc/services/* $(DESTDIR)$(LIBDIR)/services
+	for n in 1 5 8; do for m in docs/man/*.$$n; do [ ! -e $$m ] || install -m 644 $$m $(DESTDIR)$(MANDIR)/man$$n; done; done
+	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
+	install -m 644 etc/lunkeeper.conf.example $(DESTDIR)$(SYSCONFDIR)/lunkeeper/lunkeeper.conf.example
+	sed 's,@SBINDIR@,$(SBINDIR),' etc/lunkeeperd.service.in >$(DESTDIR)$(UNITDIR)/lunkeeperd.service
+	install -m 644 etc/lunkeeper.bash-completion $(DESTDIR)$(COMPDIR)/lunkeeper
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@printf '%s\n' \
+	  'make                  build lunkeeper, lunkeeperd and the gate' \
+	  'make demo             set up, and show a failover on a cluster of two nodes on this machine' \
+	  'make check            set up, and pass every test (root)' \
+	  'make check-fast       unit, table and simulation tests: no root, no network' \
+	  'make check-table      the table of PR cases against tgt' \
+	  'make check-rig        scenarios on a cluster on this machine; SCENARIOS="name ..." for some' \
+	  'make check-model      the protocol, exhaustively, by Spin' \
+	  'make check-mutation   every rule of the arbiter taken out in turn must be noticed' \
+	  'make check-asan       with address and undefined-behaviour sanitizers' \
+	  'make check-valgrind   unit tests under valgrind' \
+	  'make check-lint       formatting, clang-tidy, cppcheck, man pages, scripts' \
+	  'make fuzz             every parser, FUZZ_SECONDS each' \
+	  'make sim N=1000000    as many simulated schedules as one likes' \
+	  'make campaign N=100   consecutive failovers, every acknowledged write checked' \
+	  'make bench            figures, as ratios against a baseline in the same run' \
+	  'make install          DESTDIR=, PREFIX='
+
+.PHONY: all setup demo campaign bench install clean help check check-fast check-unit check-purity check-table-sim check-sim \
+	sim check-mutation check-table check-model check-rig check-lint check-asan check-valgrind fuzz
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
