@@ -15,6 +15,8 @@
 #include "scsi/pr.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/lunkeeper/lunkeeper.conf"
+#define CONFIG_SECRETS_DEFAULT                                                                     \
+	"/etc/lunkeeper/secrets" /* where `secrets` is not set and this file is there */
 #define CONFIG_NAME_MAX                                                                            \
 	63 /* names of nodes, LUNs, services and resources: letters, digits, '.', '_', '-' */
 #define CONFIG_FILE_MAX (1 << 20) /* bytes */
