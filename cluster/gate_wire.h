@@ -190,6 +190,7 @@ struct gate_lun_config {
 struct gate_file {
 	char group[GATE_NAME_MAX];
 	char control[GATE_PATH_MAX]; /* the control socket */
+	char nbd[GATE_PATH_MAX];     /* the NBD socket, which nbdkit binds */
 	char lock[GATE_PATH_MAX];
 	char initiator_name[224];
 	char secrets_file[GATE_PATH_MAX]; /* "": none */
