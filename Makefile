@@ -78,7 +78,7 @@ $(BUILD)/lunkeeperd: $(DAEMON) $(BUILD)/libcluster.a $(BUILD)/libiscsi_path.a $(
 	$(say) LINK $@
 	$(Q)$(link)
 
-$(BUILD)/lunkeeper-gate.so: $(PLUGIN) $(BUILD)/cluster/gate_wire.o $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
+$(BUILD)/lunkeeper-gate.so: $(PLUGIN) $(BUILD)/cluster/gate_wire.o $(BUILD)/cluster/gate_file_wire.o $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
 	$(say) LINK $@
 	$(Q)$(CC) -shared $(PROTECT) -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 		$(shell $(PKG_CONFIG) --libs libuv libiscsi) -lsgutils2 -lpthread

@@ -29,7 +29,7 @@
 #define KILL_WAIT_MS 2000
 
 #ifndef LUNKEEPER_LIBDIR
-#define LUNKEEPER_LIBDIR "/usr/local/lib"
+#define LUNKEEPER_LIBDIR "/usr/local/lib/lunkeeper"
 #endif
 #define PLUGIN_NAME "lunkeeper-gate.so"
 
@@ -147,7 +147,7 @@ static void plugin_find(char *path, size_t size)
 		if (access(path, R_OK) == 0)
 			return;
 	}
-	snprintf(path, size, LUNKEEPER_LIBDIR "/lunkeeper/" PLUGIN_NAME);
+	snprintf(path, size, LUNKEEPER_LIBDIR "/" PLUGIN_NAME);
 }
 
 static bool copy(char *to, size_t size, const char *from)
