@@ -377,7 +377,9 @@ static const struct cli_command rig_commands[] = {
 	{"exec", cmd_rig_exec, NULL, "NODE COMMAND...", "run a command on a node"},
 	{"fault", cmd_rig_fault, NULL, "FAULT ...", "break it, or mend it"},
 	{"log", cmd_rig_log, NULL, "NODE", "what a node's daemon has written"},
+	{"verify", cmd_rig_verify, NULL, "", "hold what was acknowledged against the LUN"},
 	{"down", cmd_rig_down, NULL, "", "take all of it away"},
+	{"writer", cmd_rig_writer, NULL, "--file FILE --log FILE", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -90,7 +90,7 @@ static void config_builtin(FILE *out, const struct rig *rig)
 	    "    params = { \"device=@%s\", \"directory=/run/mail\", \"fstype=ext4\" }\n"
 	    "    monitor = 5s\n  }\n"
 	    "  resource \"writer\" {\n    agent = \"exec:%s/writer\"\n"
-	    "    params = { \"file=/run/mail/records\", \"log=%s/acknowledged\", "
+	    "    params = { \"file=/run/mail/records\", \"log=%s/shared/acknowledged\", "
 	    "\"program=%s\" }\n"
 	    "    requires = { \"store\" }\n    monitor = 2s\n  }\n}\n",
 	    services, rig->first_lun, services, rig->folder, rig_self());
