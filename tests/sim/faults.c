@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What happens to nodes, paths, targets and people. Every fault says until when it disturbs, and
+ * for which nodes it is an excuse for losing what they own.
+ */
+#include "tests/sim/world.h"
+
+#include <string.h>
+
+void faults_disturb(struct world *world, uint64_t until_us)
+{
+	if (until_us > world->disturbed_us)
+		world->disturbed_us = until_us;
+}
+
+/* Until the fault is over and what it left behind has had time to show. */
+void faults_excuse(struct world *world, struct node *node, uint64_t until_us, const char *why)
+{
+	uint64_t slack = 2 * MS * (world->window_max_ms + 8 * (uint64_t)world->timing.slow_max_ms) +
+			 4 * MS * world->defend_max_ms + 3 * SECOND;
+
+	if (until_us + slack > node->excused_until_us) {
+		node->excused_until_us = until_us + slack;
+		node->excuse = why;
+	}
+}
+
+static void excuse_all(struct world *world, uint64_t until_us, const char *why)
+{
+	for (unsigned i = 0; i < world->node_count; i++)
+		faults_excuse(world, &world->nodes[i], until_us, why);
+	faults_disturb(world, until_us);
+}
+
+static void fault_later(struct world *world, uint64_t at_us, enum fault_kind kind, unsigned node,
+			unsigned lun, unsigned nexus)
+{
+	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
+	     i++) {
+		struct lasting *lasting = &world->lasting_faults[i];
+
+		if (lasting->used)
+			continue;
+		*lasting = (struct lasting){.used = true,
+					    .kind = (uint8_t)kind,
+					    .node = (uint8_t)node,
+					    .lun = (uint8_t)lun,
+					    .nexus = (uint8_t)nexus};
+		world_push(world, at_us, WORLD_FAULT_END, node, i, 0);
+		faults_disturb(world, at_us);
+		return;
+	}
+	world_fail(world, "bounded-queues", "too many lasting faults");
+}
+
+/* ---- nodes ---- */
+
+static bool fault_others_remain(const struct world *world, unsigned node)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		if (i != node && !world->nodes[i].gone)
+			return true;
+	}
+	return false;
+}
+
+static void fault_crash(struct world *world, struct node *node, bool in_step, bool whole)
+{
+	uint64_t down = world_between_ms(world, 100, whole ? 12000 : 4000);
+
+	if (!node->running || (!whole && !node->daemon_running))
+		return;
+	if (in_step) {
+		node->crash_after_effects = (int)rng_below(&world->rng, 6);
+		node->crash_takes_node = whole;
+		return;
+	}
+	if (whole && fault_others_remain(world, node->index) && rng_chance(&world->rng, 200000)) {
+		node->gone = true;
+		down = NEVER_US;
+	}
+	node_crash(world, node, whole, down);
+}
+
+static void fault_pause(struct world *world, struct node *node, bool whole)
+{
+	uint64_t until = world->now_us + (rng_chance(&world->rng, 500000)
+						  ? world_between_ms(world, 50, 3000)
+						  : world_between_ms(world, 1000, 15000));
+
+	if (!node->running)
+		return;
+	trace_line(world, node, "%s stands still for %.1f s", whole ? "node" : "daemon",
+		   (double)(until - world->now_us) / 1e6);
+	if (whole && until > node->frozen_until_us)
+		node->frozen_until_us = until;
+	if (!whole && until > node->daemon_paused_until_us)
+		node->daemon_paused_until_us = until;
+	faults_excuse(world, node, until, "it stood still");
+	faults_disturb(world, until);
+}
+
+static void fault_unfit(struct world *world, struct node *node)
+{
+	struct arbiter_event event = {.kind = ARBITER_EVENT_FITNESS};
+	uint64_t until = world->now_us + world_between_ms(world, 3000, 15000);
+
+	if (!node->want_fit)
+		return;
+	trace_line(world, node, "unfit for %.1f s", (double)(until - world->now_us) / 1e6);
+	node->want_fit = event.fitness.fit = false;
+	shell_mail(world, node, MS, &event);
+	faults_excuse(world, node, until + world->request_max_ms * MS, "it was unfit");
+	fault_later(world, until, FAULT_UNFIT, node->index, 0, 0);
+}
+
+static void fault_fit_again(struct world *world, struct node *node)
+{
+	struct arbiter_event event = {.kind = ARBITER_EVENT_FITNESS, .fitness.fit = true};
+
+	node->want_fit = true;
+	trace_line(world, node, "fit again");
+	shell_mail(world, node, MS, &event);
+}
+
+/* ---- paths ---- */
+
+/* Another registrable path of the node to that LUN. */
+static bool fault_other_path(struct world *world, unsigned node, unsigned lun, unsigned nexus)
+{
+	for (unsigned i = 0; i < world->nexus_count; i++) {
+		if (i != nexus && net_nexus_up(world, node, lun, i) &&
+		    !net_nexus(world, node, lun, i)->standby &&
+		    world->sessions[net_nexus(world, node, lun, i)->session].cut_until_us <=
+			    world->now_us)
+			return true;
+	}
+	return false;
+}
+
+static void fault_session_lost(struct world *world, unsigned session, bool orphan,
+			       uint64_t login_after_us)
+{
+	unsigned node = world->sessions[session].node, lun = world->sessions[session].lun,
+		 nexus = world->sessions[session].nexus;
+
+	trace_line(world, &world->nodes[node], "session lost: lun %u nexus %u", lun, nexus);
+	shell_session_lost(world, session);
+	net_session_lost(world, session, orphan);
+	host_session_lost(world, &world->nodes[node], session);
+	shell_mail_nexus(world, &world->nodes[node], lun, nexus, false, false);
+	if (!world->keep_isid)
+		net_nexus(world, node, lun, nexus)->isid += 0x100;
+	net_login_later(world, node, lun, nexus, login_after_us);
+}
+
+static void fault_path_drop(struct world *world, struct node *node, unsigned lun, unsigned nexus)
+{
+	uint16_t session = node->nexuses[lun][nexus].session;
+	uint64_t after = rng_chance(&world->rng, 500000) ? world_between_ms(world, 5, 500)
+							 : world_between_ms(world, 500, 8000);
+
+	if (session == NONE)
+		return;
+	if (nexus < world->nexus_count && !fault_other_path(world, node->index, lun, nexus))
+		faults_excuse(world, node, world->now_us + after, "its only path was lost");
+	if (nexus < world->nexus_count)
+		faults_excuse(world, node, world->now_us, "a path was lost");
+	faults_disturb(world, world->now_us + after + 300 * MS);
+	fault_session_lost(world, session, rng_chance(&world->rng, 300000), after);
+}
+
+static void fault_path_cut(struct world *world, struct node *node, unsigned lun, unsigned nexus,
+			   uint64_t until_us)
+{
+	uint16_t session = node->nexuses[lun][nexus].session;
+	uint64_t notice = world->now_us + world_between_ms(world, 300, 4000);
+
+	if (session == NONE)
+		return;
+	trace_line(world, node, "cut: lun %u nexus %u for %.1f s", lun, nexus,
+		   (double)(until_us - world->now_us) / 1e6);
+	world->sessions[session].cut_until_us = until_us;
+	node->nexuses[lun][nexus].blocked_until_us = until_us;
+	if (notice < until_us)
+		world_push(world, notice, WORLD_SESSION_LOST, node->index, session,
+			   world->sessions[session].serial);
+	faults_excuse(world, node, until_us, "a path was cut");
+	faults_disturb(world, until_us + 300 * MS);
+}
+
+static void fault_node_cut(struct world *world, struct node *node)
+{
+	uint64_t until = world->now_us + world_between_ms(world, 300, 12000);
+
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		for (unsigned nexus = 0; nexus <= WORLD_NEXUSES_MAX; nexus++)
+			fault_path_cut(world, node, lun, nexus, until);
+	}
+}
+
+static void fault_path_standby(struct world *world, struct node *node, unsigned lun, unsigned nexus)
+{
+	uint64_t until = world->now_us + world_between_ms(world, 500, 8000);
+
+	if (node->nexuses[lun][nexus].standby)
+		return;
+	trace_line(world, node, "standby port: lun %u nexus %u", lun, nexus);
+	node->nexuses[lun][nexus].standby = true;
+	faults_excuse(world, node, until, "a port was in standby");
+	fault_later(world, until, FAULT_PATH_STANDBY, node->index, lun, nexus);
+}
+
+/* ---- the array ---- */
+
+static void fault_power(struct world *world, bool fallback)
+{
+	uint64_t until = world->now_us + world_between_ms(world, 200, 9000);
+	unsigned only = rng_below(&world->rng, world->lun_count + 2),
+		 age = fallback ? 1 + rng_below(&world->rng, 5) : 0;
+
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		if (!world->luns[lun].powered || (only < world->lun_count && only != lun))
+			continue;
+		trace_line(world, NULL, "lun %u loses power for %.1f s%s", lun,
+			   (double)(until - world->now_us) / 1e6,
+			   fallback ? ", and falls back" : "");
+		for (unsigned i = 0; i < world->node_count && fallback; i++)
+			world->nodes[i].fallback_excuse = true;
+		net_power_loss(world, lun, age, until);
+		fault_later(world, until, FAULT_POWER, 0, lun, 0);
+		trace_lun(world, lun);
+	}
+	excuse_all(world, until + 4 * SECOND, "the target lost power");
+}
+
+static void fault_stall(struct world *world)
+{
+	uint64_t until = world->now_us + (rng_chance(&world->rng, 600000)
+						  ? world_between_ms(world, 200, 4000)
+						  : world_between_ms(world, 2000, 14000));
+
+	trace_line(world, NULL, "the array stalls for %.1f s",
+		   (double)(until - world->now_us) / 1e6);
+	for (unsigned lun = 0; lun < world->lun_count; lun++)
+		world->luns[lun].stalled_until_us = until;
+	faults_disturb(world, until);
+}
+
+static void fault_slow(struct world *world)
+{
+	if (world->timing.slow_max_ms > 0)
+		return;
+	world->timing.slow_max_ms = 50u << rng_below(&world->rng, 6);
+	world->timing.slow_min_ms = 10;
+	trace_line(world, NULL, "answers take up to %u ms", world->timing.slow_max_ms);
+	fault_later(world, world->now_us + world_between_ms(world, 1000, 15000), FAULT_SLOW, 0, 0,
+		    0);
+}
+
+static void fault_lossy(struct world *world)
+{
+	uint64_t until = world->now_us + world_between_ms(world, 1000, 8000);
+
+	if (world->lost_answer > world->profile->lost_answer)
+		return;
+	world->lost_answer = 100000;
+	world->lost_command = 50000;
+	trace_line(world, NULL, "answers are lost");
+	fault_later(world, until, FAULT_LOSSY, 0, 0, 0);
+	world->unreliable_until_us = until + 10 * SECOND;
+}
+
+/* ---- people and strangers ---- */
+
+static void fault_order(struct world *world, struct node *node, enum arbiter_command command,
+			unsigned to, bool on)
+{
+	struct arbiter_event event = {.kind = ARBITER_EVENT_COMMAND};
+
+	event.command.command = command;
+	event.command.node = (uint8_t)to;
+	event.command.on = on;
+	shell_mail(world, node, MS, &event);
+	faults_disturb(world, world->now_us + MS);
+}
+
+static void fault_command(struct world *world, struct node *node)
+{
+	uint64_t until = world->now_us + (2 * world->request_max_ms + 12000) * MS;
+	unsigned other = rng_below(&world->rng, world->node_count);
+
+	switch (rng_below(&world->rng, 9)) {
+	case 0:
+		fault_order(world, node, ARBITER_COMMAND_CLAIM, 0, false);
+		return; /* no excuse: a healthy owner keeps it */
+	case 1:
+	case 2:
+	case 3:
+		fault_order(world, &world->nodes[other], ARBITER_COMMAND_TAKE, 0, false);
+		break;
+	case 4:
+		fault_order(world, node, ARBITER_COMMAND_YIELD, KEY_NODE_ANY, false);
+		break;
+	case 5:
+		fault_order(world, node, ARBITER_COMMAND_YIELD, world->nodes[other].number, false);
+		break;
+	case 6:
+		fault_order(world, node, ARBITER_COMMAND_MAINTENANCE, 0, true);
+		fault_later(world, world->now_us + world_between_ms(world, 2000, 12000),
+			    FAULT_COMMAND, node->index, 0, 0);
+		break;
+	case 7:
+		fault_order(world, node, ARBITER_COMMAND_SHUTDOWN, 0, false);
+		fault_later(world, world->now_us + world_between_ms(world, 4000, 25000),
+			    FAULT_COMMAND, node->index, 1, 0);
+		break;
+	case 8:
+		fault_order(world, node, ARBITER_COMMAND_RELEASE, 0, false);
+		fault_later(world, world->now_us + world_between_ms(world, 2000, 15000),
+			    FAULT_COMMAND, node->index, 2, 0);
+		break;
+	}
+	excuse_all(world, until, "an operator commanded");
+	world->commanded_until_us = until;
+}
+
+static void fault_command_end(struct world *world, const struct lasting *lasting)
+{
+	struct node *node = &world->nodes[lasting->node];
+
+	switch (lasting->lun) {
+	case 0:
+		fault_order(world, node, ARBITER_COMMAND_MAINTENANCE, 0, false);
+		break;
+	case 1:
+		if (node->daemon_running)
+			node_crash(world, node, false, world_between_ms(world, 50, 2000));
+		break;
+	case 2:
+		fault_order(world, node, ARBITER_COMMAND_CLAIM, 0, false);
+		break;
+	}
+	excuse_all(world, world->now_us, "an operator commanded");
+}
+
+static void stranger_out(struct world *world, unsigned lun, uint16_t port,
+			 enum pr_out_action action, uint64_t key, uint64_t service_key)
+{
+	struct pr_out out = {.action = action,
+			     .type = world->type,
+			     .key = key,
+			     .service_key = service_key,
+			     .aptpl = world->aptpl};
+	uint8_t parameters[PR_OUT_PARAMETER_LENGTH];
+	struct scsi_request request = {0};
+	static struct lun_answer answer;
+
+	pr_out_encode(&request, &out, parameters, sizeof(parameters));
+	for (unsigned i = 0; i < 4; i++) {
+		lun_execute(&world->luns[lun].lun, port, request.cdb, request.cdb_length,
+			    parameters, sizeof(parameters), false, &answer);
+		if (answer.status != SCSI_STATUS_CHECK_CONDITION)
+			break;
+	}
+	trace_line(world, NULL, "stranger: %s %s: %s", pr_out_action_name(action),
+		   service_key ? "" : "(0)",
+		   answer.status == SCSI_STATUS_GOOD ? "good" : "refused");
+	invariants_lun_changed(world, lun);
+}
+
+#define STRANGER_KEY 0x5eed000000000001u
+
+static void fault_stranger(struct world *world, bool holds)
+{
+	unsigned lun = rng_below(&world->rng, world->lun_count);
+	struct lun_identity identity = {
+		.initiator = STRANGER, .isid = ++world->strangers, .target_port = 1};
+	uint64_t until = world->now_us + world_between_ms(world, 500, 8000);
+	uint64_t key = STRANGER_KEY + world->strangers;
+	uint16_t port;
+
+	if (!world->luns[lun].powered)
+		return;
+	port = lun_login(&world->luns[lun].lun, &identity);
+	if (port == LUN_NEXUS_NONE)
+		return;
+	stranger_out(world, lun, port, PR_OUT_REGISTER, 0, key);
+	if (holds) {
+		if (world->luns[lun].lun.held)
+			stranger_out(world, lun, port, PR_OUT_PREEMPT, key,
+				     lun_holder_key(&world->luns[lun].lun));
+		else
+			stranger_out(world, lun, port, PR_OUT_RESERVE, key, 0);
+		excuse_all(world, until + 2 * SECOND, "a stranger took it");
+	}
+	fault_later(world, until, FAULT_STRANGER_KEY, (unsigned)world->strangers, lun, 0);
+}
+
+static void fault_stranger_end(struct world *world, const struct lasting *lasting)
+{
+	struct lun *lun = &world->luns[lasting->lun].lun;
+
+	for (uint16_t i = 0; i < lun->nexus_count; i++) {
+		if (lun->nexuses[i].used && lun->nexuses[i].identity.initiator == STRANGER &&
+		    lun->nexuses[i].identity.isid == lasting->node) {
+			if (lun->nexuses[i].registered)
+				stranger_out(world, lasting->lun, i, PR_OUT_REGISTER_AND_IGNORE, 0,
+					     0);
+			lun_logout(lun, i);
+		}
+	}
+	invariants_lun_changed(world, lasting->lun);
+}
+
+/* ---- beginning, choice, end ---- */
+
+static void fault_apply(struct world *world, enum fault_kind kind, struct node *node)
+{
+	unsigned lun = rng_below(&world->rng, world->lun_count),
+		 nexus = rng_below(&world->rng, world->nexus_count);
+
+	switch (kind) {
+	case FAULT_CRASH:
+	case FAULT_CRASH_IN_STEP:
+		fault_crash(world, node, kind == FAULT_CRASH_IN_STEP, true);
+		break;
+	case FAULT_DAEMON_CRASH:
+	case FAULT_DAEMON_CRASH_IN_STEP:
+		fault_crash(world, node, kind == FAULT_DAEMON_CRASH_IN_STEP, false);
+		break;
+	case FAULT_FREEZE:
+	case FAULT_DAEMON_PAUSE:
+		fault_pause(world, node, kind == FAULT_FREEZE);
+		break;
+	case FAULT_PATH_DROP:
+		if (world->look_apart && rng_chance(&world->rng, 250000))
+			nexus = WORLD_NEXUSES_MAX;
+		fault_path_drop(world, node, lun, nexus);
+		break;
+	case FAULT_PATH_CUT:
+		fault_path_cut(world, node, lun, nexus,
+			       world->now_us + world_between_ms(world, 300, 8000));
+		break;
+	case FAULT_NODE_CUT:
+		fault_node_cut(world, node);
+		break;
+	case FAULT_POWER:
+	case FAULT_POWER_FALLBACK:
+		fault_power(world, kind == FAULT_POWER_FALLBACK);
+		break;
+	case FAULT_STALL:
+		fault_stall(world);
+		break;
+	case FAULT_SLOW:
+		fault_slow(world);
+		break;
+	case FAULT_LOSSY:
+		fault_lossy(world);
+		break;
+	case FAULT_UNFIT:
+		fault_unfit(world, node);
+		break;
+	case FAULT_SERVICE_DIES:
+		host_service_dies(world, node);
+		faults_excuse(world, node, world->now_us + (world->request_max_ms + 10000) * MS,
+			      "its service died");
+		faults_disturb(world, world->now_us + 3 * MS);
+		break;
+	case FAULT_SERVICE_REFUSES:
+		node->service_fails = true;
+		faults_excuse(world, node, world->now_us + 40 * SECOND,
+			      "its service does not start");
+		fault_later(world, world->now_us + world_between_ms(world, 3000, 12000), kind,
+			    node->index, 0, 0);
+		break;
+	case FAULT_DISK_FULL:
+		node->disk_full = true;
+		fault_later(world, world->now_us + world_between_ms(world, 2000, 12000), kind,
+			    node->index, 0, 0);
+		faults_excuse(world, node, world->now_us + 12 * SECOND, "its disk is full");
+		break;
+	case FAULT_COMMAND:
+		fault_command(world, node);
+		break;
+	case FAULT_STRANGER_KEY:
+	case FAULT_STRANGER_HOLDS:
+		fault_stranger(world, kind == FAULT_STRANGER_HOLDS);
+		break;
+	case FAULT_GATE_STOPS:
+		host_gate_stops(world, node,
+				rng_chance(&world->rng, 500000) ? ARBITER_GATE_HELD
+								: ARBITER_GATE_FAILED);
+		faults_excuse(world, node, world->now_us + 20 * SECOND, "its gate stopped");
+		faults_disturb(world, world->now_us);
+		break;
+	case FAULT_PATH_STANDBY:
+		fault_path_standby(world, node, lun, nexus);
+		break;
+	case FAULT_HINT:
+	case FAULT_COUNT:
+		break;
+	}
+}
+
+static void fault_next(struct world *world)
+{
+	const struct profile *profile = world->profile;
+	uint32_t sum = 0, at;
+	unsigned kind = 0, node;
+
+	if (profile->interval_ms == 0 || world->now_us >= world->faults_until_us ||
+	    (profile->faults_max > 0 && world->fault_count >= profile->faults_max))
+		return;
+	for (unsigned i = 0; i < FAULT_COUNT; i++)
+		sum += profile->weights[i];
+	at = rng_below(&world->rng, sum);
+	while (at >= profile->weights[kind])
+		at -= profile->weights[kind++];
+	node = world->owner != NONE8 && rng_chance(&world->rng, 600000)
+		       ? world->owner
+		       : rng_below(&world->rng, world->node_count);
+	world->fault_count++;
+	fault_apply(world, (enum fault_kind)kind, &world->nodes[node]);
+	/* Often something else happens while the first is still under way. */
+	world_push(world,
+		   world->now_us + (rng_chance(&world->rng, 300000)
+					    ? rng_between(&world->rng, 0, 1500 * MS)
+					    : rng_between(&world->rng, 0,
+							  2ull * profile->interval_ms * MS)),
+		   WORLD_FAULT, 0, 0, 0);
+}
+
+static void fault_end(struct world *world, const struct world_event *event)
+{
+	struct lasting lasting = world->lasting_faults[event->index];
+	struct node *node = &world->nodes[lasting.node < WORLD_NODES_MAX ? lasting.node : 0];
+
+	world->lasting_faults[event->index].used = false;
+	faults_disturb(world, world->now_us);
+	switch ((enum fault_kind)lasting.kind) {
+	case FAULT_POWER:
+		world->luns[lasting.lun].powered = true;
+		trace_line(world, NULL, "lun %u has power again", lasting.lun);
+		break;
+	case FAULT_SLOW:
+		world->timing.slow_max_ms = world->timing.slow_min_ms = 0;
+		break;
+	case FAULT_LOSSY:
+		world->lost_answer = world->profile->lost_answer;
+		world->lost_command = world->profile->lost_command;
+		break;
+	case FAULT_UNFIT:
+		fault_fit_again(world, node);
+		break;
+	case FAULT_SERVICE_REFUSES:
+		node->service_fails = false;
+		break;
+	case FAULT_DISK_FULL:
+		node->disk_full = false;
+		break;
+	case FAULT_COMMAND:
+		fault_command_end(world, &lasting);
+		break;
+	case FAULT_STRANGER_KEY:
+		fault_stranger_end(world, &lasting);
+		break;
+	case FAULT_PATH_STANDBY:
+		node->nexuses[lasting.lun][lasting.nexus].standby = false;
+		break;
+	default:
+		break;
+	}
+}
+
+/* What a membership says, rightly or not. */
+static void fault_hint(struct world *world)
+{
+	struct arbiter_event event = {.kind = ARBITER_EVENT_SUSPECT};
+	const struct node *owner = world->owner == NONE8 ? NULL : &world->nodes[world->owner];
+	bool silent = owner && (!owner->daemon_running || owner->frozen_until_us > world->now_us ||
+				owner->daemon_paused_until_us > world->now_us || !owner->want_fit);
+
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+
+		if (silent && !world->storage_only && node != owner &&
+		    rng_chance(&world->rng, 700000))
+			shell_mail(world, node, world_between_ms(world, 1, 60), &event);
+		if (!world->profile->hints || !rng_chance(&world->rng, 60000))
+			continue;
+		event.kind = rng_chance(&world->rng, 600000) ? ARBITER_EVENT_SUSPECT
+							     : ARBITER_EVENT_OTHER_OWNS;
+		shell_mail(world, node, world_between_ms(world, 1, 60), &event);
+		event.kind = ARBITER_EVENT_SUSPECT;
+	}
+	world_push(world, world->now_us + 500 * MS, WORLD_HINT, 0, 0, 0);
+}
+
+void faults_event(struct world *world, const struct world_event *event)
+{
+	struct session *session;
+	struct nexus *nexus;
+	unsigned lun, index;
+
+	switch ((enum world_event_kind)event->kind) {
+	case WORLD_SESSION_LOST:
+		session = &world->sessions[event->index];
+		if (!session->used || session->serial != event->serial || !session->initiator_up)
+			return;
+		if (host_defers(world, event))
+			return;
+		fault_session_lost(world, event->index, rng_chance(&world->rng, 300000),
+				   world_between_ms(world, 20, 800));
+		break;
+	case WORLD_NEXUS_LOGIN:
+		lun = event->index / (WORLD_NEXUSES_MAX + 1);
+		index = event->index % (WORLD_NEXUSES_MAX + 1);
+		nexus = net_nexus(world, event->node, lun, index);
+		if (event->serial != nexus->login_serial || nexus->session != NONE ||
+		    host_defers(world, event))
+			return;
+		net_login(world, event->node, lun, index);
+		break;
+	case WORLD_FAULT:
+		fault_next(world);
+		break;
+	case WORLD_FAULT_END:
+		fault_end(world, event);
+		break;
+	default:
+		fault_hint(world);
+		break;
+	}
+}
+
+void faults_begin(struct world *world)
+{
+	const struct profile *profile = world->profile;
+
+	world->faults_until_us =
+		profile->interval_ms == 0 ? 15 * SECOND : world_between_ms(world, 10000, 40000);
+	world->disturbed_us = 0;
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+
+		node->want_fit = true;
+		node->counter = (uint16_t)rng_next(&world->rng);
+		node->clock_offset_us = rng_below(&world->rng, 1000000) * MS;
+		node->crash_after_effects = -1;
+		for (unsigned lun = 0; lun < WORLD_LUNS_MAX; lun++) {
+			for (unsigned j = 0; j <= WORLD_NEXUSES_MAX; j++) {
+				node->nexuses[lun][j].session = NONE;
+				node->nexuses[lun][j].isid = 0x4c4b00000000u + (j << 16);
+			}
+		}
+		node->daemon_boot = world_serial(world);
+		world_push(world,
+			   rng_chance(&world->rng, 500000) ? i * MS / 4
+							   : world_between_ms(world, 0, 5000),
+			   WORLD_START, i, true, node->daemon_boot);
+	}
+	faults_disturb(world, 6 * SECOND);
+	for (unsigned i = 0; i < world->node_count; i++)
+		faults_excuse(world, &world->nodes[i], 3 * SECOND, "it has only begun");
+	world_push(world, world_between_ms(world, 3000, 12000), WORLD_FAULT, 0, 0, 0);
+	world_push(world, 500 * MS, WORLD_HINT, 0, 0, 0);
+	world->end_us = world->faults_until_us + 25 * SECOND + 10 * invariants_bound_us(world);
+}

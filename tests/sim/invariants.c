@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What must hold in truth: the invariants of docs/arbitration.md ("What must always hold"), judged
+ * from outside with full knowledge of every LUN and node. What excuses a node is written beside the
+ * check, with the reason.
+ */
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- 1: who may write ---- */
+
+/* Under "registrants only" the target admits everybody who is registered, so the reservation alone
+ * does not keep the rule: the nodes must. Excuse: while nobody holds the LUN the target admits
+ * anybody, and no node can prevent that; it is closed again by whoever reserves, and what lands
+ * later is judged by invariants_landed(). */
+void invariants_admitted(struct world *world, const struct command *command, unsigned port)
+{
+	const struct sim_lun *unit = &world->luns[command->lun];
+	const struct node *node = &world->nodes[command->node];
+	char text[32];
+	struct key key;
+
+	if (!unit->lun.held)
+		return;
+	if (unit->holder_node != command->node) {
+		world_fail(world, "writes-of-the-owner",
+			   "a write of %s is admitted to lun %u by nexus %u, which %s holds",
+			   trace_node_name(node), command->lun, port,
+			   trace_key(lun_holder_key(&unit->lun), text, sizeof(text)));
+		return;
+	}
+	if (key_decode(&key, lun_holder_key(&unit->lun)) && key.kind == KEY_KIND_OFFER)
+		world_fail(world, "writes-of-the-owner",
+			   "a write of %s is admitted to lun %u under its offer",
+			   trace_node_name(node), command->lun);
+}
+
+/* Excuse: the target fell back to an older state in which a node holds that has been deposed since,
+ * and that node could not know (it was dead to the world from before it lost until after the fall
+ * back): for everybody, itself included, it is the owner again, until its successor takes the LUN
+ * back. */
+void invariants_landed(struct world *world, const struct command *command)
+{
+	struct sim_lun *unit = &world->luns[command->lun];
+	const struct node *node = &world->nodes[command->node];
+
+	if (command->tenure < unit->landed_tenure && !node->fallback_excuse)
+		world_fail(world, "late-writes",
+			   "a write of %s (tenure %u) lands on lun %u after the first one of "
+			   "tenure %u",
+			   trace_node_name(node), command->tenure, command->lun,
+			   unit->landed_tenure);
+	if (command->tenure > unit->landed_tenure)
+		unit->landed_tenure = command->tenure;
+}
+
+/* ---- 2 and 5: who may lose, and how often ---- */
+
+static void invariants_owner(struct world *world, uint8_t holder)
+{
+	struct node *loser, *winner = &world->nodes[holder];
+
+	if (world->owner == holder)
+		return;
+	if (world->owner != NONE8) {
+		loser = &world->nodes[world->owner];
+		world->ownership_changes++;
+		trace_line(world, winner, "*** owns, after %s (%s)", trace_node_name(loser),
+			   world->now_us <= loser->excused_until_us ? loser->excuse : "no excuse");
+		if (world->now_us <= world->unreliable_until_us ||
+		    world->lost_answer + world->lost_command > 0)
+			world->challenges_lost += world->now_us > loser->excused_until_us;
+		else if (world->now_us > loser->excused_until_us)
+			world_fail(world, "healthy-owner",
+				   "%s loses lun 0 to %s, and nothing was wrong with it",
+				   trace_node_name(loser), trace_node_name(winner));
+	}
+	world->owner = holder;
+	world->epoch++;
+}
+
+/* Called after everything that may have changed registrations or reservation. */
+void invariants_lun_changed(struct world *world, unsigned lun)
+{
+	struct sim_lun *unit = &world->luns[lun];
+	uint8_t holder = unit->lun.held ? net_port_node(world, lun, unit->lun.holder) : NONE8;
+
+	for (uint16_t i = 0; i < unit->lun.nexus_count; i++) {
+		uint64_t key = unit->lun.nexuses[i].registered ? unit->lun.nexuses[i].key : 0;
+
+		if (key == unit->registered_key[i])
+			continue;
+		if (lun == 0 && key != 0 && net_port_node(world, lun, i) != world->owner)
+			world->challenges++;
+		unit->registered_key[i] = key;
+		unit->registered_us[i] = world->now_us;
+	}
+	if (holder != unit->holder_node) {
+		unit->holder_node = holder;
+		unit->holder_since_us = world->now_us;
+	}
+	if (lun == 0 && holder != NONE8)
+		invariants_owner(world, holder);
+}
+
+/* ---- 3 and 4: what must come about ---- */
+
+/* One look: two reads, each perhaps behind a unit attention or two. */
+static uint64_t invariants_look_us(const struct world *world)
+{
+	uint64_t trip = 2 * (world->timing.latency_us + world->timing.jitter_us) +
+			world->timing.slow_max_ms * MS;
+
+	return 4 * trip + MS;
+}
+
+/* How long until some fit node owns, runs the service, and nothing is left over, once nothing
+ * disturbs any more: the owner is found missing    P, and 3 P for every better-ranked prober that
+ * has gone too; the challenge                 rank delay W/2 and standing back 2 W for every
+ * better-ranked node, the window twice (it is started again once when answers have been slow), each
+ * at least 4 looks; what was under way            an offer or a request that is waited for, a
+ * cool-down, a service that does not stop, a login; the takeover                  some 12 commands
+ * for each nexus of each LUN; and where answers are lost, each of these may have to be given up for
+ * a time first. */
+uint64_t invariants_bound_us(const struct world *world)
+{
+	uint64_t look = invariants_look_us(world), others = world->node_count - 1u;
+	uint64_t window =
+		world->window_max_ms * MS > 4 * look ? world->window_max_ms * MS : 4 * look;
+	uint64_t probe = world->probe_max_ms * MS > window ? world->probe_max_ms * MS : window;
+	uint64_t bound = probe * (1 + 3 * others) + window * (3 + 3 * others) +
+			 12 * look * world->lun_count * (world->nexus_count + 1u);
+
+	bound += (2 * world->request_max_ms + world->cooldown_ms) * MS + 15 * SECOND;
+	if (world->profile->lost_answer > 0)
+		bound = 2 * bound + 15 * SECOND;
+	return bound;
+}
+
+/* How long another node's registration may stay on a LUN whose owner is well: until its next look,
+ * and the PREEMPT. */
+static uint64_t invariants_linger_us(const struct world *world, const struct node *owner)
+{
+	uint64_t us = owner->config.defend_ms * MS + 4 * invariants_look_us(world) + 100 * MS;
+
+	return world->profile->lost_answer > 0 ? 4 * us + 10 * SECOND : us;
+}
+
+static bool invariants_candidate(struct world *world, struct node *node)
+{
+	if (!node->running || !node->daemon_running || node->frozen_until_us > world->now_us ||
+	    node->daemon_paused_until_us > world->now_us || !node->want_fit)
+		return false;
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		bool up = false;
+
+		for (unsigned i = 0; i < world->nexus_count; i++)
+			up |= net_nexus_up(world, node->index, lun, i) &&
+			      !node->nexuses[lun][i].standby;
+		if (!up)
+			return false;
+	}
+	return true;
+}
+
+static bool invariants_calm(struct world *world)
+{
+	bool candidate = false;
+
+	for (unsigned i = 0; i < world->node_count; i++)
+		candidate |= invariants_candidate(world, &world->nodes[i]);
+	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
+	     i++) {
+		if (world->lasting_faults[i].used)
+			return false;
+	}
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		if (!world->luns[lun].powered || world->luns[lun].stalled_until_us > world->now_us)
+			return false;
+	}
+	return candidate;
+}
+
+static const char *unsettled_registrations(struct world *world, const struct node *owner,
+					   unsigned lun)
+{
+	const struct sim_lun *unit = &world->luns[lun];
+	uint64_t own = lun_holder_key(&unit->lun);
+	static char text[WORLD_MESSAGE_SIZE];
+	char name[32];
+
+	for (uint16_t i = 0; i < unit->lun.nexus_count; i++) {
+		const struct lun_nexus *nexus = &unit->lun.nexuses[i];
+
+		if (!nexus->registered || net_port_node(world, lun, i) == NONE8)
+			continue;
+		if (net_port_node(world, lun, i) == owner->index && nexus->key == own)
+			continue;
+		if (world->now_us - unit->registered_us[i] < invariants_linger_us(world, owner))
+			continue;
+		snprintf(text, sizeof(text), "lun %u: %s has been registered for %.1f s", lun,
+			 trace_key(nexus->key, name, sizeof(name)),
+			 (double)(world->now_us - unit->registered_us[i]) / 1e6);
+		return text;
+	}
+	for (unsigned i = 0; i < world->nexus_count; i++) {
+		uint16_t session = owner->nexuses[lun][i].session;
+
+		if (session == NONE || unit->lun.nexuses[world->sessions[session].port].registered)
+			continue;
+		snprintf(text, sizeof(text), "lun %u: nexus %u of the owner is not registered", lun,
+			 i);
+		return text;
+	}
+	return NULL;
+}
+
+/* NULL: one fit owner, its gate open, its service running, nothing left over. Else what is missing.
+ */
+static const char *invariants_unsettled(struct world *world)
+{
+	const struct node *owner = world->owner == NONE8 ? NULL : &world->nodes[world->owner];
+	static char text[WORLD_MESSAGE_SIZE];
+	const char *why;
+
+	if (!owner || world->luns[0].holder_node != owner->index)
+		return "nobody holds lun 0";
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		if (world->luns[lun].holder_node != owner->index) {
+			snprintf(text, sizeof(text), "lun %u is not held by %s", lun,
+				 trace_node_name(owner));
+			return text;
+		}
+		why = unsettled_registrations(world, owner, lun);
+		if (why)
+			return why;
+	}
+	if (!owner->running || !owner->daemon_running || !owner->want_fit)
+		return "the owner is dead or unfit";
+	if (owner->state != ARBITER_STATE_OWNER || owner->gate != ARBITER_GATE_OPEN ||
+	    owner->service != ARBITER_SERVICE_RUNNING) {
+		snprintf(text, sizeof(text), "%s is %s, its gate %s, its service %s",
+			 trace_node_name(owner), arbiter_state_name(owner->state),
+			 arbiter_gate_name(owner->gate), arbiter_service_name(owner->service));
+		return text;
+	}
+	for (unsigned i = 0; i < world->node_count; i++) {
+		const struct node *node = &world->nodes[i];
+
+		if (node == owner || !node->running || !node->daemon_running ||
+		    node->frozen_until_us > world->now_us ||
+		    node->daemon_paused_until_us > world->now_us)
+			continue;
+		if (node->gate != ARBITER_GATE_FAILED || node->service != ARBITER_SERVICE_STOPPED) {
+			snprintf(text, sizeof(text),
+				 "%s is not the owner, its gate is %s, its service %s",
+				 trace_node_name(node), arbiter_gate_name(node->gate),
+				 arbiter_service_name(node->service));
+			return text;
+		}
+	}
+	return NULL;
+}
+
+static void invariants_settle(struct world *world)
+{
+	uint64_t calm_us = world->now_us - world->disturbed_us;
+	const char *why = invariants_unsettled(world);
+
+	if (!why) {
+		if (world->settled_since_us == 0) {
+			world->settled_since_us = world->now_us;
+			if (calm_us > world->settle_longest_us)
+				world->settle_longest_us = calm_us;
+		}
+		if (world->now_us > world->faults_until_us &&
+		    world->now_us - world->settled_since_us > 8 * SECOND)
+			world->done = true;
+		return;
+	}
+	if (world->settled_since_us > world->disturbed_us)
+		world_fail(world, "stays-settled", "%s, and nothing has happened for %.1f s", why,
+			   (double)calm_us / 1e6);
+	else if (calm_us > invariants_bound_us(world))
+		world_fail(world, "bounded-time", "%s, %.1f s after the last disturbance", why,
+			   (double)calm_us / 1e6);
+	world->settled_since_us = 0;
+}
+
+static void invariants_changes(struct world *world)
+{
+	/* A fault may cost the owner its place, and the next one again while it lasts; without any
+	 * nothing changes. */
+	unsigned allowed = 3 * world->fault_count + (world->profile->lost_answer > 0 ? 2 : 0);
+
+	if (world->ownership_changes > allowed)
+		world_fail(world, "changes", "%u changes of ownership for %u faults",
+			   world->ownership_changes, world->fault_count);
+}
+
+void invariants_check(struct world *world)
+{
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+
+		/* It has looked since: from now on it can know. */
+		if (node->fallback_excuse && node->watches[0].look_began_us > world->disturbed_us)
+			node->fallback_excuse = false;
+	}
+	invariants_changes(world);
+	if (!invariants_calm(world)) {
+		world->disturbed_us =
+			world->disturbed_us > world->now_us ? world->disturbed_us : world->now_us;
+		world->settled_since_us = 0;
+		return;
+	}
+	if (world->now_us <= world->disturbed_us) {
+		world->settled_since_us = 0;
+		return;
+	}
+	invariants_settle(world);
+}

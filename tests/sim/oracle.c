@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What one node may do, judged by what it has seen: the local half of the invariants. It follows
+ * each node's looks and orders by itself and knows nothing of the arbiter's inside, so that a rule
+ * taken out of the arbiter shows here as an order, or an opening of the gate, that
+ * docs/arbitration.md forbids.
+ */
+#include "tests/sim/world.h"
+
+#include <string.h>
+
+#define ORACLE_TOLERANCE_US (3 * MS)
+
+void oracle_reset(struct node *node)
+{
+	memset(node->watches, 0, sizeof(node->watches));
+}
+
+/* Written down once for all kinds: a claim, its members' keys and its offer share the incarnation.
+ */
+static bool oracle_recorded(const struct node *node, uint64_t key)
+{
+	for (unsigned i = 0; i < node->claim_count; i++) {
+		if (((node->claims[i] ^ key) & ~((0xfULL << 32) | (0xffULL << 16))) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool oracle_shows(const struct watch *watch, uint64_t key)
+{
+	for (unsigned i = 0; i < watch->key_count; i++) {
+		if (watch->keys[i] == key)
+			return true;
+	}
+	return false;
+}
+
+/* Takes over from `victim` (0: nobody held). */
+static void oracle_takeover(struct world *world, struct node *node, uint64_t own, uint64_t victim)
+{
+	struct watch *watch = &node->watches[0];
+	uint64_t window_ms = node->config.window_ms, done_us;
+	char text[32];
+	struct key key;
+
+	if (victim != 0 && key_decode(&key, victim)) {
+		if (oracle_recorded(node, victim))
+			return; /* an own key: swapped without waiting */
+		if (key.kind == KEY_KIND_OFFER &&
+		    (key.interval == node->number || key.interval == KEY_NODE_ANY))
+			return;
+		if (key.kind != KEY_KIND_OFFER &&
+		    4u * KEY_INTERVAL_UNIT_MS * key.interval > window_ms)
+			window_ms = 4ull * KEY_INTERVAL_UNIT_MS * key.interval;
+	}
+	if (node->tenure_valid)
+		return; /* an owner that takes back what came back, or lost its reservation */
+	if (4ull * watch->streak_slowest_ms > window_ms)
+		window_ms = 4ull * watch->streak_slowest_ms;
+	if (watch->streak_key != own || watch->streak_holder != victim ||
+	    watch->streak_began_us == 0) {
+		world_fail(
+			world, "window",
+			"%s takes over from %s without having looked at it with its own key there",
+			trace_node_name(node), trace_key(victim, text, sizeof(text)));
+		return;
+	}
+	done_us = world->now_us - watch->streak_began_us;
+	if (done_us + ORACLE_TOLERANCE_US < window_ms * MS)
+		world_fail(world, "window",
+			   "%s takes over from %s after %.1f ms, before %llu ms are over",
+			   trace_node_name(node), trace_key(victim, text, sizeof(text)),
+			   (double)done_us / 1e3, (unsigned long long)window_ms);
+}
+
+static void oracle_stand_back(struct world *world, struct node *node, uint64_t victim)
+{
+	struct watch *watch = &node->watches[0];
+	char text[32];
+	struct key key;
+
+	if (node->tenure_valid || world->same_numbers)
+		return;
+	for (unsigned i = 0; i < watch->key_count; i++) {
+		uint64_t value = watch->keys[i];
+		unsigned j = 0;
+
+		if (value == victim || value == watch->holder ||
+		    !key_is_ours(value, world->cluster) || !key_decode(&key, value) ||
+		    key.kind != KEY_KIND_CLAIM || node->config.rank_of[key.node] >= node->rank)
+			continue;
+		while (j < sizeof(watch->seen) / sizeof(watch->seen[0]) &&
+		       watch->seen[j].key != value)
+			j++;
+		if (j < sizeof(watch->seen) / sizeof(watch->seen[0]) &&
+		    world->now_us - watch->seen[j].since_us + ORACLE_TOLERANCE_US <
+			    2 * MS * node->config.window_ms)
+			world_fail(world, "rank",
+				   "%s takes over beside the better-ranked challenger %s",
+				   trace_node_name(node), trace_key(value, text, sizeof(text)));
+	}
+}
+
+static void oracle_register(struct world *world, struct node *node,
+			    const struct arbiter_effect *effect)
+{
+	struct watch *watch = &node->watches[effect->lun];
+	char text[32];
+	struct key key;
+
+	if (effect->order.service_key == 0)
+		return;
+	if (!key_is_ours(effect->order.service_key, world->cluster) ||
+	    !key_decode(&key, effect->order.service_key) || key.node != node->number)
+		world_fail(world, "own-keys", "%s registers %s", trace_node_name(node),
+			   trace_key(effect->order.service_key, text, sizeof(text)));
+	if (node->gate == ARBITER_GATE_OPEN || node->in_flight > 0)
+		world_fail(world, "registers-quietly",
+			   "%s registers while its gate is %s with %u writes in flight",
+			   trace_node_name(node), arbiter_gate_name(node->gate), node->in_flight);
+	else if (!node->gate_quiet || (node->gate == ARBITER_GATE_HELD && !node->tenure_valid))
+		world_fail(world, "registers-quietly", "%s registers before it is quiet",
+			   trace_node_name(node));
+	watch->streak_key = effect->order.service_key;
+	watch->streak_began_us = 0;
+}
+
+/* The members follow the leader. */
+static void oracle_member(struct world *world, struct node *node,
+			  const struct arbiter_effect *effect)
+{
+	const struct watch *leader = &node->watches[0];
+
+	if (!leader->looked || !leader->held || !oracle_recorded(node, leader->holder))
+		world_fail(world, "leader-first", "%s takes member %u without holding the leader",
+			   trace_node_name(node), effect->lun);
+}
+
+static void oracle_order(struct world *world, struct node *node,
+			 const struct arbiter_effect *effect)
+{
+	struct watch *watch = &node->watches[effect->lun];
+	char text[32];
+
+	if (!node->nexuses[effect->lun][effect->order.nexus].told_up)
+		world_fail(world, "nexus-up",
+			   "%s sends an order by nexus %u of lun %u, which is down",
+			   trace_node_name(node), effect->order.nexus, effect->lun);
+	watch->orders++;
+	if (effect->kind == ARBITER_EFFECT_RESET)
+		return;
+	switch (effect->order.action) {
+	case PR_OUT_REGISTER:
+	case PR_OUT_REGISTER_AND_IGNORE:
+		oracle_register(world, node, effect);
+		return;
+	case PR_OUT_RESERVE:
+	case PR_OUT_PREEMPT:
+	case PR_OUT_PREEMPT_AND_ABORT:
+		break;
+	case PR_OUT_RELEASE:
+	case PR_OUT_CLEAR:
+	case PR_OUT_REGISTER_AND_MOVE:
+		return;
+	}
+	if (!oracle_recorded(node, effect->order.key))
+		world_fail(world, "written-down", "%s sends %s under %s, which is not durable",
+			   trace_node_name(node), pr_out_action_name(effect->order.action),
+			   trace_key(effect->order.key, text, sizeof(text)));
+	if (effect->order.action == PR_OUT_RESERVE) {
+		if (!watch->looked || (watch->held && watch->holder != effect->order.key))
+			world_fail(world, "reserve-free",
+				   "%s reserves lun %u, which it has seen held",
+				   trace_node_name(node), effect->lun);
+		if (effect->lun == 0) {
+			oracle_takeover(world, node, effect->order.key, 0);
+			oracle_stand_back(world, node, 0);
+		} else {
+			oracle_member(world, node, effect);
+		}
+		return;
+	}
+	if (!key_is_ours(effect->order.service_key, world->cluster))
+		world_fail(world, "strangers", "%s preempts the foreign key %s",
+			   trace_node_name(node),
+			   trace_key(effect->order.service_key, text, sizeof(text)));
+	if (!watch->held || watch->holder != effect->order.service_key) {
+		if (!oracle_shows(watch, effect->order.service_key) &&
+		    !oracle_recorded(node, effect->order.service_key))
+			world_fail(world, "exact-keys", "%s preempts %s, which it has not seen",
+				   trace_node_name(node),
+				   trace_key(effect->order.service_key, text, sizeof(text)));
+		return;
+	}
+	if (effect->lun == 0) {
+		oracle_takeover(world, node, effect->order.key, effect->order.service_key);
+		oracle_stand_back(world, node, effect->order.service_key);
+	} else {
+		oracle_member(world, node, effect);
+	}
+}
+
+/* The gate opens only on what a look begun after the last order shows. */
+static void oracle_gate(struct world *world, struct node *node, const struct arbiter_effect *effect)
+{
+	char text[32];
+	struct key key;
+
+	if (effect->gate.gate == ARBITER_GATE_FAILED)
+		node->tenure_valid = false;
+	if (effect->gate.gate != ARBITER_GATE_OPEN)
+		return;
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		const struct watch *watch = &node->watches[lun];
+
+		if (!watch->looked || !watch->held || !oracle_recorded(node, watch->holder) ||
+		    !key_decode(&key, watch->holder) || key.kind == KEY_KIND_OFFER)
+			world_fail(world, "gate-after-look",
+				   "%s opens its gate, and has seen %s hold lun %u",
+				   trace_node_name(node),
+				   watch->looked ? trace_key(watch->holder, text, sizeof(text))
+						 : "nothing",
+				   lun);
+		else if (watch->orders > 0 || watch->look_began_us < watch->order_ended_us)
+			world_fail(world, "gate-after-look",
+				   "%s opens its gate without a look at lun %u later than its last "
+				   "order",
+				   trace_node_name(node), lun);
+	}
+	if (!node->tenure_valid || node->tenure_epoch != world->epoch) {
+		node->tenure = ++world->tenure;
+		node->tenure_epoch = world->epoch;
+		node->tenure_valid = true;
+	}
+}
+
+void oracle_effect(struct world *world, struct node *node, const struct arbiter_effect *effect)
+{
+	switch (effect->kind) {
+	case ARBITER_EFFECT_ORDER:
+	case ARBITER_EFFECT_RESET:
+		oracle_order(world, node, effect);
+		break;
+	case ARBITER_EFFECT_GATE:
+		oracle_gate(world, node, effect);
+		break;
+	case ARBITER_EFFECT_SERVICE:
+		if (effect->service.start && node->gate_ordered != ARBITER_GATE_OPEN)
+			world_fail(world, "service-behind-gate",
+				   "%s starts its service with the gate %s", trace_node_name(node),
+				   arbiter_gate_name(node->gate_ordered));
+		break;
+	case ARBITER_EFFECT_LOOK:
+	case ARBITER_EFFECT_RECORD:
+	case ARBITER_EFFECT_STRIKE:
+	case ARBITER_EFFECT_ANSWER:
+	case ARBITER_EFFECT_STATE:
+	case ARBITER_EFFECT_RULE:
+	case ARBITER_EFFECT_ALARM:
+		break;
+	}
+}
+
+void oracle_order_ended(struct world *world, struct node *node, unsigned lun)
+{
+	node->watches[lun].orders--;
+	node->watches[lun].order_ended_us = world->now_us;
+}
+
+static void oracle_streak(struct world *world, struct node *node, struct watch *watch,
+			  const struct op *op)
+{
+	uint64_t holder = watch->held ? watch->holder : 0;
+	uint64_t gap_us = (node->config.window_ms / 4 + node->config.defend_ms) * MS;
+	uint32_t took_ms = (uint32_t)((world->now_us - op->began_us) / MS);
+
+	if (!oracle_shows(watch, watch->streak_key) || op->began_us < watch->order_ended_us) {
+		watch->streak_began_us = 0;
+		return;
+	}
+	if (watch->streak_began_us == 0 || holder != watch->streak_holder ||
+	    world->now_us - watch->streak_last_us > gap_us + ORACLE_TOLERANCE_US) {
+		watch->streak_began_us = op->began_us;
+		watch->streak_holder = holder;
+		watch->streak_slowest_ms = 0;
+	}
+	watch->streak_last_us = world->now_us;
+	if (took_ms > watch->streak_slowest_ms)
+		watch->streak_slowest_ms = took_ms;
+}
+
+static void oracle_seen(struct world *world, struct watch *watch)
+{
+	unsigned count = sizeof(watch->seen) / sizeof(watch->seen[0]);
+
+	for (unsigned i = 0; i < watch->key_count; i++) {
+		unsigned j = 0, oldest = 0;
+
+		while (j < count && watch->seen[j].key != watch->keys[i])
+			j++;
+		if (j == count) {
+			for (j = 0; j < count; j++) {
+				if (watch->seen[j].last_us < watch->seen[oldest].last_us)
+					oldest = j;
+			}
+			j = oldest;
+			watch->seen[j].key = watch->keys[i];
+			watch->seen[j].since_us = world->now_us;
+		}
+		watch->seen[j].last_us = world->now_us;
+	}
+}
+
+void oracle_looked(struct world *world, struct node *node, unsigned lun, const struct op *op,
+		   const struct arbiter_look *look)
+{
+	struct watch *watch = &node->watches[lun];
+
+	if (!look->ok || (watch->looked && op->began_us < watch->look_began_us))
+		return;
+	watch->looked = true;
+	watch->look_began_us = op->began_us;
+	watch->look_ended_us = world->now_us;
+	watch->held = look->held;
+	watch->holder = look->holder;
+	watch->key_count = look->key_count;
+	memcpy(watch->keys, look->keys, look->key_count * sizeof(look->keys[0]));
+	if (lun != 0)
+		return;
+	oracle_streak(world, node, watch, op);
+	oracle_seen(world, watch);
+}

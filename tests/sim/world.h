@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A simulated cluster in virtual time: nodes (an arbiter each, and a shell that carries its effects
+ * out as the daemon does), their nexuses, the LUNs of one group, and what befalls them. Everything
+ * follows from the seed.
+ *
+ * world.c    the queue of events, beginning and end
+ * net.c      sessions and commands on their way to a LUN and back
+ * shell.c    effects of the arbiter, looks, orders
+ * host.c     gate, service, disk: what lives on a node beside the daemon
+ * faults.c   profiles, and what they make happen
+ * invariants.c, oracle.c   what must always hold
+ * trace.c    the readable account
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cluster/arbiter.h"
+#include "cluster/key.h"
+#include "tests/sim/lun.h"
+#include "tests/sim/rng.h"
+
+#define WORLD_NODES_MAX 5
+#define WORLD_NEXUSES_MAX 3 /* registrable ones of a LUN on a node; one more only looks */
+#define WORLD_LUNS_MAX 4
+#define WORLD_SESSIONS_MAX 1024
+#define WORLD_COMMANDS_MAX 1024
+#define WORLD_OPS_MAX 512
+#define WORLD_MAILS_MAX 512
+#define WORLD_EVENTS_MAX 8192
+#define WORLD_WRITES_MAX 4 /* of one node, in flight */
+#define WORLD_ARBITER_SIZE 65536
+#define WORLD_EFFECTS_MAX 1024
+#define WORLD_MESSAGE_SIZE 512
+#define NONE 0xffffu
+#define NEVER_US UINT64_MAX
+
+#define MS 1000ull
+#define SECOND 1000000ull
+
+enum world_event_kind {
+	WORLD_ARRIVE,       /* index: command */
+	WORLD_ANSWER,       /* index: command */
+	WORLD_LAND,         /* index: command; a write reaches the medium */
+	WORLD_SESSION_END,  /* index: session; the target notices */
+	WORLD_SESSION_LOST, /* index: session; the initiator notices */
+	WORLD_NEXUS_LOGIN,  /* index: LUN and nexus */
+	WORLD_GIVE_UP,      /* index: op */
+	WORLD_RETRY,        /* index: op */
+	WORLD_OP_END,       /* index: op; without having been sent */
+	WORLD_TICK,
+	WORLD_MAIL, /* index: mail */
+	WORLD_DISK, /* index: disk entry */
+	WORLD_GATE, /* index: gate wanted; serial: node's boot */
+	WORLD_GATE_QUIET,
+	WORLD_SERVICE,
+	WORLD_SERVICE_OVERDUE,
+	WORLD_WRITE,
+	WORLD_WRITE_TIMEOUT, /* index: command */
+	WORLD_START,         /* a node or a daemon begins */
+	WORLD_FAULT,         /* the next one */
+	WORLD_FAULT_END,     /* index: entry of the list of lasting faults */
+	WORLD_HINT,
+	WORLD_CHECK,
+};
+
+struct world_event {
+	uint64_t at_us, order;
+	uint32_t serial;
+	uint16_t index;
+	uint8_t kind, node;
+};
+
+/* One login of one nexus. */
+struct session {
+	bool used, initiator_up;
+	uint8_t node, lun, nexus;
+	uint16_t port;  /* the LUN's number for this nexus */
+	uint32_t login; /* which of its sessions */
+	uint32_t serial;
+	uint64_t cut_until_us;         /* nothing passes before this */
+	uint64_t arrive_us, answer_us; /* the last so far: commands and answers keep their order */
+	uint32_t commands;             /* that refer to it */
+};
+
+enum command_kind {
+	COMMAND_READ_KEYS,
+	COMMAND_READ_RESERVATION,
+	COMMAND_FULL_STATUS,
+	COMMAND_OUT,
+	COMMAND_RESET,
+	COMMAND_WRITE,
+};
+
+struct command {
+	bool used;
+	bool dropped; /* never arrives */
+	uint8_t kind, node, lun;
+	uint16_t session, op; /* WRITE: op is the slot of the node's write */
+	uint32_t serial, op_serial;
+	uint32_t tenure; /* WRITE */
+	uint8_t cdb[SCSI_CDB_MAX];
+	uint8_t cdb_length, data_length;
+	uint8_t data[PR_OUT_PARAMETER_LENGTH];
+	struct lun_answer answer;
+};
+
+enum op_kind { OP_LOOK, OP_ORDER, OP_RESET };
+
+/* A look or an order on its way through the shell. */
+struct op {
+	bool used;
+	uint8_t kind, node, lun, nexus;
+	uint8_t attempt, rereads;
+	uint16_t command;
+	uint32_t serial, daemon_boot, effect_id, look_attempt;
+	uint64_t began_us, give_up_us;
+	struct pr_out out;
+	struct arbiter_look look; /* of READ KEYS so far */
+	enum scsi_outcome outcome;
+	bool illegal_request, path_unusable;
+};
+
+/* Something that the daemon is told. */
+struct mail {
+	bool used;
+	uint16_t session;     /* NEXUS up: which login it tells of */
+	uint32_t gate_orders; /* GATE: how many had been given */
+	uint32_t daemon_boot;
+	struct arbiter_event event;
+};
+
+struct nexus {
+	uint16_t session; /* NONE: down */
+	uint64_t isid;
+	bool told_up;              /* to the arbiter */
+	bool told_fresh;           /* since its last login */
+	bool data;                 /* data may use it */
+	uint64_t blocked_until_us; /* a fault keeps it down */
+	bool standby;              /* the port answers 02/04/0B */
+	uint32_t login_serial;
+};
+
+struct write {
+	bool used;
+	uint8_t lun;
+	uint16_t session;
+	uint32_t serial;
+};
+
+/* What the oracle has seen one node do to one LUN. */
+struct watch {
+	uint32_t orders;         /* outstanding */
+	uint64_t order_ended_us; /* the last one; nothing believed may be older */
+	bool looked, held;
+	uint64_t look_began_us, look_ended_us, holder;
+	uint64_t streak_began_us; /* looks without a gap that showed the own key beside this holder
+				   */
+	uint64_t streak_key, streak_holder, streak_last_us;
+	uint32_t streak_slowest_ms, streak_looks;
+	uint8_t key_count;
+	uint64_t keys[ARBITER_LOOK_KEYS_MAX];
+	struct {
+		uint64_t key, since_us, last_us;
+	} seen[12]; /* when a key was first seen */
+};
+
+struct disk_entry {
+	bool used, strike;
+	uint32_t id, daemon_boot, boot;
+	uint64_t key;
+};
+
+struct node {
+	uint8_t index, number, rank;
+	struct arbiter_config config;
+	struct arbiter *arbiter;
+	uint64_t clock_offset_us;
+	/* daemon */
+	bool running, daemon_running, gone; /* gone: will not come back */
+	uint32_t boot, daemon_boot;
+	uint64_t frozen_until_us, daemon_paused_until_us;
+	uint64_t deadline_us, tick_at_us, mail_at_us;
+	uint32_t tick_serial;
+	int crash_after_effects; /* -1: not */
+	bool crash_takes_node;
+	bool fit, want_fit, automatic_off;
+	enum arbiter_state state;
+	uint64_t state_since_us;
+	/* disk */
+	uint64_t claims[ARBITER_CLAIMS_MAX];
+	unsigned claim_count;
+	uint16_t counter;
+	uint64_t disk_at_us;
+	bool disk_full;
+	struct disk_entry disk[16];
+	/* gate and service */
+	enum arbiter_gate gate, gate_ordered;
+	uint64_t gate_at_us;
+	bool gate_quiet, gate_told_quiet, gate_drop_caches;
+	uint32_t gate_serial;
+	unsigned in_flight, waiting;
+	struct write writes[WORLD_WRITES_MAX];
+	uint32_t gate_changes; /* those that nobody ordered */
+	uint32_t gate_orders, gate_orders_reached;
+	uint32_t tenure, tenure_epoch;
+	bool tenure_valid;
+	enum arbiter_service service;
+	uint32_t service_serial, write_serial;
+	bool service_wanted, service_deposed, service_fails, stop_hangs;
+	uint64_t acknowledged, refused;
+	/* paths */
+	struct nexus nexuses[WORLD_LUNS_MAX][WORLD_NEXUSES_MAX + 1];
+	struct watch watches[WORLD_LUNS_MAX];
+	/* causes for which it may lose what it owns, and until when they count */
+	uint64_t excused_until_us;
+	const char *excuse;
+	bool fallback_excuse;
+	uint64_t healthy_since_us; /* running, not paused, with paths */
+	uint64_t quiet_rule_us;
+};
+
+struct sim_lun {
+	struct lun lun;
+	bool powered;
+	uint32_t power_serial;
+	uint64_t stalled_until_us;
+	uint32_t landed_tenure;
+	uint8_t holder_node; /* in truth; NONE8: nobody or a stranger */
+	uint64_t holder_since_us;
+	uint64_t registered_us[LUN_NEXUSES_MAX];
+	uint64_t registered_key[LUN_NEXUSES_MAX];
+};
+
+#define NONE8 0xff
+#define STRANGER 200 /* initiator number of somebody who is not of this cluster */
+
+struct profile;
+
+struct timing {
+	uint32_t latency_us, jitter_us;    /* one way */
+	uint32_t slow_min_ms, slow_max_ms; /* added by the array, 0: prompt */
+};
+
+struct world {
+	uint64_t seed;
+	struct rng rng;
+	const struct profile *profile;
+	uint64_t now_us, order;
+	bool trace, done;
+	/* shape */
+	uint8_t node_count, nexus_count, lun_count;
+	bool look_apart; /* looks have a nexus of their own, which is never registered */
+	bool full_status, aptpl, late_execution, keep_isid, gate_stops_itself;
+	enum pr_type type;
+	uint32_t cluster;
+	bool storage_only; /* nobody sends SUSPECT */
+	bool same_numbers;
+	uint32_t defend_max_ms, window_max_ms, probe_max_ms, request_max_ms, cooldown_ms,
+		loss_max_ms;
+	struct timing timing;
+	/* faults */
+	uint64_t faults_until_us, end_us;
+	uint64_t disturbed_us; /* the last moment at which something was wrong */
+	uint32_t lost_command, lost_answer, busy, delayed; /* parts of a million */
+	unsigned fault_count, ownership_changes;
+	uint64_t commanded_until_us, unreliable_until_us;
+	struct lasting {
+		bool used;
+		uint8_t kind, node, lun, nexus;
+		uint16_t port;
+	} lasting_faults[32];
+	uint64_t strangers;
+	/* parts */
+	struct node nodes[WORLD_NODES_MAX];
+	struct sim_lun luns[WORLD_LUNS_MAX];
+	uint8_t owner; /* the last that held the leader in truth */
+	uint32_t epoch, tenure;
+	uint64_t settled_since_us;
+	/* pools */
+	uint16_t session_high, command_high, op_high, mail_high;
+	uint32_t serial;
+	uint32_t event_count;
+	struct session sessions[WORLD_SESSIONS_MAX];
+	struct command commands[WORLD_COMMANDS_MAX];
+	struct op ops[WORLD_OPS_MAX];
+	struct mail mails[WORLD_MAILS_MAX];
+	struct world_event events[WORLD_EVENTS_MAX];
+	/* outcome */
+	bool failed;
+	char failure[WORLD_MESSAGE_SIZE];
+	uint64_t rule_count[ARBITER_RULE_COUNT];
+	uint64_t steps, orders, writes, settle_longest_us;
+	unsigned challenges, challenges_lost;
+};
+
+struct profile {
+	const char *name;
+	const char *about;
+	uint32_t interval_ms; /* between faults, on the average; 0: none */
+	unsigned faults_max;  /* 0: as many as come */
+	uint32_t weights[24]; /* by enum fault_kind */
+	uint32_t lost_command, lost_answer, delayed, busy; /* parts of a million */
+	unsigned nodes_min;
+	bool slow;  /* the array may be slow throughout */
+	bool hints; /* SUSPECT and OTHER_OWNS at any time, true or not */
+	bool same_numbers;
+	bool full_disks;
+	bool tgt; /* always the personality of tgt */
+};
+
+enum fault_kind {
+	FAULT_CRASH,
+	FAULT_CRASH_IN_STEP,
+	FAULT_DAEMON_CRASH,
+	FAULT_DAEMON_CRASH_IN_STEP,
+	FAULT_FREEZE,
+	FAULT_DAEMON_PAUSE,
+	FAULT_PATH_DROP,
+	FAULT_PATH_CUT,
+	FAULT_NODE_CUT,
+	FAULT_POWER,
+	FAULT_POWER_FALLBACK,
+	FAULT_STALL,
+	FAULT_SLOW,
+	FAULT_LOSSY,
+	FAULT_UNFIT,
+	FAULT_SERVICE_DIES,
+	FAULT_SERVICE_REFUSES,
+	FAULT_DISK_FULL,
+	FAULT_COMMAND,
+	FAULT_HINT,
+	FAULT_STRANGER_KEY,
+	FAULT_STRANGER_HOLDS,
+	FAULT_GATE_STOPS,
+	FAULT_PATH_STANDBY,
+	FAULT_COUNT,
+};
+
+extern const struct profile profiles[];
+extern const unsigned profile_count;
+
+/* world.c */
+struct world *world_new(void);
+/* Runs the schedule of `seed`. Returns true when every invariant held; else world->failure tells.
+ */
+bool world_run(struct world *world, uint64_t seed, const struct profile *profile, bool trace,
+	       int disabled_rule);
+void world_push(struct world *world, uint64_t at_us, enum world_event_kind kind, unsigned node,
+		unsigned index, uint32_t serial);
+uint32_t world_serial(struct world *world);
+void world_fail(struct world *world, const char *invariant, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+uint64_t world_between_ms(struct world *world, uint64_t from_ms, uint64_t to_ms); /* microseconds */
+
+/* net.c */
+struct nexus *net_nexus(struct world *world, unsigned node, unsigned lun, unsigned nexus);
+bool net_nexus_up(struct world *world, unsigned node, unsigned lun, unsigned nexus);
+void net_login(struct world *world, unsigned node, unsigned lun, unsigned nexus);
+void net_login_later(struct world *world, unsigned node, unsigned lun, unsigned nexus,
+		     uint64_t after_us);
+/* The initiator has lost the session. orphan: the target does not notice for a long time. */
+void net_session_lost(struct world *world, unsigned session, bool orphan);
+void net_session_end(struct world *world, unsigned session, uint32_t serial);
+/* NONE: the nexus is down. */
+uint16_t net_send(struct world *world, enum command_kind kind, unsigned node, unsigned lun,
+		  unsigned nexus, const struct scsi_request *request, uint16_t op,
+		  uint32_t op_serial);
+void net_arrive(struct world *world, const struct world_event *event);
+void net_answer(struct world *world, const struct world_event *event);
+void net_land(struct world *world, const struct world_event *event);
+void net_abort(struct world *world, unsigned session, uint16_t op, uint32_t op_serial);
+void net_node_gone(struct world *world, unsigned node);
+void net_power_loss(struct world *world, unsigned lun, unsigned age, uint64_t until_us);
+uint8_t net_port_node(const struct world *world, unsigned lun, uint16_t port);
+
+/* shell.c */
+uint64_t node_now_ms(const struct world *world, const struct node *node);
+/* True: the daemon cannot see this event now; it comes again later, or never. */
+bool shell_defers(struct world *world, const struct world_event *event);
+bool host_defers(struct world *world, const struct world_event *event);
+void shell_step(struct world *world, struct node *node, const struct arbiter_event *event);
+void shell_start(struct world *world, struct node *node);
+void shell_mail(struct world *world, struct node *node, uint64_t delay_us,
+		const struct arbiter_event *event);
+void shell_mail_nexus(struct world *world, struct node *node, unsigned lun, unsigned nexus, bool up,
+		      bool fresh);
+void shell_command_done(struct world *world, struct command *command,
+			const struct scsi_result *result);
+void shell_session_lost(struct world *world, unsigned session);
+void shell_event(struct world *world, const struct world_event *event);
+void node_boot(struct world *world, struct node *node);
+void node_crash(struct world *world, struct node *node, bool whole, uint64_t for_us);
+
+/* host.c */
+void host_reset(struct world *world, struct node *node);
+void host_gate_order(struct world *world, struct node *node, enum arbiter_gate gate,
+		     bool drop_caches);
+void host_gate_stops(struct world *world, struct node *node, enum arbiter_gate gate);
+void host_service_order(struct world *world, struct node *node, bool start, bool deposed);
+void host_service_dies(struct world *world, struct node *node);
+void host_disk(struct world *world, struct node *node, uint32_t id, uint64_t key);
+void host_write_done(struct world *world, struct command *command,
+		     const struct scsi_result *result);
+void host_session_lost(struct world *world, struct node *node, unsigned session);
+void host_event(struct world *world, const struct world_event *event);
+
+/* faults.c */
+void faults_shape(struct world *world);
+void faults_begin(struct world *world);
+void faults_event(struct world *world, const struct world_event *event);
+void faults_excuse(struct world *world, struct node *node, uint64_t until_us, const char *why);
+void faults_disturb(struct world *world, uint64_t until_us);
+
+/* oracle.c: what one node may do, judged by what it could know */
+void oracle_reset(struct node *node);
+void oracle_effect(struct world *world, struct node *node, const struct arbiter_effect *effect);
+void oracle_order_ended(struct world *world, struct node *node, unsigned lun);
+void oracle_looked(struct world *world, struct node *node, unsigned lun, const struct op *op,
+		   const struct arbiter_look *look);
+
+/* invariants.c: what must hold in truth */
+void invariants_lun_changed(struct world *world, unsigned lun);
+void invariants_admitted(struct world *world, const struct command *command, unsigned port);
+void invariants_landed(struct world *world, const struct command *command);
+void invariants_check(struct world *world);
+uint64_t invariants_bound_us(const struct world *world);
+
+/* trace.c */
+void trace_line(struct world *world, const struct node *node, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void trace_event(struct world *world, const struct node *node, const struct arbiter_event *event);
+void trace_effect(struct world *world, const struct node *node,
+		  const struct arbiter_effect *effect);
+void trace_command(struct world *world, const struct command *command, const char *what);
+void trace_lun(struct world *world, unsigned lun);
+const char *trace_key(uint64_t key, char *buffer, size_t size);
+const char *trace_node_name(const struct node *node);
+
+#endif
