@@ -129,6 +129,8 @@ static void protect_process(void)
 	bool spared = fd >= 0 && write(fd, "-1000", 5) == 5;
 	if (fd >= 0)
 		close(fd);
+	/* nbdkit in the foreground asks to be ended with its parent: but a daemon's restart must not end the service. */
+	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	bool flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 	plugin_log("group %s: gate process %d, version %s; I/O flusher %s, OOM killer %s",
 		   plugin.file.group, (int)getpid(), LUNKEEPER_VERSION,

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -262,6 +263,9 @@ static int core_prepare(struct plugin *plugin)
 	plugin->inbox_end = &plugin->inbox;
 	plugin->started_ms = core_now_ms();
 	plugin->told_quiet = true;
+	/* Another process's nexuses must not bear the numbers of this one's. */
+	if (getrandom(&plugin->next_serial, sizeof plugin->next_serial, GRND_NONBLOCK) < 0)
+		plugin->next_serial = (uint32_t)uv_hrtime();
 	uv_async_init(&plugin->loop, &plugin->wake, on_wake);
 	uv_timer_init(&plugin->loop, &plugin->pump_timer);
 	uv_timer_init(&plugin->loop, &plugin->alone_timer);
