@@ -94,6 +94,9 @@ TABLE := $(BUILD)/tests/table/pr_cases.o $(BUILD)/tests/table/pr_run.o
 $(BUILD)/tests/table/run_tgt: $(BUILD)/tests/table/run_tgt.o $(BUILD)/tests/table/drive.o $(TABLE) $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
+$(BUILD)/tests/table/run_path: $(BUILD)/tests/table/run_path.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/relay.o $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
 $(BUILD)/tests/table/run_sim: $(BUILD)/tests/table/run_sim.o $(BUILD)/tests/sim/lun.o $(TABLE) $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
@@ -148,8 +151,9 @@ check-fast: all check-purity check-unit check-table-sim check-sim
 
 # --- tests on real parts ---------------------------------------------------------------------------------------------
 
-check-table: $(BUILD)/tests/table/run_tgt
+check-table: $(BUILD)/tests/table/run_tgt $(BUILD)/tests/table/run_path
 	tests/table/tgt.sh 1 $(BUILD)/tests/table/run_tgt
+	tests/table/tgt.sh 300 $(BUILD)/tests/table/run_path
 
 check-model:
 	tests/model/run
@@ -228,7 +232,7 @@ help:
 	  'make demo             set up, and show a failover on a cluster of two nodes on this machine' \
 	  'make check            set up, and pass every test (root)' \
 	  'make check-fast       unit, table and simulation tests: no root, no network' \
-	  'make check-table      the table of PR cases against tgt' \
+	  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
 	  'make check-rig        scenarios on a cluster on this machine; SCENARIOS="name ..." for some' \
 	  'make check-model      the protocol, exhaustively, by Spin' \
 	  'make check-mutation   every rule of the arbiter taken out in turn must be noticed' \
