@@ -15,6 +15,7 @@ json_t *rig_status_json(struct rig *rig);
 void rig_status_print(struct rig *rig);
 
 int cmd_rig_writer(int argc, char **argv);
+int cmd_rig_attempt(int argc, char **argv);
 int cmd_rig_verify(int argc, char **argv);
 
 #endif
