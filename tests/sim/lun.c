@@ -10,6 +10,9 @@
 
 #include "tests/sim/lun_pr.h"
 
+#define LUN_ORPHAN (1ull << 63) /* beside the 48 bits of an ISID: no login finds this nexus again  \
+				 */
+
 const struct lun_personality lun_personality_standard = {
 	.preempt_and_abort = true,
 	.register_and_move = true,
@@ -34,8 +37,7 @@ const struct lun_personality lun_personality_lio = {
 const struct lun_personality lun_personality_tgt = {
 	.capabilities = true,
 	.register_and_move = true,
-	.registration_of_session = true,
-	.imitates_tgt = true,
+	.lost_session = LUN_LOST_ORPHANS,
 	.other_writes = true,
 };
 
@@ -165,12 +167,17 @@ uint16_t lun_login(struct lun *lun, const struct lun_identity *identity)
 {
 	uint16_t index = lun_nexus_find(lun, identity);
 
+	if (index != LUN_NEXUS_NONE && lun->nexuses[index].session)
+		lun_logout(lun, index);
+	if (index != LUN_NEXUS_NONE && lun->nexuses[index].registered &&
+	    lun->personality.lost_session == LUN_LOST_ORPHANS) {
+		lun->nexuses[index].identity.isid |= LUN_ORPHAN;
+		index = LUN_NEXUS_NONE;
+	}
 	if (index == LUN_NEXUS_NONE)
 		index = lun_nexus_make(lun, identity);
 	if (index == LUN_NEXUS_NONE)
 		return index;
-	if (lun->nexuses[index].session)
-		lun_logout(lun, index);
 	lun->nexuses[index].session = true;
 	lun->nexuses[index].login++;
 	lun_attention(lun, index, 0x2900);
@@ -185,7 +192,7 @@ void lun_logout(struct lun *lun, uint16_t index)
 		return;
 	lun_abort_tasks(lun, index);
 	nexus->session = false;
-	if (lun->personality.registration_of_session && nexus->registered)
+	if (lun->personality.lost_session == LUN_LOST_REMOVES && nexus->registered)
 		lun_registration_remove(lun, index);
 }
 

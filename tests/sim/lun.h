@@ -25,14 +25,21 @@
 #define LUN_TRANSPORT_ID_SIZE 60
 #define LUN_DATA_IN_MAX 4096
 
+/* What becomes of a registration when the session of its nexus is lost. */
+enum lun_lost_session {
+	LUN_LOST_KEEPS, /* it is the nexus's, and there again when that logs in again (SPC-5 5.14.7)
+			 */
+	LUN_LOST_ORPHANS, /* it stays, and holds, but is nobody's any more (measured on tgt) */
+	LUN_LOST_REMOVES, /* it goes with the session */
+};
+
 struct lun_personality {
 	bool preempt_and_abort, register_and_move, full_status, capabilities, aptpl;
-	bool attentions;              /* establishes unit attention conditions */
-	bool registration_of_session; /* a registration dies with its session */
-	bool task_aborted_status;     /* TAS: an aborted task is answered by TASK ABORTED, else by
-					 nothing */
-	bool other_writes;            /* has WRITE SAME and UNMAP */
-	bool imitates_tgt;            /* departs from the standard as tgt does (tests/table) */
+	bool attentions; /* establishes unit attention conditions */
+	enum lun_lost_session lost_session;
+	bool task_aborted_status; /* TAS: an aborted task is answered by TASK ABORTED, else by
+				     nothing */
+	bool other_writes;        /* has WRITE SAME and UNMAP */
 };
 
 extern const struct lun_personality lun_personality_standard, lun_personality_lio,

@@ -82,7 +82,7 @@ static void lun_out_register(struct lun *lun, uint16_t index, const struct pr_ou
 	}
 	if (lun->personality.aptpl)
 		lun->aptpl_active = out->aptpl;
-	if (out->aptpl && !lun->personality.aptpl && !lun->personality.imitates_tgt) {
+	if (out->aptpl && !lun->personality.aptpl) {
 		lun_answer_check(answer, SCSI_SENSE_ILLEGAL_REQUEST, 0x2600);
 		return;
 	}

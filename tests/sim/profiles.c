@@ -140,9 +140,8 @@ static void shape_target(struct world *world)
 								      : &lun_personality_standard;
 	struct lun_personality own = *personality;
 
-	/* tgt without its departures from the standard in small things: these are the table's
-	 * matter. */
-	own.imitates_tgt = false;
+	if (own.lost_session == LUN_LOST_ORPHANS && flip(world, 30))
+		own.lost_session = LUN_LOST_REMOVES;
 	if (!flip(world, 80))
 		own.task_aborted_status = false;
 	for (unsigned i = 0; i < world->lun_count; i++) {

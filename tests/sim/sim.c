@@ -215,6 +215,9 @@ static int sim_campaign(const struct sim_options *options)
 
 static int sim_replay(const struct sim_options *options)
 {
+	static const char *const lost[] = {"keeps registrations of lost sessions",
+					   "orphans registrations of lost sessions",
+					   "removes registrations of lost sessions"};
 	struct world *world = world_new();
 	const struct profile *profile = sim_profile(options, options->seed);
 	bool ok;

@@ -525,8 +525,12 @@ STEPS(preempt_self_free) = {
 	REGISTER(A, 0, K1, OK),
 	REGISTER(B, 0, K1, OK),
 	PREEMPT(A, K1, K1, WE_RO, OK),
+	STANDARD, /* every nexus of that key, the sender's too (SPC-5 5.14.11.4.5; so does LIO) */
+	SHOWS_EMPTY(C),
+	TGT("leaves the sender registered"),
 	SHOWS_FREE(C, K1),
 	RESERVE(B, K1, WE_RO, CONFLICT),
+	TGT("... who may then reserve"),
 	RESERVE(A, K1, WE_RO, OK),
 };
 
