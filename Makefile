@@ -94,14 +94,10 @@ TABLE := $(BUILD)/tests/table/pr_cases.o $(BUILD)/tests/table/pr_run.o
 $(BUILD)/tests/table/run_tgt: $(BUILD)/tests/table/run_tgt.o $(BUILD)/tests/table/drive.o $(TABLE) $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
-<<<<<<< Updated upstream
 $(BUILD)/tests/table/run_path: $(BUILD)/tests/table/run_path.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/relay.o $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
-$(BUILD)/tests/table/run_sim: $(BUILD)/tests/table/run_sim.o $(BUILD)/tests/sim/lun.o $(TABLE) $(LIBS)
-=======
 $(BUILD)/tests/table/run_sim: $(BUILD)/tests/table/run_sim.o $(BUILD)/tests/sim/lun.o $(BUILD)/tests/sim/lun_pr.o $(TABLE) $(LIBS)
->>>>>>> Stashed changes
 	$(say) LINK $@
 	$(Q)$(link)
 

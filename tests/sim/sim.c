@@ -228,10 +228,8 @@ static int sim_replay(const struct sim_options *options)
 	ok = world_run(world, options->seed, profile, true, options->rule);
 	printf("%u nodes, %u nexuses, %u LUNs, %s%s%s; %.1f s of virtual time\n", world->node_count,
 	       world->nexus_count, world->lun_count,
-	       world->luns[0].lun.personality.registration_of_session ? "like tgt"
-								      : "keeps registrations",
-	       world->aptpl ? ", APTPL" : "", world->timing.slow_max_ms ? ", slow" : "",
-	       (double)world->now_us / 1e6);
+	       lost[world->luns[0].lun.personality.lost_session], world->aptpl ? ", APTPL" : "",
+	       world->timing.slow_max_ms ? ", slow" : "", (double)world->now_us / 1e6);
 	printf(ok ? "every invariant held\n" : "FAILED: %s\n", world->failure);
 	return ok ? 0 : 1;
 }
