@@ -43,6 +43,7 @@ struct path {
 	char name[PATH_NAME_MAX]; /* "/dev/sg3", "iscsi://10.0.0.1:3260/iqn.x:san/3" (no password ever) */
 	path_state_changed *changed;
 	void *user;
+	struct path_later *later; /* of path_submit_later(); kinds leave it zero */
 };
 
 /* Sends a command. done() is called exactly once, later, also when the path goes down (UNKNOWN, -ENOTCONN), when the
@@ -50,6 +51,9 @@ struct path {
  * the kernel, which keeps one of the path's workers until it ends), and when the path is closed (UNKNOWN, -ECANCELED). */
 void path_submit(struct path *path, struct scsi_request *request);
 void path_reset_logical_unit(struct path *path, struct scsi_request *request);
+/* The same after wait_ms, out of which no time-out is taken. Until then the request is the path's already: closing the
+ * path ends it as it ends the others, but at once. */
+void path_submit_later(struct path *path, struct scsi_request *request, uint32_t wait_ms);
 /* No effect unless DOWN. The outcome is reported by `changed`. */
 void path_reconnect(struct path *path);
 /* Ends all requests, then calls closed() (may be NULL) and frees the path. */

@@ -173,7 +173,7 @@ static void path_sg_start(struct path_sg *sg, unsigned slot, struct scsi_request
 	job->user = sg;
 	if (sg_engine_start(sg->engine, job) < 0) {
 		sg_job_free(job);
-		path_sg_end(sg, request, -EAGAIN);
+		path_sg_end(sg, request, -ENOMEM);
 		return;
 	}
 	sg->slots[slot].job = job;

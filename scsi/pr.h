@@ -65,6 +65,7 @@ struct pr_keys {
 	uint32_t generation;
 	uint32_t count;     /* keys stored in keys[], at most the capacity that was given */
 	uint32_t available; /* keys that the target says it has; more than count: the buffer was too small, ask again */
+	uint32_t arrived;   /* keys among the bytes that arrived, whatever the capacity: see pr_keys_at() */
 	uint64_t *keys;     /* the caller's */
 };
 
@@ -115,6 +116,8 @@ int pr_out_decode(struct pr_out *out, const uint8_t *cdb, size_t cdb_length, con
 /* Decoders take the bytes that arrived (result.transferred, at most the buffer's size). Return 0, or -EBADMSG (shorter than its own header, lengths that contradict
  * each other). Out-structs with arrays: the caller sets keys/entries and passes their capacity in elements. */
 int pr_keys_decode(struct pr_keys *keys, size_t capacity, const uint8_t *data, size_t length);
+/* The key at index, from 0 to below what pr_keys_decode() said of the same bytes as `arrived`. */
+uint64_t pr_keys_at(const uint8_t *data, uint32_t index);
 int pr_reservation_decode(struct pr_reservation *reservation, const uint8_t *data, size_t length);
 int pr_capabilities_decode(struct pr_capabilities *capabilities, const uint8_t *data, size_t length);
 int pr_full_status_decode(struct pr_full_status *status, size_t capacity, const uint8_t *data, size_t length);

@@ -152,11 +152,16 @@ int pr_out_decode(struct pr_out *out, const uint8_t *cdb, size_t cdb_length, con
 	return 0;
 }
 
+uint64_t pr_keys_at(const uint8_t *data, uint32_t index)
+{
+	return bytes_get_be64(data + PR_HEADER_LENGTH + 8ull * index);
+}
+
 int pr_keys_decode(struct pr_keys *keys, size_t capacity, const uint8_t *data, size_t length)
 {
 	uint64_t additional, arrived;
 
-	keys->generation = keys->count = keys->available = 0;
+	keys->generation = keys->count = keys->available = keys->arrived = 0;
 	if (length < PR_HEADER_LENGTH)
 		return -EBADMSG;
 	keys->generation = bytes_get_be32(data);
@@ -164,13 +169,9 @@ int pr_keys_decode(struct pr_keys *keys, size_t capacity, const uint8_t *data, s
 	/* Rounded up: part of a key means that a key is there which has not been read. */
 	keys->available = (uint32_t)((additional + 7) / 8);
 	arrived = length - PR_HEADER_LENGTH;
-	if (arrived > additional)
-		arrived = additional;
-	while (keys->count < capacity && arrived - 8ull * keys->count >= 8) {
-		keys->keys[keys->count] =
-			bytes_get_be64(data + PR_HEADER_LENGTH + 8ull * keys->count);
-		keys->count++;
-	}
+	keys->arrived = (uint32_t)((arrived < additional ? arrived : additional) / 8);
+	for (; keys->count < keys->arrived && keys->count < capacity; keys->count++)
+		keys->keys[keys->count] = pr_keys_at(data, keys->count);
 	return 0;
 }
 

@@ -270,6 +270,15 @@ static void scsi_result_text_transport(const struct scsi_result *result, char *b
 	case -ECANCELED:
 		snprintf(buffer, size, "broken off: the path was closed");
 		return;
+	case -EBUSY:
+		snprintf(buffer, size, "not sent: too many commands wait on this path");
+		return;
+	case -EBADMSG:
+		snprintf(buffer, size, "the device's answer is malformed");
+		return;
+	case -EAGAIN:
+		snprintf(buffer, size, "the reservations changed while they were read");
+		return;
 	}
 	description = result->error < 0 ? strerrordesc_np(-result->error) : NULL;
 	if (description)

@@ -46,7 +46,9 @@ enum scsi_sense_key {
 
 struct scsi_result {
 	enum scsi_outcome outcome;
-	int error;           /* 0, or -errno of the transport: -ETIMEDOUT given up, -ENOTCONN session lost, -EIO other */
+	int error;           /* 0, or -errno of the transport: -ETIMEDOUT given up, -ENOTCONN session lost,
+				-ECANCELED path closed, -EBUSY too many on the path (not sent), -EBADMSG
+				malformed answer, -EAGAIN answers that contradict each other, -EIO other */
 	bool has_status;     /* the device answered */
 	uint8_t status;      /* enum scsi_status, if has_status */
 	uint8_t sense_key;   /* enum scsi_sense_key; 0 if sense_length is 0 */
