@@ -36,11 +36,23 @@ static bool oracle_shows(const struct watch *watch, uint64_t key)
 	return false;
 }
 
+/* At least W, and four times the defend interval that the holder's key tells. */
+static uint64_t oracle_window_ms(const struct node *node, uint64_t holder)
+{
+	uint64_t window_ms = node->config.window_ms;
+	struct key key;
+
+	if (key_decode(&key, holder) && key.kind != KEY_KIND_OFFER &&
+	    4u * KEY_INTERVAL_UNIT_MS * key.interval > window_ms)
+		window_ms = 4ull * KEY_INTERVAL_UNIT_MS * key.interval;
+	return window_ms;
+}
+
 /* Takes over from `victim` (0: nobody held). */
 static void oracle_takeover(struct world *world, struct node *node, uint64_t own, uint64_t victim)
 {
 	struct watch *watch = &node->watches[0];
-	uint64_t window_ms = node->config.window_ms, done_us;
+	uint64_t window_ms = oracle_window_ms(node, victim), done_us;
 	char text[32];
 	struct key key;
 
@@ -50,9 +62,6 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 		if (key.kind == KEY_KIND_OFFER &&
 		    (key.interval == node->number || key.interval == KEY_NODE_ANY))
 			return;
-		if (key.kind != KEY_KIND_OFFER &&
-		    4u * KEY_INTERVAL_UNIT_MS * key.interval > window_ms)
-			window_ms = 4ull * KEY_INTERVAL_UNIT_MS * key.interval;
 	}
 	if (node->tenure_valid)
 		return; /* an owner that takes back what came back, or lost its reservation */
@@ -137,6 +146,19 @@ static void oracle_member(struct world *world, struct node *node,
 			   trace_node_name(node), effect->lun);
 }
 
+/* An order that is about holding the LUN, after which only a look can tell who does. A PREEMPT that
+ * turns somebody else away leaves the holder as it is, whatever becomes of it. */
+static bool oracle_claims(const struct watch *watch, const struct arbiter_effect *effect)
+{
+	if (effect->kind == ARBITER_EFFECT_RESET)
+		return false;
+	if (effect->order.action == PR_OUT_PREEMPT ||
+	    effect->order.action == PR_OUT_PREEMPT_AND_ABORT)
+		return !watch->held || watch->holder != effect->order.key ||
+		       effect->order.service_key == effect->order.key;
+	return true;
+}
+
 static void oracle_order(struct world *world, struct node *node,
 			 const struct arbiter_effect *effect)
 {
@@ -148,6 +170,8 @@ static void oracle_order(struct world *world, struct node *node,
 			   "%s sends an order by nexus %u of lun %u, which is down",
 			   trace_node_name(node), effect->order.nexus, effect->lun);
 	watch->orders++;
+	if (oracle_claims(watch, effect))
+		watch->claims++;
 	if (effect->kind == ARBITER_EFFECT_RESET)
 		return;
 	switch (effect->order.action) {
@@ -222,7 +246,7 @@ static void oracle_gate(struct world *world, struct node *node, const struct arb
 				   watch->looked ? trace_key(watch->holder, text, sizeof(text))
 						 : "nothing",
 				   lun);
-		else if (watch->orders > 0 || watch->look_began_us < watch->order_ended_us)
+		else if (watch->claims > 0 || watch->look_began_us < watch->claim_ended_us)
 			world_fail(world, "gate-after-look",
 				   "%s opens its gate without a look at lun %u later than its last "
 				   "order",
@@ -264,30 +288,46 @@ void oracle_effect(struct world *world, struct node *node, const struct arbiter_
 
 void oracle_order_ended(struct world *world, struct node *node, unsigned lun)
 {
-	node->watches[lun].orders--;
-	node->watches[lun].order_ended_us = world->now_us;
+	struct watch *watch = &node->watches[lun];
+
+	watch->orders--;
+	watch->order_ended_us = world->now_us;
+	if (watch->claims > 0) { /* there is one order at a time */
+		watch->claims--;
+		watch->claim_ended_us = world->now_us;
+	}
 }
 
-static void oracle_streak(struct world *world, struct node *node, struct watch *watch,
+/* The window runs from the end of the REGISTER, or from the end of a look that came too late, as
+ * long as every look shows the own key beside the same holder. An array that is always slow makes
+ * the gap that is allowed grow. */
+static void oracle_streak(struct world *world, const struct node *node, struct watch *watch,
 			  const struct op *op)
 {
-	uint64_t holder = watch->held ? watch->holder : 0;
-	uint64_t gap_us = (node->config.window_ms / 4 + node->config.defend_ms) * MS;
+	uint64_t holder = watch->held ? watch->holder : 0, gap_us;
 	uint32_t took_ms = (uint32_t)((world->now_us - op->began_us) / MS);
 
 	if (!oracle_shows(watch, watch->streak_key) || op->began_us < watch->order_ended_us) {
 		watch->streak_began_us = 0;
 		return;
 	}
-	if (watch->streak_began_us == 0 || holder != watch->streak_holder ||
-	    world->now_us - watch->streak_last_us > gap_us + ORACLE_TOLERANCE_US) {
-		watch->streak_began_us = op->began_us;
+	if (watch->streak_began_us == 0 || holder != watch->streak_holder) {
+		watch->streak_began_us = watch->streak_last_us = watch->order_ended_us;
 		watch->streak_holder = holder;
 		watch->streak_slowest_ms = 0;
+		watch->streak_gap_us =
+			(oracle_window_ms(node, holder) / 4 + node->config.defend_ms) * MS;
 	}
+	gap_us = world->now_us - watch->streak_last_us;
 	watch->streak_last_us = world->now_us;
-	if (took_ms > watch->streak_slowest_ms)
+	if (gap_us > watch->streak_gap_us + ORACLE_TOLERANCE_US) {
+		watch->streak_began_us = world->now_us;
+		watch->streak_slowest_ms = 0;
+		if (took_ms * MS > watch->streak_gap_us)
+			watch->streak_gap_us *= 2;
+	} else if (took_ms > watch->streak_slowest_ms) {
 		watch->streak_slowest_ms = took_ms;
+	}
 }
 
 static void oracle_seen(struct world *world, struct watch *watch)

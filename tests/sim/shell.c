@@ -431,6 +431,7 @@ static void shell_begin_op(struct world *world, struct node *node,
 	op->effect_id = effect->id;
 	op->began_us = world->now_us;
 	op->look.ok = false;
+	op->illegal_request = op->path_unusable = false;
 	if (effect->kind == ARBITER_EFFECT_LOOK) {
 		op->kind = OP_LOOK;
 		op->look_attempt = effect->look.attempt;

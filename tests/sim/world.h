@@ -155,13 +155,16 @@ struct write {
 /* What the oracle has seen one node do to one LUN. */
 struct watch {
 	uint32_t orders;         /* outstanding */
-	uint64_t order_ended_us; /* the last one; nothing believed may be older */
+	uint64_t order_ended_us; /* the last one */
+	uint32_t claims;         /* those of them that are about holding the LUN */
+	uint64_t claim_ended_us; /* nothing believed of the holder may be older */
 	bool looked, held;
 	uint64_t look_began_us, look_ended_us, holder;
 	uint64_t streak_began_us; /* looks without a gap that showed the own key beside this holder
 				   */
 	uint64_t streak_key, streak_holder, streak_last_us;
-	uint32_t streak_slowest_ms, streak_looks;
+	uint32_t streak_slowest_ms;
+	uint64_t streak_gap_us;
 	uint8_t key_count;
 	uint64_t keys[ARBITER_LOOK_KEYS_MAX];
 	struct {
