@@ -496,7 +496,7 @@ int path_sg_open_in(const struct sg_environment *environment, uv_loop_t *loop,
 		    struct path **paths, size_t *count, char *message, size_t message_size)
 {
 	struct sg_device devices[PATHS_MAX];
-	int fds[PATHS_MAX], rc;
+	int fds[PATHS_MAX] = {0}, rc;
 	size_t found;
 
 	*count = 0;

@@ -35,9 +35,10 @@ static int sg_refuse(const struct sg_search *search, int error, const char *form
 static int sg_refuse(const struct sg_search *search, int error, const char *format, ...)
 {
 	int used = snprintf(search->message, search->message_size, "%s: ", search->specification);
-	va_list arguments;
 
 	if (used >= 0 && (size_t)used < search->message_size) {
+		va_list arguments;
+
 		va_start(arguments, format);
 		vsnprintf(search->message + used, search->message_size - (size_t)used, format,
 			  arguments);

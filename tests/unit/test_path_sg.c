@@ -1,304 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The `sg` path: names resolved in a made-up sysfs, and the life of a path on a device that
- * answers, hangs and goes, as a test wants it.
+ * The life of an `sg` path, on a device that answers, hangs and goes as a test wants it.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "scsi/path_sg.h"
 #include "scsi/sg_engine.h"
-#include "tests/unit/unit.h"
-
-/* ---- a made-up /sys and /dev ---- */
-
-static char root[64], sysfs[80], dev[80];
-
-__attribute__((format(printf, 1, 2))) static const char *in_root(const char *format, ...)
-{
-	static char paths[4][PATH_MAX];
-	static unsigned turn;
-	char *path = paths[turn++ % 4];
-	va_list arguments;
-	int used = snprintf(path, PATH_MAX, "%s/", root);
-
-	va_start(arguments, format);
-	vsnprintf(path + used, (size_t)(PATH_MAX - used), format, arguments);
-	va_end(arguments);
-	return path;
-}
-
-static void make_folders(const char *path)
-{
-	char partial[PATH_MAX];
-
-	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		snprintf(partial, sizeof(partial), "%.*s", (int)(slash - path), path);
-		mkdir(partial, 0700);
-	}
-}
-
-static void make_file(const char *path, const char *text)
-{
-	FILE *file;
-
-	make_folders(path);
-	file = fopen(path, "w");
-	if (file) {
-		fputs(text, file);
-		fclose(file);
-	}
-}
-
-static void make_link(const char *path, const char *target)
-{
-	make_folders(path);
-	if (symlink(target, path) < 0)
-		perror(path);
-}
-
-/* Device nodes are files that say "b MAJOR MINOR", so that no test needs root. */
-static int fake_stat(const char *path, struct stat *result)
-{
-	unsigned major_number, minor_number;
-	char kind;
-	FILE *file;
-
-	if (stat(path, result) < 0)
-		return -1;
-	file = fopen(path, "r");
-	if (file && fscanf(file, "%c %u %u", &kind, &major_number, &minor_number) == 3) {
-		result->st_mode = kind == 'b' ? S_IFBLK : S_IFCHR;
-		result->st_rdev = makedev(major_number, minor_number);
-	}
-	if (file)
-		fclose(file);
-	return 0;
-}
-
-static const struct sg_roots fake_roots = {.sysfs = sysfs, .dev = dev, .stat = fake_stat};
-
-static void make_node(const char *name, char kind, unsigned major_number, unsigned minor_number)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%c %u %u\n", kind, major_number, minor_number);
-	make_file(in_root("dev/%s", name), text);
-}
-
-/* sg < 0: the sg driver is not loaded. */
-static void make_disk(const char *name, unsigned minor_number, const char *address, int sg,
-		      const char *type)
-{
-	make_node(name, 'b', 8, minor_number);
-	make_file(in_root("sys/devices/%s/type", address), type);
-	make_file(in_root("sys/devices/%s/state", address), "running\n");
-	make_link(in_root("sys/devices/%s/subsystem", address), "../../bus/scsi");
-	make_file(in_root("sys/devices/%s/block/%s/size", address, name), "2048\n");
-	make_link(in_root("sys/devices/%s/block/%s/device", address, name),
-		  in_root("sys/devices/%s", address));
-	make_link(in_root("sys/dev/block/8:%u", minor_number),
-		  in_root("sys/devices/%s/block/%s", address, name));
-	if (sg < 0)
-		return;
-	make_node(in_root("dev/sg%d", sg) + strlen(dev) + 1, 'c', 21, (unsigned)sg);
-	make_link(in_root("sys/devices/%s/scsi_generic/sg%d/device", address, sg),
-		  in_root("sys/devices/%s", address));
-	make_link(in_root("sys/dev/char/21:%d", sg),
-		  in_root("sys/devices/%s/scsi_generic/sg%d", address, sg));
-	make_link(in_root("sys/class/scsi_generic/sg%d", sg),
-		  in_root("sys/devices/%s/scsi_generic/sg%d", address, sg));
-}
-
-static void make_map(unsigned minor_number, const char *uuid)
-{
-	char name[16];
-
-	snprintf(name, sizeof(name), "dm-%u", minor_number);
-	make_node(name, 'b', 253, minor_number);
-	make_file(in_root("sys/devices/virtual/%s/dm/uuid", name), uuid);
-	make_file(in_root("sys/devices/virtual/%s/slaves/.hidden", name), "");
-	make_link(in_root("sys/dev/block/253:%u", minor_number),
-		  in_root("sys/devices/virtual/%s", name));
-}
-
-static int make_tree(void)
-{
-	snprintf(root, sizeof(root), "/tmp/lunkeeper-sg-XXXXXX");
-	if (!mkdtemp(root))
-		return -1;
-	snprintf(sysfs, sizeof(sysfs), "%s/sys", root);
-	snprintf(dev, sizeof(dev), "%s/dev", root);
-	make_disk("sdb", 16, "1:0:0:1", 3, "0\n");
-	make_disk("sdc", 32, "2:0:0:1", 10, "0\n");
-	make_disk("sdd", 48, "1:0:0:2", -1, "0\n");
-	make_disk("sr0", 64, "5:0:0:0", 7, "5\n");
-	make_node("sdb1", 'b', 8, 17);
-	make_file(in_root("sys/devices/1:0:0:1/block/sdb/sdb1/partition"), "1\n");
-	make_link(in_root("sys/dev/block/8:17"), in_root("sys/devices/1:0:0:1/block/sdb/sdb1"));
-	make_link(in_root("dev/disk/by-id/wwn-0x6001"), "../../sdb");
-	make_map(0, "mpath-36001405a1b2c3d4e\n");
-	make_link(in_root("sys/devices/virtual/dm-0/slaves/sdc"),
-		  in_root("sys/devices/2:0:0:1/block/sdc"));
-	make_link(in_root("sys/devices/virtual/dm-0/slaves/sdb"),
-		  in_root("sys/devices/1:0:0:1/block/sdb"));
-	make_link(in_root("dev/mapper/mailstore"), "../dm-0");
-	make_map(1, "LVM-abcdef\n");
-	make_map(2, "part1-mpath-36001405a1b2c3d4e\n");
-	make_map(3, "mpath-3600empty\n");
-	make_node("vda", 'b', 252, 0);
-	make_file(in_root("sys/devices/virtio0/block/vda/size"), "1\n");
-	make_link(in_root("sys/devices/virtio0/subsystem"), "../../bus/virtio");
-	make_link(in_root("sys/devices/virtio0/block/vda/device"), in_root("sys/devices/virtio0"));
-	make_link(in_root("sys/dev/block/252:0"), in_root("sys/devices/virtio0/block/vda"));
-	make_node("ghost", 'b', 8, 200);
-	make_node("sg99", 'c', 21, 99);
-	return 0;
-}
-
-static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *ftw)
-{
-	(void)status, (void)flag, (void)ftw;
-	return remove(path);
-}
-
-/* ---- resolving ---- */
-
-static char message[512];
-static struct sg_device devices[PATHS_MAX];
-static size_t found;
-
-static int resolve(const char *name)
-{
-	message[0] = '\0';
-	return sg_resolve(&fake_roots, in_root("dev/%s", name), devices, PATHS_MAX, &found, message,
-			  sizeof(message));
-}
-
-static void test_resolve_disk(void)
-{
-	static const char *const names[] = {"sdb", "disk/by-id/wwn-0x6001", "sg3"};
-
-	for (size_t i = 0; i < 3; i++) {
-		CU_ASSERT_EQUAL(resolve(names[i]), 0);
-		CU_ASSERT_EQUAL(found, 1);
-		CU_ASSERT_STRING_EQUAL(devices[0].node, in_root("dev/sg3"));
-		CU_ASSERT_STRING_EQUAL(devices[0].address, "1:0:0:1");
-	}
-}
-
-static void test_resolve_multipath(void)
-{
-	static const char *const names[] = {"dm-0", "mapper/mailstore"};
-
-	for (size_t i = 0; i < 2; i++) {
-		CU_ASSERT_EQUAL(resolve(names[i]), 0);
-		CU_ASSERT_EQUAL(found, 2);
-		CU_ASSERT_STRING_EQUAL(devices[0].node, in_root("dev/sg3"));
-		CU_ASSERT_STRING_EQUAL(devices[1].node, in_root("dev/sg10"));
-		CU_ASSERT_STRING_EQUAL(devices[1].address, "2:0:0:1");
-	}
-	CU_ASSERT_EQUAL(sg_resolve(&fake_roots, in_root("dev/dm-0"), devices, 1, &found, message,
-				   sizeof(message)),
-			-E2BIG);
-	CU_ASSERT_EQUAL(found, 0);
-}
-
-static void test_resolve_refusals(void)
-{
-	static const struct {
-		const char *name;
-		int error;
-		const char *says;
-	} cases[] = {
-		{"none", -ENOENT, "no such device"},
-		{"sdb1", -ENODEV, "of the whole disk: name"},
-		{"dm-1", -ENODEV, "no multipath map"},
-		{"dm-2", -ENODEV, "name the multipath map 36001405a1b2c3d4e"},
-		{"dm-3", -ENODEV, "has no path"},
-		{"sr0", -ENODEV, "not a disk, but a SCSI device of type 5"},
-		{"sg7", -ENODEV, "not a disk, but a SCSI device of type 5"},
-		{"sdd", -ENODEV, "modprobe sg"},
-		{"sg99", -ENODEV, "modprobe sg"},
-		{"vda", -ENODEV, "not a SCSI disk (it belongs to virtio)"},
-		{"ghost", -ENODEV, "no such block device (8:200)"},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		CU_ASSERT_EQUAL(resolve(cases[i].name), cases[i].error);
-		CU_ASSERT_EQUAL(found, 0);
-		CU_ASSERT_PTR_NOT_NULL(strstr(message, cases[i].says));
-		CU_ASSERT_EQUAL(strncmp(message, in_root("dev/%s: ", cases[i].name),
-					strlen(in_root("dev/%s: ", cases[i].name))),
-				0);
-	}
-	CU_ASSERT_EQUAL(resolve("sdb1"), -ENODEV);
-	CU_ASSERT_PTR_NOT_NULL(strstr(message, in_root("dev/sdb")));
-}
-
-static void test_resolve_check(void)
-{
-	struct sg_device device;
-
-	CU_ASSERT_EQUAL(resolve("sdb"), 0);
-	device = devices[0];
-	CU_ASSERT_EQUAL(sg_resolve_check(&fake_roots, &device), 0);
-	make_file(in_root("sys/devices/1:0:0:1/state"), "offline\n");
-	CU_ASSERT_EQUAL(sg_resolve_check(&fake_roots, &device), -EHOSTDOWN);
-	make_file(in_root("sys/devices/1:0:0:1/state"), "running\n");
-	strcpy(device.address, "1:0:0:9");
-	CU_ASSERT_EQUAL(sg_resolve_check(&fake_roots, &device), -ESTALE);
-	strcpy(device.node, "/dev/sg55");
-	CU_ASSERT_EQUAL(sg_resolve_check(&fake_roots, &device), -ENODEV);
-}
-
-/* On the machine as it is: what is no SCSI disk is told so, whatever the machine has. */
-static void test_refusals_of_the_system(void)
-{
-	const struct path_kind *const kinds[] = {&path_kind_sg, NULL};
-	const struct path_open_options options = {0};
-	struct path *paths[PATHS_MAX];
-	uv_loop_t loop;
-	size_t count = 9;
-
-	uv_loop_init(&loop);
-	CU_ASSERT_EQUAL(path_open_all(kinds, &loop, "/dev/null", &options, paths, &count, message,
-				      sizeof(message)),
-			-ENODEV);
-	CU_ASSERT_STRING_EQUAL(message,
-			       "/dev/null: a character device, but no SCSI generic one; name "
-			       "a disk, see `lsblk -S`");
-	CU_ASSERT_EQUAL(count, 0);
-	CU_ASSERT_EQUAL(path_open_all(kinds, &loop, in_root("sys/devices/1:0:0:1/type"), &options,
-				      paths, &count, message, sizeof(message)),
-			-ENODEV);
-	CU_ASSERT_PTR_NOT_NULL(strstr(message, ": a regular file, not a SCSI disk"));
-	CU_ASSERT_EQUAL(path_open_all(kinds, &loop, root, &options, paths, &count, message,
-				      sizeof(message)),
-			-ENODEV);
-	CU_ASSERT_PTR_NOT_NULL(strstr(message, ": a folder, not a SCSI disk"));
-	CU_ASSERT_EQUAL(path_open_all(kinds, &loop, "sdb", &options, paths, &count, message,
-				      sizeof(message)),
-			-ENODEV);
-	CU_ASSERT_PTR_NOT_NULL(strstr(message, "sdb: not a device; name one by its path"));
-	if (access("/dev/loop0", F_OK) == 0 && access("/sys/dev/block/7:0", F_OK) == 0) {
-		CU_ASSERT_EQUAL(path_open_all(kinds, &loop, "/dev/loop0", &options, paths, &count,
-					      message, sizeof(message)),
-				-ENODEV);
-		CU_ASSERT_PTR_NOT_NULL(strstr(message, "/dev/loop0: not a SCSI disk"));
-	}
-	CU_ASSERT_EQUAL(uv_loop_close(&loop), 0);
-}
+#include "tests/unit/sg_tree.h"
 
 /* ---- a device that does as it is told ---- */
 
@@ -364,6 +74,7 @@ static void fake_release(void)
 
 /* ---- the life of a path ---- */
 
+static char message[512];
 static uv_loop_t test_loop;
 static struct path *paths[PATHS_MAX];
 static size_t path_count;
@@ -786,11 +497,6 @@ static void test_kernel_backend_without_a_device(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"resolve a disk", test_resolve_disk},
-	{"resolve a multipath map", test_resolve_multipath},
-	{"what cannot be resolved", test_resolve_refusals},
-	{"still the same device", test_resolve_check},
-	{"refusals of the system", test_refusals_of_the_system},
 	{"answers", test_answers},
 	{"a hang is given up and delays nothing", test_hang_is_given_up_and_delays_nothing},
 	{"full of hung commands", test_full_of_hung_commands},
@@ -808,13 +514,5 @@ static CU_TestInfo tests[] = {
 
 int main(void)
 {
-	int status;
-
-	if (make_tree() < 0) {
-		perror("a temporary folder");
-		return 1;
-	}
-	status = unit_run("path_sg", tests);
-	nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	return status;
+	return sg_tree_run("path_sg", tests);
 }
