@@ -379,6 +379,8 @@ static const struct cli_command rig_commands[] = {
 	{"log", cmd_rig_log, NULL, "NODE", "what a node's daemon has written"},
 	{"verify", cmd_rig_verify, NULL, "", "hold what was acknowledged against the LUN"},
 	{"down", cmd_rig_down, NULL, "", "take all of it away"},
+	{"demo", cmd_rig_demo, "With a rig of their own", "[--json]",
+	 "a hand-over, a power cut, and what becomes of it"},
 	{"attempt", cmd_rig_attempt, NULL, "URL", NULL},
 	{"writer", cmd_rig_writer, NULL, "--file FILE --log FILE", NULL},
 	{NULL, NULL, NULL, NULL, NULL},

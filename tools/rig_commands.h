@@ -14,8 +14,13 @@
 json_t *rig_status_json(struct rig *rig);
 void rig_status_print(struct rig *rig);
 
+/* Runs play() in a child and takes the rig away when that has ended, in whatever way, signals
+ * included. */
+int rig_guarded(const char *name, bool keep, int (*play)(void *user), void *user);
+
 int cmd_rig_writer(int argc, char **argv);
 int cmd_rig_attempt(int argc, char **argv);
+int cmd_rig_demo(int argc, char **argv);
 int cmd_rig_verify(int argc, char **argv);
 
 #endif
