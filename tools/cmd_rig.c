@@ -381,6 +381,8 @@ static const struct cli_command rig_commands[] = {
 	{"down", cmd_rig_down, NULL, "", "take all of it away"},
 	{"demo", cmd_rig_demo, "With a rig of their own", "[--json]",
 	 "a hand-over, a power cut, and what becomes of it"},
+	{"campaign", cmd_rig_campaign, NULL, "[N]",
+	 "failovers in a row, every acknowledged write checked"},
 	{"attempt", cmd_rig_attempt, NULL, "URL", NULL},
 	{"writer", cmd_rig_writer, NULL, "--file FILE --log FILE", NULL},
 	{NULL, NULL, NULL, NULL, NULL},

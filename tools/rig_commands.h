@@ -21,6 +21,7 @@ int rig_guarded(const char *name, bool keep, int (*play)(void *user), void *user
 int cmd_rig_writer(int argc, char **argv);
 int cmd_rig_attempt(int argc, char **argv);
 int cmd_rig_demo(int argc, char **argv);
+int cmd_rig_campaign(int argc, char **argv);
 int cmd_rig_verify(int argc, char **argv);
 
 #endif

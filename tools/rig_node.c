@@ -227,11 +227,26 @@ const char *rig_node_log(const struct rig *rig, const struct rig_node *node,
 	return rig_path(rig, buffer, "%s/lunkeeperd.log", node->machine.name);
 }
 
+/* The last line of a log, for a message. */
+static void node_last_line(const char *path, char *line, size_t size)
+{
+	size_t length;
+	char *text = rig_read_file(path, &length), *at;
+
+	line[0] = 0;
+	while (text && length && text[length - 1] == '\n')
+		text[--length] = 0;
+	at = text ? strrchr(text, '\n') : NULL;
+	if (text)
+		snprintf(line, size, "%s", at ? at + 1 : text);
+	free(text);
+}
+
 int rig_node_start_daemon(struct rig *rig, struct rig_node *node)
 {
 	const char *argv[] = {"lunkeeperd", NULL};
 	uint64_t end = rig_now_ms() + DAEMON_WAIT_MS;
-	char log[RIG_PATH_MAX];
+	char log[RIG_PATH_MAX], last[200];
 	json_t *answer;
 	int error;
 
@@ -250,8 +265,10 @@ int rig_node_start_daemon(struct rig *rig, struct rig_node *node)
 		}
 		rig_sleep_ms(10);
 	}
-	return rig_fail(rig, EIO, "lunkeeperd on %s %s; see %s", node->machine.name,
-			rig_process_lives(&node->daemon) ? "does not answer" : "ended", log);
+	node_last_line(log, last, sizeof last);
+	return rig_fail(rig, EIO, "lunkeeperd on %s %s; the last line of %s: %s",
+			node->machine.name,
+			rig_process_lives(&node->daemon) ? "does not answer" : "ended", log, last);
 }
 
 json_t *rig_node_request(struct rig *rig, struct rig_node *node, const json_t *request,
