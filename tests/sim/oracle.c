@@ -36,6 +36,16 @@ static bool oracle_shows(const struct watch *watch, uint64_t key)
 	return false;
 }
 
+/* At any time not long ago. */
+static bool oracle_has_seen(const struct watch *watch, uint64_t key)
+{
+	for (unsigned i = 0; i < sizeof(watch->seen) / sizeof(watch->seen[0]); i++) {
+		if (watch->seen[i].key == key)
+			return true;
+	}
+	return false;
+}
+
 /* At least W, and four times the defend interval that the holder's key tells. */
 static uint64_t oracle_window_ms(const struct node *node, uint64_t holder)
 {
@@ -89,7 +99,8 @@ static void oracle_stand_back(struct world *world, struct node *node, uint64_t v
 	char text[32];
 	struct key key;
 
-	if (node->tenure_valid || world->same_numbers)
+	if (node->tenure_valid || world->same_numbers || oracle_recorded(node, victim) ||
+	    (key_decode(&key, victim) && key.kind == KEY_KIND_OFFER))
 		return;
 	for (unsigned i = 0; i < watch->key_count; i++) {
 		uint64_t value = watch->keys[i];
@@ -210,7 +221,7 @@ static void oracle_order(struct world *world, struct node *node,
 			   trace_node_name(node),
 			   trace_key(effect->order.service_key, text, sizeof(text)));
 	if (!watch->held || watch->holder != effect->order.service_key) {
-		if (!oracle_shows(watch, effect->order.service_key) &&
+		if (!oracle_has_seen(watch, effect->order.service_key) &&
 		    !oracle_recorded(node, effect->order.service_key))
 			world_fail(world, "exact-keys", "%s preempts %s, which it has not seen",
 				   trace_node_name(node),
@@ -307,7 +318,9 @@ static void oracle_streak(struct world *world, const struct node *node, struct w
 	uint64_t holder = watch->held ? watch->holder : 0, gap_us;
 	uint32_t took_ms = (uint32_t)((world->now_us - op->began_us) / MS);
 
-	if (!oracle_shows(watch, watch->streak_key) || op->began_us < watch->order_ended_us) {
+	if (op->began_us < watch->order_ended_us)
+		return;
+	if (!oracle_shows(watch, watch->streak_key)) {
 		watch->streak_began_us = 0;
 		return;
 	}
@@ -366,8 +379,7 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 	watch->holder = look->holder;
 	watch->key_count = look->key_count;
 	memcpy(watch->keys, look->keys, look->key_count * sizeof(look->keys[0]));
-	if (lun != 0)
-		return;
-	oracle_streak(world, node, watch, op);
 	oracle_seen(world, watch);
+	if (lun == 0)
+		oracle_streak(world, node, watch, op);
 }
