@@ -232,6 +232,7 @@ void arbiter_gate_update(struct arbiter *a)
 	effect.gate.gate = want;
 	effect.gate.drop_caches = a->gate_wanted == ARBITER_GATE_FAILED;
 	a->gate_wanted = want;
+	a->quiet = false; /* until the report of this order: that of an earlier one says nothing about now */
 	arbiter_emit(a, &effect);
 }
 
@@ -560,7 +561,7 @@ static void on_hint(struct arbiter *a, const struct arbiter_event *event)
 		}
 	} else if (arbiter_is_owning(a)) {
 		/* Believed only by an owner whose own looks have stopped; one that sees the LUN goes by what it sees. */
-		if (a->luns[0].contact_ms + 4 * (uint64_t)a->config.defend_ms < a->now_ms)
+		if (a->luns[0].contact_ms + 4 * (uint64_t)a->config.defend_ms + 4 * (uint64_t)a->luns[0].slow_ms < a->now_ms)
 			a->luns[0].contact_ms =
 				a->now_ms > a->config.loss_ms ? a->now_ms - a->config.loss_ms : 0;
 		lun_look_now(a, 0);

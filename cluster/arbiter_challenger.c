@@ -358,6 +358,11 @@ void challenger_judge(struct arbiter *a)
 	struct arbiter_lun *l = &a->luns[0];
 	uint64_t holder = lun_holder(l);
 
+	if (((l->phase == LUN_REGISTER && a->skip_window) || l->phase == LUN_SEIZE) && holder != l->victim &&
+	    holder != l->key) {
+		challenger_lost(a, ARBITER_RULE_CHALLENGE_HOLDER_CHANGED);
+		return;
+	}
 	if (l->phase != LUN_WINDOW) {
 		lun_drive(a, 0);
 		return;

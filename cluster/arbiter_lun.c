@@ -94,6 +94,14 @@ static void look_send(struct arbiter *a, uint16_t i)
 	for (size_t k = 1; k < LOOKS_IN_FLIGHT && flight->id != 0; k++)
 		if (l->flights[k].id == 0 || l->flights[k].began_ms < flight->began_ms)
 			flight = &l->flights[k];
+	if (flight->id != 0 && flight->epoch == l->epoch &&
+	    a->now_ms < flight->began_ms + 2 * (uint64_t)l->slow_ms + a->config.defend_ms) {
+		/* The array is slow. Late answers count: were the slowest thrown away, only the lucky ones would be seen. */
+		l->next_look_ms = a->now_ms + a->config.defend_ms / 2;
+		if (i != 0 && l->next_look_ms < a->members_wake_ms)
+			a->members_wake_ms = l->next_look_ms;
+		return;
+	}
 	effect.id = a->next_id++;
 	effect.look.attempt = l->attempt++;
 	effect.look.give_up_ms = a->config.loss_ms;
@@ -380,7 +388,7 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 		}
 		l->tries++;
 		l->phase = LUN_CONFIRM; /* tries are counted over both */
-	} else if (l->phase == LUN_CLEAN && l->no_abort) {
+	} else if (l->phase == LUN_CLEAN && l->no_abort && !l->was_reset) {
 		l->need_reset = true;
 	} else if (l->phase == LUN_SHRINK && outcome == SCSI_OUTCOME_OK) {
 		l->seat = l->order.nexus;
@@ -417,6 +425,7 @@ void lun_ordered(struct arbiter *a, const struct arbiter_event *event)
 		l->tries++;
 		if (outcome == SCSI_OUTCOME_OK) {
 			l->need_reset = false;
+			l->was_reset = true;
 		} else if (outcome == SCSI_OUTCOME_UNKNOWN || event->ordered.path_unusable) {
 			l->seat_holds = l->seat_holds && l->seat == l->order.nexus;
 		} else if (l->tries >= SEIZE_TRIES) {
@@ -529,7 +538,9 @@ static void confirm_failed(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
 	uint64_t holder = lun_holder(l);
-	bool again = l->tries < SEIZE_TRIES && lun_has_key(l, l->key) && (holder == l->victim || holder == 0);
+	/* A challenger whose remembered holder has gone starts over: whoever has lost the reservation may take it again. */
+	bool same = holder == l->victim || (holder == 0 && (i != 0 || arbiter_is_owning(a)));
+	bool again = l->tries < SEIZE_TRIES && lun_has_key(l, l->key) && same;
 
 	if (again) { /* it did not take effect, or what was preempted left nobody */
 		l->victim = holder;
@@ -740,7 +751,7 @@ void lun_renew(struct arbiter *a, uint16_t i, uint64_t key, uint64_t victim)
 		l->old_key = l->key;
 	l->key = key;
 	l->victim = victim;
-	l->seat_holds = l->orphan = false;
+	l->seat_holds = l->orphan = l->was_reset = false;
 	l->phase = LUN_IDLE;
 	lun_set_phase(a, i, LUN_REGISTER);
 }

@@ -87,6 +87,7 @@ void owner_depose(struct arbiter *a, enum arbiter_rule rule)
 		return;
 	if (a->gate_wanted != ARBITER_GATE_FAILED) { /* before everything else */
 		a->gate_wanted = ARBITER_GATE_FAILED;
+		a->quiet = false;
 		arbiter_emit(a, &fail);
 	}
 	a->hold = 0;

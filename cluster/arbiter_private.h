@@ -76,6 +76,7 @@ struct arbiter_lun {
 	bool no_abort;    /* the target refused PREEMPT AND ABORT */
 	bool orphan;      /* our nexus was not registered although the LUN lists our key: that one is a lost nexus's */
 	bool need_reset;  /* something was preempted without ABORT, or nobody held: old writes may still be queued */
+	bool was_reset;   /* since the LUN was won: whoever registers later has nothing queued */
 	bool wait_leader; /* SURVEY: only after a look at the leader begun later than wait_since */
 	uint64_t wait_since;
 	uint8_t tries;         /* of the present phase */
