@@ -43,7 +43,12 @@ void arbiter_alarm(struct arbiter *a, enum arbiter_alarm alarm, uint16_t lun, ui
 
 void arbiter_alarm_clear(struct arbiter *a, enum arbiter_alarm alarm)
 {
+	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_ALARM, .alarm = {.alarm = alarm, .over = true}};
+
+	if (!a->alarm_on[alarm])
+		return;
 	a->alarm_on[alarm] = false;
+	arbiter_emit(a, &effect);
 }
 
 void arbiter_set_state(struct arbiter *a, enum arbiter_state state, enum arbiter_rule why)

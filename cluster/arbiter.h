@@ -297,6 +297,7 @@ struct arbiter_effect {
 		struct {
 			enum arbiter_alarm alarm;
 			uint64_t key;
+			bool over; /* the reason for it has gone; alarms about a key are over when no look shows it */
 		} alarm;
 	};
 };

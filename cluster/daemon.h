@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The daemon as a whole: what its groups share. One libuv loop; whatever can block runs on workers.
+ */
+#ifndef CLUSTER_DAEMON_H
+#define CLUSTER_DAEMON_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "cluster/arbiter.h"
+#include "cluster/config.h"
+#include "cluster/control.h"
+#include "cluster/history.h"
+#include "cluster/state.h"
+#include "scsi/pr_exec.h"
+
+struct group;
+
+/* Since the start, for `status` and the bench. */
+struct daemon_counters {
+	struct pr_counters pr;
+	uint64_t looks, looks_failed, resets, unit_attentions;
+};
+
+enum daemon_phase {
+	DAEMON_PHASE_RUNNING,
+	DAEMON_PHASE_HANDING_OVER, /* clean stop: groups are handing over */
+	DAEMON_PHASE_CLOSING,
+};
+
+struct daemon {
+	uv_loop_t loop;
+	struct config *config;
+	const struct config_node *self;
+	const char *config_path, *node_name, *state_folder, *run_folder;
+	char initiator[224]; /* "" if no iSCSI LUN is configured */
+	struct state *state;
+	struct history *history;
+	struct control *control;
+	struct group **groups;
+	size_t group_count;
+	struct daemon_counters counters;
+	struct arbiter_effects effects; /* shared by the groups' steps, which never nest */
+	enum daemon_phase phase;
+	bool leave_running; /* CLOSING: gates and services stay; another daemon adopts them */
+	bool again;         /* ... and that one is made at once, in this process */
+	bool standby;       /* an operator made this node unfit */
+	uint64_t started_ms, closing_since_ms;
+	struct control_request *stop_request; /* who asked for the clean stop, to be told when it is done */
+	uv_timer_t closing_timer, alive_timer;
+	uv_signal_t signals[3];
+	char *reload_text; /* what the last reload did, for whoever asked */
+};
+
+extern const struct path_kind *const daemon_path_kinds[];
+
+/* daemon_control.c */
+extern const struct control_command daemon_commands[];
+
+/* daemon_reload.c: reads the configuration again and applies the difference. Returns 0, or -EINVAL with nothing changed;
+ * answer (new reference) tells what was done, or every fault. */
+int daemon_reload(struct daemon *daemon, json_t **answer);
+
+/* lunkeeperd.c */
+struct group *daemon_find_group(const struct daemon *daemon, const char *name); /* a group's or one of its LUNs' name */
+int daemon_add_group(struct daemon *daemon, const struct config_group *config);
+void daemon_drop_group(struct daemon *daemon, struct group *group); /* after its group_close() */
+/* Begins a clean stop: every group hands over; then everything is closed. */
+void daemon_hand_over(struct daemon *daemon);
+/* Closes at once; what runs is left running. */
+void daemon_leave(struct daemon *daemon, bool again);
+/* A group has reached RELEASED, or was closed. */
+void daemon_group_released(struct daemon *daemon);
+
+/* Records an event of the daemon itself. */
+void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif
