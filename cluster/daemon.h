@@ -32,6 +32,7 @@ enum daemon_phase {
 struct daemon {
 	uv_loop_t loop;
 	struct config *config;
+	struct daemon_retired *retired; /* trees that groups which are being given up still point into */
 	const struct config_node *self;
 	const char *config_path, *node_name, *state_folder, *run_folder;
 	char initiator[224]; /* "" if no iSCSI LUN is configured */
@@ -50,7 +51,7 @@ struct daemon {
 	struct control_request *stop_request; /* who asked for the clean stop, to be told when it is done */
 	uv_timer_t closing_timer, alive_timer;
 	uv_signal_t signals[3];
-	char *reload_text; /* what the last reload did, for whoever asked */
+	unsigned closing_groups;
 };
 
 extern const struct path_kind *const daemon_path_kinds[];
@@ -58,14 +59,22 @@ extern const struct path_kind *const daemon_path_kinds[];
 /* daemon_control.c */
 extern const struct control_command daemon_commands[];
 
+struct daemon_retired {
+	struct daemon_retired *next;
+	struct config *config;
+};
+
 /* daemon_reload.c: reads the configuration again and applies the difference. Returns 0, or -EINVAL with nothing changed;
  * answer (new reference) tells what was done, or every fault. */
 int daemon_reload(struct daemon *daemon, json_t **answer);
+/* Frees the retired trees that no group points into any more. */
+void daemon_free_retired(struct daemon *daemon);
 
 /* lunkeeperd.c */
 struct group *daemon_find_group(const struct daemon *daemon, const char *name); /* a group's or one of its LUNs' name */
 int daemon_add_group(struct daemon *daemon, const struct config_group *config);
-void daemon_drop_group(struct daemon *daemon, struct group *group); /* after its group_close() */
+/* Gives the group up: it hands over, is closed, and is opened anew if the configuration then has one of its name. */
+void daemon_drop_group(struct daemon *daemon, struct group *group);
 /* Begins a clean stop: every group hands over; then everything is closed. */
 void daemon_hand_over(struct daemon *daemon);
 /* Closes at once; what runs is left running. */

@@ -74,6 +74,7 @@ struct group {
 	uint64_t rule_last_ms[ARBITER_RULE_COUNT];
 	bool started; /* the arbiter has its START */
 	bool closing, released;
+	bool leaving; /* the configuration has changed: closed as soon as it is released */
 	unsigned closes; /* things that still close */
 	void (*closed)(struct group *group, void *user);
 	void *closed_user;

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A changed configuration is taken without disturbing what did not change: the difference is found group by group, and
+ * only a group whose LUNs, devices or gate changed is handed over and begun again.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/group.h"
+#include "cluster/log.h"
+
+static json_t *faults_json(const struct config_faults *faults)
+{
+	json_t *texts = json_array();
+	char text[600];
+
+	for (size_t k = 0; k < faults->count; k++) {
+		config_fault_text(&faults->list[k], text, sizeof text);
+		if (faults->list[k].severity == CONFIG_ERROR)
+			log_error("%s", text);
+		else
+			log_warning("%s", text);
+		json_array_append_new(texts, json_string(text));
+	}
+	return texts;
+}
+
+void daemon_free_retired(struct daemon *daemon)
+{
+	struct daemon_retired **link = &daemon->retired;
+
+	while (*link) {
+		struct daemon_retired *retired = *link;
+		bool used = false;
+
+		for (size_t g = 0; g < daemon->group_count; g++) {
+			const struct config_group *config = daemon->groups[g]->config;
+
+			used = used || (config >= retired->config->groups &&
+					config < retired->config->groups + retired->config->group_count);
+		}
+		if (used) {
+			link = &retired->next;
+			continue;
+		}
+		*link = retired->next;
+		config_free(retired->config);
+		free(retired);
+	}
+}
+
+static struct group *group_of(struct daemon *daemon, const struct config_group *config)
+{
+	for (size_t g = 0; config && g < daemon->group_count; g++)
+		if (!strcmp(daemon->groups[g]->config->name, config->name))
+			return daemon->groups[g];
+	return NULL;
+}
+
+static void apply_group(struct daemon *daemon, const struct config_diff_group *difference, json_t *changes)
+{
+	struct group *group = group_of(daemon, difference->old_group ? difference->old_group : difference->new_group);
+	const struct config_group *config = difference->new_group ? difference->new_group : difference->old_group;
+	const char *what = config_change_name(difference->change);
+	char text[200];
+	int error = 0;
+
+	switch (difference->change) {
+	case CONFIG_CHANGE_SAME:
+		if (group)
+			group_rebase(group, difference->new_group);
+		return;
+	case CONFIG_CHANGE_POLICY:
+	case CONFIG_CHANGE_SERVICE:
+		if (group)
+			error = group_reconfigure(group, difference->new_group, difference->change);
+		if (error == -EBUSY) {
+			what = "its resources changed, which needs its service stopped: it is handed over and begun again";
+			daemon_drop_group(daemon, group);
+		}
+		break;
+	case CONFIG_CHANGE_CHANGED:
+	case CONFIG_CHANGE_GONE:
+		if (group)
+			daemon_drop_group(daemon, group);
+		break;
+	case CONFIG_CHANGE_NEW:
+		error = daemon_add_group(daemon, difference->new_group);
+		if (error)
+			what = "new, but it could not be opened; see the log";
+		break;
+	}
+	snprintf(text, sizeof text, "%s: %s", config->name, what);
+	log_notice("configuration: %s", text);
+	json_array_append_new(changes, json_string(text));
+}
+
+int daemon_reload(struct daemon *daemon, json_t **answer)
+{
+	struct config_faults faults = {0};
+	struct config_diff diff = {0};
+	struct config *config = NULL;
+	struct daemon_retired *retired = calloc(1, sizeof *retired);
+	json_t *changes = json_array();
+	int error = retired ? config_load(daemon->config_path, &config, &faults) : -ENOMEM;
+
+	*answer = json_pack("{s:o}", "faults", faults_json(&faults));
+	config_faults_free(&faults);
+	if (!error && config_diff(daemon->config, config, daemon->node_name, &diff))
+		error = -ENOMEM;
+	if (!error && diff.restart_needed) {
+		log_error("the configuration cannot be reloaded: %s", diff.restart_reason);
+		json_array_insert_new(json_object_get(*answer, "faults"), 0, json_string(diff.restart_reason));
+		error = -EINVAL;
+	}
+	if (error) {
+		daemon_note(daemon, "config", "reload refused; the configuration in force stays");
+		config_diff_free(&diff);
+		config_free(config);
+		free(retired);
+		json_decref(changes);
+		return -EINVAL;
+	}
+	retired->config = daemon->config;
+	retired->next = daemon->retired;
+	daemon->retired = retired;
+	daemon->config = config;
+	daemon->self = config_find_node(config, daemon->node_name);
+	history_set_bounds(daemon->history, config->history_days, config->history_size);
+	for (size_t g = 0; g < diff.group_count; g++)
+		apply_group(daemon, &diff.groups[g], changes);
+	config_diff_free(&diff);
+	daemon_free_retired(daemon);
+	daemon_note(daemon, "config", "reloaded: %zu groups changed", json_array_size(changes));
+	json_object_set_new(*answer, "changes", changes);
+	return 0;
+}
