@@ -225,8 +225,6 @@ static void fault_power(struct world *world, bool fallback)
 		trace_line(world, NULL, "lun %u loses power for %.1f s%s", lun,
 			   (double)(until - world->now_us) / 1e6,
 			   fallback ? ", and falls back" : "");
-		for (unsigned i = 0; i < world->node_count && fallback; i++)
-			world->nodes[i].fallback_excuse = true;
 		net_power_loss(world, lun, age, until);
 		fault_later(world, until, FAULT_POWER, 0, lun, 0);
 		trace_lun(world, lun);

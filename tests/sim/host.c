@@ -288,6 +288,7 @@ static bool host_write_send(struct world *world, struct node *node, unsigned lun
 			if (index == NONE)
 				continue;
 			world->commands[index].tenure = node->tenure;
+			world->commands[index].unaware = invariants_unaware(world, node);
 		}
 		write->used = true;
 		node->in_flight++;

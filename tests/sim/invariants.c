@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define INVARIANTS_GATE_US (100 * MS) /* from a look to the gate that fails because of it */
+
 /* ---- 1: who may write ---- */
 
 /* Under "registrants only" the target admits everybody who is registered, so the reservation alone
@@ -37,16 +39,28 @@ void invariants_admitted(struct world *world, const struct command *command, uns
 			   trace_node_name(node), command->lun);
 }
 
-/* Excuse: the target fell back to an older state in which a node holds that has been deposed since,
- * and that node could not know (it was dead to the world from before it lost until after the fall
- * back): for everybody, itself included, it is the owner again, until its successor takes the LUN
- * back. */
+/* It has lost the LUN and has not had a look since, by which it could know (it, or its daemon, has
+ * been dead to the world). */
+bool invariants_unaware(const struct world *world, const struct node *node)
+{
+	const struct watch *watch = &node->watches[0];
+
+	if (node->deposed_us == 0)
+		return false;
+	return !watch->looked || watch->look_began_us < node->deposed_us ||
+	       world->now_us < watch->look_ended_us + INVARIANTS_GATE_US;
+}
+
+/* Excuse: a write that a deposed node sent while it could not know, and that the target admitted
+ * all the same. It does so only when it has lost the successor's reservation: because nobody holds
+ * (power, or on targets that forget a registration with its session), or because it fell back to an
+ * older state in which that node holds. Nobody can prevent that. */
 void invariants_landed(struct world *world, const struct command *command)
 {
 	struct sim_lun *unit = &world->luns[command->lun];
 	const struct node *node = &world->nodes[command->node];
 
-	if (command->tenure < unit->landed_tenure && !node->fallback_excuse)
+	if (command->tenure < unit->landed_tenure && !command->unaware)
 		world_fail(world, "late-writes",
 			   "a write of %s (tenure %u) lands on lun %u after the first one of "
 			   "tenure %u",
@@ -77,6 +91,9 @@ static void invariants_owner(struct world *world, uint8_t holder)
 				   "%s loses lun 0 to %s, and nothing was wrong with it",
 				   trace_node_name(loser), trace_node_name(winner));
 	}
+	if (world->owner != NONE8)
+		world->nodes[world->owner].deposed_us = world->now_us;
+	winner->deposed_us = 0;
 	world->owner = holder;
 	world->epoch++;
 }
@@ -302,13 +319,6 @@ static void invariants_changes(struct world *world)
 
 void invariants_check(struct world *world)
 {
-	for (unsigned i = 0; i < world->node_count; i++) {
-		struct node *node = &world->nodes[i];
-
-		/* It has looked since: from now on it can know. */
-		if (node->fallback_excuse && node->watches[0].look_began_us > world->disturbed_us)
-			node->fallback_excuse = false;
-	}
 	invariants_changes(world);
 	if (!invariants_calm(world)) {
 		world->disturbed_us =

@@ -578,6 +578,12 @@ void shell_start(struct world *world, struct node *node)
 	event.start.fit = node->want_fit;
 	node->fit = node->want_fit;
 	shell_step(world, node, &event);
+	if (node->daemon_running) {
+		struct arbiter_view view;
+
+		arbiter_get_view(node->arbiter, &view); /* it may have adopted what it found */
+		node->state = view.state;
+	}
 	for (unsigned lun = 0; lun < world->lun_count; lun++) {
 		for (unsigned i = 0; i < world->nexus_count && node->daemon_running; i++) {
 			struct nexus *nexus = &node->nexuses[lun][i];

@@ -103,6 +103,7 @@ struct command {
 	uint16_t session, op; /* WRITE: op is the slot of the node's write */
 	uint32_t serial, op_serial;
 	uint32_t tenure; /* WRITE */
+	bool unaware;    /* WRITE: its node had been deposed and could not know */
 	uint8_t cdb[SCSI_CDB_MAX];
 	uint8_t cdb_length, data_length;
 	uint8_t data[PR_OUT_PARAMETER_LENGTH];
@@ -222,7 +223,7 @@ struct node {
 	/* causes for which it may lose what it owns, and until when they count */
 	uint64_t excused_until_us;
 	const char *excuse;
-	bool fallback_excuse;
+	uint64_t deposed_us;       /* when another node began to hold the leader after it */
 	uint64_t healthy_since_us; /* running, not paused, with paths */
 	uint64_t quiet_rule_us;
 };
@@ -430,6 +431,7 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 void invariants_lun_changed(struct world *world, unsigned lun);
 void invariants_admitted(struct world *world, const struct command *command, unsigned port);
 void invariants_landed(struct world *world, const struct command *command);
+bool invariants_unaware(const struct world *world, const struct node *node);
 void invariants_check(struct world *world);
 uint64_t invariants_bound_us(const struct world *world);
 
