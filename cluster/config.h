@@ -84,7 +84,7 @@ enum config_failback { CONFIG_FAILBACK_MANUAL, CONFIG_FAILBACK_AUTO };
 enum config_gate {
 	CONFIG_GATE_NONE,   /* kernel devices (until they have their device-mapper gate), or a LUN
 			       that nobody attaches */
-	CONFIG_GATE_NBDKIT, /* iscsi:// devices with a service, or `attach = true` */
+	CONFIG_GATE_NBDKIT, /* iscsi:// devices with resources on them, or `attach = true` */
 };
 
 struct config_times {

@@ -300,9 +300,12 @@ static void check_service(struct config_context *context, size_t index,
 		check_requires(context, group, i, &raw->resources[i].requires);
 	}
 	check_cycles(context, group);
-	group->gate =
-		group->lun_count && group->luns[0]->iscsi ? CONFIG_GATE_NBDKIT : CONFIG_GATE_NONE;
-	if (group->lun_count && group->gate == CONFIG_GATE_NONE)
+	group->gate = CONFIG_GATE_NONE;
+	for (size_t i = 0; i < group->lun_count; i++)
+		/* Without resources nothing uses the LUNs here: they are only held. */
+		if (group->luns[i]->iscsi && (group->resource_count || group->luns[i]->attach))
+			group->gate = CONFIG_GATE_NBDKIT;
+	if (group->lun_count && !group->luns[0]->iscsi)
 		config_warn(context, group->line,
 			    "service \"%s\" is on a kernel device, for which there is no gate in "
 			    "this version: when this node "
