@@ -77,8 +77,9 @@ void control_reply(struct control_request *request, json_t *answer);
 /* Ends the request with {"ok":false,"error":text,"code":code}. */
 void control_fail(struct control_request *request, const char *code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Sends one object more and leaves the request open (reference taken over). Returns 0, or -EPIPE:
- * the client has gone. */
+/* Sends one object more and leaves the request open (reference taken over). A reader that is too
+ * slow is dropped, so gone() may be called before this returns. Returns 0, or -EPIPE: the client
+ * has gone. */
 int control_stream(struct control_request *request, json_t *object);
 /* Calls gone() once when the client closes or is dropped while the request is open. */
 void control_on_gone(struct control_request *request,

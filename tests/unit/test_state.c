@@ -31,7 +31,7 @@ static void begin(void)
 
 static void end(void)
 {
-	char command[100];
+	char command[160];
 
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(uv_loop_close(&loop), 0);
