@@ -391,9 +391,8 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 	} else if (l->phase == LUN_CLEAN && l->no_abort && !l->was_reset) {
 		l->need_reset = true;
 	} else if (l->phase == LUN_SHRINK && outcome == SCSI_OUTCOME_OK) {
-		l->seat = l->order.nexus;
+		l->seat = l->order.nexus; /* alone now, and the holder: it is re-keyed next */
 		l->seat_holds = true;
-		lun_set_phase(a, i, LUN_REKEY);
 	}
 }
 
