@@ -27,8 +27,9 @@
 #define LUN_MESSAGE_MAX 512
 #define LUN_STEPS_MAX 64
 #define LUN_ORDERS_MAX (PATHS_MAX)
-#define LUN_ISID_DEFAULT 0x100u     /* so that a registration lasts from one command to the next */
-#define LUN_ISID_LOOK_FIRST 0x1000u /* commands that only look take one by their process number,   \
+#define LUN_ISID_DEFAULT 0x100u /* so that a registration lasts from one command to the next */
+#define LUN_ISID_LOOK_FIRST                                                                        \
+	0x1000u                     /* commands that only look take one by their process number,   \
 				     */
 #define LUN_ISID_LOOK_COUNT 0x4000u /* so that they do not end each other's sessions */
 #define LUN_ISID_SECOND 0x5000u     /* the probe's second nexus: one for each device */
@@ -273,6 +274,7 @@ int lun_results_exit(json_t *results);
 /* Subcommands in files of their own. */
 int cmd_lun_list(int argc, char **argv);
 int cmd_lun_probe(int argc, char **argv);
+int cmd_lun_shell(int argc, char **argv);
 int cmd_lun_order(int argc, char **argv); /* claim, take, yield, by the daemon */
 
 #endif

@@ -271,7 +271,9 @@ static void lun_plan_hint_register(struct lun_plan *plan, const struct lun_conte
 void lun_plan_make(struct lun_plan *plan, const struct lun_step *step, const struct lun_look *look,
 		   const struct lun_context *context, const char *own)
 {
-	memset(plan, 0, sizeof(*plan));
+	memset(plan, 0, offsetof(struct lun_plan, effects));
+	plan->effect_count = 0;
+	plan->hint[0] = '\0';
 	if (step->verb == LUN_VERB_RESET) {
 		lun_plan_danger(plan, "LOGICAL UNIT RESET ends the commands of everybody who uses "
 				      "the LUN");
@@ -305,22 +307,23 @@ void lun_plan_make(struct lun_plan *plan, const struct lun_step *step, const str
 
 /* Why it was not done. */
 
-static void lun_holder_text(const struct lun_look *look, const struct lun_context *context,
-			    char *buffer, size_t size)
+static void lun_explain_holder(const struct lun_look *look, const struct lun_context *context,
+			       char *buffer, size_t size)
 {
 	char who[LUN_MESSAGE_MAX / 2];
+	const char *type = pr_type_short_name(look->type);
 
 	lun_key_who(look->holder, context, who, sizeof(who));
-	snprintf(buffer, size, "0x%" PRIx64 "%s%s%s holds it (%s)", look->holder,
-		 who[0] ? " (" : "", who, who[0] ? ")" : "", pr_type_short_name(look->type));
+	if (who[0])
+		snprintf(buffer, size, "0x%" PRIx64 " (%s) holds it, %s", look->holder, who, type);
+	else
+		snprintf(buffer, size, "0x%" PRIx64 " holds it, %s", look->holder, type);
 }
 
 static void lun_explain_conflict(const struct lun_step *step, const struct pr_out *order,
 				 const struct lun_look *look, const struct lun_context *context,
 				 char *buffer, size_t size)
 {
-	char holder[LUN_MESSAGE_MAX / 2];
-
 	switch (order->action) {
 	case PR_OUT_REGISTER:
 		if (order->key == 0)
@@ -333,8 +336,7 @@ static void lun_explain_conflict(const struct lun_step *step, const struct pr_ou
 		return;
 	case PR_OUT_RESERVE:
 		if (look->ok && look->held && look->holder != order->key) {
-			lun_holder_text(look, context, holder, sizeof(holder));
-			snprintf(buffer, size, "%s", holder);
+			lun_explain_holder(look, context, buffer, size);
 			return;
 		}
 		break;
