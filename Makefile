@@ -158,6 +158,14 @@ check-table: $(BUILD)/tests/table/run_tgt $(BUILD)/tests/table/run_path
 check-model:
 	tests/model/run
 
+GATE_TEST := $(BUILD)/tests/rig/gate_test
+$(GATE_TEST): $(BUILD)/tests/rig/gate_test.o $(BUILD)/tests/rig/gate_rig.o $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
+# Gate and attach on a tgtd in namespaces of its own; CASE=name for one case.
+check-gate: $(BUILD)/lunkeeper-gate.so $(GATE_TEST)
+	LUNKEEPER_GATE=$(abspath $(BUILD)/lunkeeper-gate.so) $(GATE_TEST) $(CASE)
+
 check-rig: all
 	tests/rig/run $(SCENARIOS)
 

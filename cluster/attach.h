@@ -41,9 +41,10 @@ enum attach_state {
 /* status: 0 or -errno; message: for people, "" with 0 (a removal may have a remark even so). */
 typedef void attach_done(struct attach *attach, int status, const char *message, void *user);
 
-/* lost: the device died under us (nbdfuse or the gate process gone); it answers everything with
- * errors. Remove it. May be NULL. Returns NULL only for want of memory or for an impossible name.
- */
+/* lost: the helper process (nbdfuse, nbd-client) ended; the device answers everything with errors:
+ * remove it. May be NULL. (That the gate process ended is told by the gate; behind it, too, the
+ * device has nothing but errors, and is removed and made again.) Returns NULL only for want of
+ * memory or for an impossible name. */
 struct attach *attach_new(uv_loop_t *loop, const struct attach_setup *setup,
 			  void (*lost)(struct attach *attach, const char *reason, void *user),
 			  void *user);

@@ -73,29 +73,58 @@ bool attach_kind_possible(enum attach_kind kind)
 
 /* --- loop --- */
 
-static bool loop_is(const char *device, const struct attach_record *record)
+static bool ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text), end_length = strlen(end);
+	return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+/* The backing file's path as sysfs tells it: from another mount namespace only its end. */
+static bool loop_file_is(const char *device, const char *end)
+{
+	char path[64], text[ATTACH_PATH_MAX + 20] = "";
+	snprintf(path, sizeof path, "/sys/block/%.20s/loop/backing_file", device + strlen("/dev/"));
+	FILE *file = fopen(path, "re");
+	if (file && !fgets(text, sizeof text, file))
+		text[0] = '\0';
+	if (file)
+		fclose(file);
+	text[strcspn(text, "\n")] = '\0';
+	return ends_with(text, end);
+}
+
+/* On a dead file the kernel cannot tell device and inode (ENOTCONN, not ENXIO). The recorded device
+ * with a dead file of that name is ours, or another node's that is as dead. */
+static bool loop_open_is(int fd, const struct attach_record *record)
 {
 	struct loop_info64 info;
+	if (ioctl(fd, LOOP_GET_STATUS64, &info) == 0)
+		return info.lo_device == record->file_device && info.lo_inode == record->file_inode;
+	return errno != ENXIO && loop_file_is(record->device, "/disk");
+}
+
+static bool loop_is(const char *device, const struct attach_record *record)
+{
 	int fd = open(device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool is = fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &info) == 0 &&
-		  info.lo_device == record->file_device && info.lo_inode == record->file_inode;
+	bool is = fd >= 0 && loop_open_is(fd, record);
 	if (fd >= 0)
 		close(fd);
 	return is;
 }
 
 /* A device that was made, but the crash came before it was written down. */
-static void loop_search(struct attach_record *record)
+static void loop_search(const struct attach_names *names, struct attach_record *record)
 {
 	DIR *folder = opendir("/sys/block");
 	for (struct dirent *entry; folder && !record->device[0] && (entry = readdir(folder));) {
-		char path[300];
-		snprintf(path, sizeof path, "/sys/block/%s/loop/backing_file", entry->d_name);
-		if (strncmp(entry->d_name, "loop", 4) != 0 || access(path, F_OK) < 0)
+		char device[ATTACH_DEVICE_MAX];
+		struct attach_record candidate = *record;
+		if (strncmp(entry->d_name, "loop", 4) != 0 || strlen(entry->d_name) > 16)
 			continue;
-		snprintf(path, sizeof path, "/dev/%s", entry->d_name);
-		if (strlen(path) < sizeof record->device && loop_is(path, record))
-			memcpy(record->device, path, strlen(path) + 1);
+		snprintf(device, sizeof device, "/dev/%.16s", entry->d_name);
+		memcpy(candidate.device, device, sizeof device);
+		if (loop_file_is(device, names->disk) && loop_is(device, &candidate))
+			*record = candidate;
 	}
 	if (folder)
 		closedir(folder);
@@ -229,11 +258,10 @@ static bool nbd_clear(const struct attach_record *record)
 
 bool attach_device_present(const struct attach_names *names, struct attach_record *record)
 {
-	(void)names;
 	if (record->kind == ATTACH_KIND_NBD)
 		return record->device[0] && nbd_is(record);
 	if (!record->device[0])
-		loop_search(record);
+		loop_search(names, record);
 	return record->device[0] && loop_is(record->device, record);
 }
 

@@ -259,21 +259,21 @@ static int config_write(struct gate *gate)
 	return error;
 }
 
-/* The last line of the log says why a process did not start. */
+/* The last line of the log that tells of an error says why a process did not start. */
 static void log_last_line(const struct gate *gate, char *line, size_t size)
 {
-	char tail[600];
+	char tail[1000], *rest = tail;
 	int fd = open(gate->log, O_RDONLY | O_CLOEXEC);
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
 	off_t start = end > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : 0;
 	ssize_t count = fd < 0 ? 0 : pread(fd, tail, sizeof tail - 1, start);
 	if (fd >= 0)
 		close(fd);
-	while (count > 0 && tail[count - 1] == '\n')
-		count--;
 	tail[count > 0 ? count : 0] = '\0';
-	const char *newline = strrchr(tail, '\n');
-	snprintf(line, size, "%.250s", newline ? newline + 1 : tail);
+	snprintf(line, size, "see %.200s", gate->log);
+	for (char *one = strsep(&rest, "\n"); one; one = strsep(&rest, "\n"))
+		if (strstr(one, "error: "))
+			snprintf(line, size, "%.250s", strstr(one, "error: ") + strlen("error: "));
 }
 
 static void handle_freed(uv_handle_t *handle)

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The gate and its devices against a real tgtd: what a service sees when the gate is held, failed,
+ * opened again, when its session is lost, when another node preempts, when any of the processes
+ * dies. Each case begins with a gate process just started and LUNs that nobody holds. Run with a
+ * case's name, or without for all; GATE_TEST_VERBOSE=1 shows commands' output.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/rig/gate_rig.h"
+
+#define KEY 0x4c00000000000001u
+#define KEY_2 0x4c00000000000002u
+
+static uint64_t now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
+static void mounted(char *path, size_t size)
+{
+	snprintf(path, size, "%s/mnt", rig.folder);
+	mkdir(path, 0700);
+	CHECK(RUN(10000, "mkfs.ext4", "-q", "-F", rig_device(0)) == 0);
+	CHECK(RUN(5000, "mount", "-t", "ext4", rig_device(0), path) == 0);
+}
+
+/* Two LUNs, a file system, fsync; a planned end. What was written is in the SAN. */
+static void case_service(void)
+{
+	char path[120], file[140];
+	rig_own(KEY);
+	rig_attach(0);
+	rig_attach(1);
+	mounted(path, sizeof path);
+	snprintf(file, sizeof file, "%s/file", path);
+	struct rig_writer *on_file = rig_writer_start(file);
+	struct rig_writer *on_device = rig_writer_start(rig_device(1));
+	rig_run_for(300);
+	rig_writer_stop(on_file);
+	rig_writer_stop(on_device);
+	CHECK(!on_file->error && !on_device->error);
+	rig_writer_check(on_file, file);
+	CHECK(RUN(5000, "umount", path) == 0);
+	rig_writer_check(on_device, rig.image[1]);
+	rig_detach(0);
+	rig_detach(1);
+	CHECK(gate_set(rig.gate, GATE_STATE_FAILED) == 0);
+	WAIT(rig_state(GATE_STATE_FAILED) && rig_quiet(), 1000);
+	CHECK(RUN(10000, "mount", "-t", "ext4", "-o", "loop,ro", rig.image[0], path) == 0);
+	rig_writer_check(on_file, file);
+	CHECK(RUN(5000, "umount", path) == 0);
+}
+
+/* Held: nothing lands, nothing fails; opened: it goes on. */
+static void case_held(void)
+{
+	rig_own(KEY);
+	rig_attach(1);
+	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	for (int round = 0; round < 8; round++) {
+		gate_set(rig.gate, GATE_STATE_HELD);
+		WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
+		uint64_t acknowledged = writer->acknowledged, digest = rig_image_digest(1);
+		rig_run_for(20);
+		CHECK(rig_image_digest(1) == digest);
+		CHECK(writer->acknowledged <= acknowledged + 1); /* its answer was on the way up */
+		gate_set(rig.gate, GATE_STATE_OPEN);
+		WAIT(writer->acknowledged > acknowledged + 2, 2000);
+	}
+	rig_writer_stop(writer);
+	CHECK(!writer->error);
+	rig_writer_check(writer, rig.image[1]);
+	rig_detach(1);
+}
+
+/* Deposed: writes fail at once, none lands later, the file system can be unmounted, the old device
+ * stays dead. */
+static void case_preempted(void)
+{
+	char path[120], file[140], device[64] = "";
+	rig_own(KEY);
+	rig_attach(0);
+	mounted(path, sizeof path);
+	snprintf(file, sizeof file, "%s/file", path);
+	struct rig_writer *writer = rig_writer_start(file);
+	rig.autofail = true;
+	uint64_t before = uv_hrtime();
+	rig_other_preempts(KEY);
+	WAIT(writer->error, 1000);
+	CHECK(writer->failed_ns - before < 500000000);
+	WAIT(rig_state(GATE_STATE_FAILED) && rig_quiet(), 1000);
+	CHECK(rig.attentions > 0);
+	uint64_t digest = rig_image_digest(0);
+	rig_run_for(300);
+	/* Another device on the same gate is alive while the old one, still mounted, is not. */
+	CHECK(readlink(rig_device(0), device, sizeof device - 1) > 0);
+	rig_detach(0);
+	rig.autofail = false;
+	gate_set(rig.gate, GATE_STATE_HELD);
+	WAIT(rig_state(GATE_STATE_HELD), 1000);
+	gate_set(rig.gate, GATE_STATE_OPEN);
+	WAIT(rig_state(GATE_STATE_OPEN), 1000);
+	int fd = open(device, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	void *block = aligned_alloc(4096, 4096);
+	memset(block, 7, 4096);
+	CHECK(fd < 0 || pwrite(fd, block, 4096, 0) < 0);
+	if (fd >= 0)
+		close(fd);
+	free(block);
+	CHECK(RUN(3000, "umount", path) == 0);
+	CHECK(rig_image_digest(0) == digest);
+	WAIT(access(device, F_OK) < 0 || RUN(1000, "losetup", device) != 0, 3000);
+	rig_writer_stop(writer);
+}
+
+/* Dirty pages and a target that hangs: failing the gate frees everybody. */
+static void case_hung_target(void)
+{
+	char path[120], file[140], command[300];
+	rig_own(KEY);
+	rig_attach(0);
+	mounted(path, sizeof path);
+	snprintf(file, sizeof file, "%s/file", path);
+	struct rig_writer *writer = rig_writer_start(file);
+	snprintf(command, sizeof command, "dd if=/dev/zero of=%s/dirty bs=64k count=64", path);
+	CHECK(RUN(5000, "sh", "-c", command) == 0);
+	kill(rig.tgtd, SIGSTOP);
+	rig_run_for(100);
+	uint64_t before = uv_hrtime();
+	gate_set(rig.gate, GATE_STATE_FAILED);
+	WAIT(writer->error, 1000);
+	CHECK(writer->failed_ns - before < 200000000);
+	CHECK(RUN(3000, "umount", path) == 0);
+	rig_detach(0);
+	WAIT(rig_quiet(), 3000);
+	kill(rig.tgtd, SIGCONT);
+	WAIT(rig_nexuses_up(), 10000);
+	rig_writer_stop(writer);
+	rig_own(KEY_2); /* and it can be used again */
+	rig_attach(0);
+	writer = rig_writer_start(rig_device(0));
+	rig_writer_stop(writer);
+	rig_writer_check(writer, rig.image[0]);
+	rig_detach(0);
+}
+
+/* Lost sessions: held, a fresh nexus, registered again, opened; the writer sees nothing but a
+ * pause. */
+static void case_session_lost(void)
+{
+	rig_own(KEY);
+	rig_attach(1);
+	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	for (int round = 0; round < 3; round++) {
+		unsigned fresh = rig.fresh[1];
+		rig_tgtd_kill();
+		WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 2000);
+		CHECK(rig_view().cause == GATE_CAUSE_NEXUS_LOST);
+		CHECK(gate_set(rig.gate, GATE_STATE_OPEN) == 0); /* without a nexus: refused */
+		rig_run_for(50);
+		CHECK(rig_state(GATE_STATE_HELD));
+		rig_tgtd_start();
+		WAIT(rig_nexuses_up() && rig.fresh[1] > fresh, 10000);
+		CHECK(rig_state(GATE_STATE_HELD) && gate_lun_view(rig.gate, 1)->key == 0);
+		uint64_t acknowledged = writer->acknowledged;
+		rig_own(KEY + (unsigned)round);
+		WAIT(writer->acknowledged > acknowledged + 3, 2000);
+	}
+	rig_writer_stop(writer);
+	CHECK(!writer->error);
+	rig_writer_check(writer, rig.image[1]);
+	rig_detach(1);
+}
+
+/* A target that is silent for longer than the give-up time: its session is dropped, and made again
+ * when it answers. */
+static void case_no_answer(void)
+{
+	rig_gate_close(true);
+	rig.give_up_ms = 700;
+	rig_gate_open();
+	rig_own(KEY);
+	rig_attach(1);
+	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	kill(rig.tgtd, SIGSTOP);
+	WAIT(rig_state(GATE_STATE_HELD), 3000);
+	CHECK(rig_view().cause == GATE_CAUSE_NO_ANSWER);
+	WAIT(rig_quiet(), 3000);
+	kill(rig.tgtd, SIGCONT);
+	WAIT(rig_nexuses_up(), 10000);
+	uint64_t acknowledged = writer->acknowledged;
+	rig_own(KEY_2);
+	WAIT(writer->acknowledged > acknowledged + 3, 2000);
+	rig_writer_stop(writer);
+	CHECK(!writer->error);
+	rig_writer_check(writer, rig.image[1]);
+	rig_detach(1);
+}
+
+/* The daemon goes and comes: the service does not notice, the nexus and the device are the same. */
+static void case_daemon_restart(void)
+{
+	rig_own(KEY);
+	rig_attach(1);
+	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	uint32_t serial = gate_lun_view(rig.gate, 1)->serial, pid = rig_view().pid;
+	unsigned fresh = rig.fresh[1];
+	bool freed = false;
+
+	rig_gate_close(false);
+	attach_free(rig.attach[1], NULL, NULL);
+	rig.attach[1] = NULL;
+	rig_run_for(100);
+	rig_gate_open();
+	CHECK(rig.found && rig_state(GATE_STATE_OPEN) && !rig_view().differs);
+	WAIT(rig_nexuses_up(), 1000);
+	CHECK(gate_lun_view(rig.gate, 1)->serial == serial &&
+	      gate_lun_view(rig.gate, 1)->key == KEY);
+	CHECK(rig.fresh[1] == fresh && rig_view().pid == pid);
+	struct attach_setup setup = {
+		.run_folder = rig.run, .name = "two", .nbd_socket = gate_nbd_socket(rig.gate)};
+	rig.attach[1] = attach_new(rig.loop, &setup, NULL, NULL);
+	CHECK(attach_adopt(rig.attach[1]) &&
+	      attach_get_state(rig.attach[1]) == ATTACH_STATE_ATTACHED);
+	CHECK(strncmp(attach_device(rig.attach[1]), "/dev/", 5) == 0);
+	uint64_t acknowledged = writer->acknowledged;
+	WAIT(writer->acknowledged > acknowledged + 3, 2000);
+	rig_writer_stop(writer);
+	CHECK(!writer->error);
+	rig_writer_check(writer, rig.image[1]);
+	rig_detach(1);
+	attach_free(rig.attach[1], NULL, NULL);
+	rig.attach[1] = NULL;
+	(void)freed;
+}
+
+/* Held without a daemon: not for ever. */
+static void case_alone(void)
+{
+	rig_gate_close(true);
+	rig.hold_limit_ms = 1000;
+	rig_gate_open();
+	rig_own(KEY);
+	rig_attach(1);
+	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	gate_set(rig.gate, GATE_STATE_HELD);
+	WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
+	rig_run_for(2000); /* with a daemon: it waits */
+	CHECK(!writer->error && rig_state(GATE_STATE_HELD));
+	rig_gate_close(false);
+	uint64_t before = now_ms();
+	WAIT(writer->error, 3000);
+	CHECK(now_ms() - before >= 700);
+	rig_writer_stop(writer);
+	rig_gate_open();
+	CHECK(rig_state(GATE_STATE_FAILED) && rig_view().cause == GATE_CAUSE_ALONE);
+	rig_detach(1);
+}
+
+/* The gate process is killed: errors, nothing hangs; another one is started, and everything works
+ * again. */
+static void case_gate_killed(void)
+{
+	char path[120], file[140];
+	rig_own(KEY);
+	rig_attach(0);
+	mounted(path, sizeof path);
+	snprintf(file, sizeof file, "%s/file", path);
+	struct rig_writer *writer = rig_writer_start(file);
+	unsigned ups = rig.ups;
+	CHECK(kill((pid_t)rig_view().pid, SIGKILL) == 0);
+	WAIT(writer->error, 2000);
+	CHECK(RUN(3000, "umount", path) == 0);
+	rig_detach(0);
+	rig_writer_stop(writer);
+	WAIT(rig.ups > ups, 8000);
+	CHECK(!rig.found && rig_state(GATE_STATE_FAILED));
+	rig_own(KEY_2);
+	rig_attach(0);
+	writer = rig_writer_start(rig_device(0));
+	rig_writer_stop(writer);
+	rig_detach(0);
+}
+
+/* A gate process that does not do as told when it is to fail is killed for it. */
+static void case_gate_stopped(void)
+{
+	rig_own(KEY);
+	rig_attach(1);
+	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	unsigned downs = rig.downs, ups = rig.ups;
+	CHECK(kill((pid_t)rig_view().pid, SIGSTOP) == 0);
+	gate_set(rig.gate, GATE_STATE_FAILED);
+	WAIT(writer->error, 4000);
+	WAIT(rig.downs > downs, 1000);
+	rig_detach(1);
+	rig_writer_stop(writer);
+	WAIT(rig.ups > ups, 8000);
+	CHECK(rig_state(GATE_STATE_FAILED));
+}
+
+/* nbdfuse is killed: the device has errors and is cleared away; the gate and the other LUN do not
+ * notice. */
+static void case_helper_killed(void)
+{
+	char command[200];
+	rig_own(KEY);
+	rig_attach(0);
+	rig_attach(1);
+	struct rig_writer *dead = rig_writer_start(rig_device(0)),
+			  *alive = rig_writer_start(rig_device(1));
+	unsigned lost = rig.lost;
+	snprintf(command, sizeof command, "kill -9 $(cat %s/attach/one/pid)", rig.run);
+	CHECK(RUN(2000, "sh", "-c", command) == 0);
+	WAIT(dead->error && rig.lost > lost, 2000);
+	rig_detach(0);
+	rig_attach(0);
+	uint64_t acknowledged = alive->acknowledged;
+	WAIT(alive->acknowledged > acknowledged + 3, 2000);
+	rig_writer_stop(dead);
+	rig_writer_stop(alive);
+	CHECK(!alive->error && rig_state(GATE_STATE_OPEN));
+	rig_detach(0);
+	rig_detach(1);
+}
+
+/* What a killed node leaves is cleared away by its next daemon, which knows only the run folder. */
+static void case_leftovers(void)
+{
+	char device[64] = "", path[120];
+	rig_own(KEY);
+	rig_attach(0);
+	mounted(path, sizeof path);
+	CHECK(readlink(rig_device(0), device, sizeof device - 1) > 0);
+	attach_free(rig.attach[0], NULL, NULL);
+	rig.attach[0] = NULL;
+	uint64_t before = now_ms();
+	CHECK(gate_kill_all(rig.run) == 1);
+	CHECK(RUN(3000, "umount", path) == 0);
+	CHECK(attach_remove_leftovers(rig.run, NULL) == 1);
+	CHECK(now_ms() - before < 3000);
+	CHECK(RUN(1000, "losetup", device) != 0);
+	snprintf(path, sizeof path, "%s/attach/one", rig.run);
+	CHECK(access(path, F_OK) < 0);
+	CHECK(attach_remove_leftovers(rig.run, NULL) == 0);
+}
+
+/* A removal that overtakes the making; a device that stays in use. */
+static void case_detach(void)
+{
+	int made = 1, removed = 1;
+	rig_own(KEY);
+	rig_attach(0);
+	rig_detach(0);
+	for (unsigned wait = 0; wait < 24; wait += 3) {
+		extern void rig_note(struct attach * attach, int status, const char *message,
+				     void *user);
+		made = removed = 1;
+		CHECK(attach_make(rig.attach[0], rig_note, &made) == 0);
+		rig_run_for(wait);
+		CHECK(attach_remove(rig.attach[0], rig_note, &removed) == 0);
+		WAIT(removed <= 0, 5000);
+		CHECK(removed == 0 && made <= 0 && access(rig_device(0), F_OK) < 0);
+	}
+	rig_attach(0);
+	char device[64] = "";
+	CHECK(readlink(rig_device(0), device, sizeof device - 1) > 0);
+	int fd = open(device, O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	rig_detach(0);
+	CHECK(RUN(1000, "losetup", device) == 0); /* in use */
+	close(fd);
+	WAIT(RUN(1000, "losetup", device) != 0, 2000);
+}
+
+void rig_note(struct attach *attach, int status, const char *message, void *user);
+void rig_note(struct attach *attach, int status, const char *message, void *user)
+{
+	(void)attach;
+	(void)message;
+	*(int *)user = status;
+}
+
+/* The wrong logical unit is not written to, not registered with, and said to be wrong. */
+static void case_wrong_wwid(void)
+{
+	rig_gate_close(true);
+	rig.wwid[0] = RIG_WWID "1";
+	rig.wwid[1] = "naa.6001405deadbeef0";
+	rig_gate_open();
+	WAIT(gate_lun_view(rig.gate, 1)->nexus == GATE_NEXUS_UNUSABLE, 5000);
+	WAIT(gate_lun_view(rig.gate, 0)->nexus == GATE_NEXUS_UP, 5000);
+	CHECK(strstr(gate_lun_view(rig.gate, 1)->reason, RIG_WWID "2"));
+	CHECK(strstr(gate_lun_view(rig.gate, 1)->reason, "deadbeef0"));
+	struct scsi_result result = rig_order(gate_path(rig.gate, 1), PR_OUT_REGISTER, 0, KEY);
+	CHECK(result.outcome == SCSI_OUTCOME_UNKNOWN && result.error == -ENOTCONN);
+	gate_set(rig.gate, GATE_STATE_OPEN);
+	rig_run_for(50);
+	CHECK(rig_state(GATE_STATE_FAILED));
+	rig.wwid[0] = rig.wwid[1] = NULL;
+}
+
+/* Nothing writes while it registers. */
+static void case_register_guard(void)
+{
+	rig_own(KEY);
+	struct scsi_result result = rig_order(gate_path(rig.gate, 0), PR_OUT_REGISTER, KEY, KEY_2);
+	CHECK(result.outcome == SCSI_OUTCOME_FAILED && result.error == -EBUSY);
+	gate_set(rig.gate, GATE_STATE_HELD);
+	WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
+	CHECK(rig_order(gate_path(rig.gate, 0), PR_OUT_REGISTER, KEY, KEY_2).outcome ==
+	      SCSI_OUTCOME_OK);
+	CHECK(gate_lun_view(rig.gate, 0)->key == KEY_2);
+	gate_set(rig.gate, GATE_STATE_OPEN);
+	WAIT(rig_state(GATE_STATE_OPEN), 1000);
+	CHECK(gate_restart(rig.gate) == -EBUSY);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{"service", case_service},
+	{"held", case_held},
+	{"preempted", case_preempted},
+	{"hung-target", case_hung_target},
+	{"session-lost", case_session_lost},
+	{"no-answer", case_no_answer},
+	{"daemon-restart", case_daemon_restart},
+	{"alone", case_alone},
+	{"gate-killed", case_gate_killed},
+	{"gate-stopped", case_gate_stopped},
+	{"helper-killed", case_helper_killed},
+	{"leftovers", case_leftovers},
+	{"detach", case_detach},
+	{"wrong-wwid", case_wrong_wwid},
+	{"register-guard", case_register_guard},
+};
+
+static void run_case(size_t index)
+{
+	uint64_t before = now_ms();
+	rig.autofail = false;
+	rig.give_up_ms = 5000;
+	rig.hold_limit_ms = 20000;
+	rig_all_clear();
+	rig_gate_open();
+	cases[index].run();
+	for (int i = 0; i < RIG_LUNS; i++) {
+		if (rig.attach[i])
+			attach_free(rig.attach[i], NULL, NULL);
+		rig.attach[i] = NULL;
+	}
+	rig_gate_close(true);
+	printf("  gate: %-16s %5llu ms\n", cases[index].name,
+	       (unsigned long long)(now_ms() - before));
+	fflush(stdout);
+}
+
+int main(int count, char **arguments)
+{
+	unsigned passed = 0;
+	rig_begin();
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		if (count > 1 && strcmp(arguments[1], cases[i].name) != 0)
+			continue;
+		run_case(i);
+		passed++;
+	}
+	printf("%u passed, 0 failed\n", passed);
+	return passed ? 0 : 2;
+}
