@@ -542,6 +542,9 @@ static void fault_end(struct world *world, const struct world_event *event)
 		trace_line(world, NULL, "lun %u has power again", lasting.lun);
 		break;
 	case FAULT_SLOW:
+		/* What is on its way is as slow as before. */
+		faults_disturb(world,
+			       world->now_us + 2 * SECOND + 8 * MS * world->timing.slow_max_ms);
 		world->timing.slow_max_ms = world->timing.slow_min_ms = 0;
 		break;
 	case FAULT_LOSSY:

@@ -72,6 +72,14 @@ void invariants_landed(struct world *world, const struct command *command)
 
 /* ---- 2 and 5: who may lose, and how often ---- */
 
+/* It is, or was a moment ago, in a state in which it need not keep what it owns. */
+static bool invariants_excused(const struct world *world, const struct node *node)
+{
+	return world->now_us <= node->excused_until_us || !node->running || !node->daemon_running ||
+	       node->frozen_until_us > world->now_us ||
+	       node->daemon_paused_until_us > world->now_us || !node->want_fit;
+}
+
 static void invariants_owner(struct world *world, uint8_t holder)
 {
 	struct node *loser, *winner = &world->nodes[holder];
@@ -82,11 +90,11 @@ static void invariants_owner(struct world *world, uint8_t holder)
 		loser = &world->nodes[world->owner];
 		world->ownership_changes++;
 		trace_line(world, winner, "*** owns, after %s (%s)", trace_node_name(loser),
-			   world->now_us <= loser->excused_until_us ? loser->excuse : "no excuse");
+			   invariants_excused(world, loser) ? loser->excuse : "no excuse");
 		if (world->now_us <= world->unreliable_until_us ||
 		    world->lost_answer + world->lost_command > 0)
-			world->challenges_lost += world->now_us > loser->excused_until_us;
-		else if (world->now_us > loser->excused_until_us)
+			world->challenges_lost += !invariants_excused(world, loser);
+		else if (!invariants_excused(world, loser))
 			world_fail(world, "healthy-owner",
 				   "%s loses lun 0 to %s, and nothing was wrong with it",
 				   trace_node_name(loser), trace_node_name(winner));
@@ -206,6 +214,7 @@ static const char *unsettled_registrations(struct world *world, const struct nod
 	const struct sim_lun *unit = &world->luns[lun];
 	uint64_t own = lun_holder_key(&unit->lun);
 	static char text[WORLD_MESSAGE_SIZE];
+	uint64_t since;
 	char name[32];
 
 	for (uint16_t i = 0; i < unit->lun.nexus_count; i++) {
@@ -215,7 +224,9 @@ static const char *unsettled_registrations(struct world *world, const struct nod
 			continue;
 		if (net_port_node(world, lun, i) == owner->index && nexus->key == own)
 			continue;
-		if (world->now_us - unit->registered_us[i] < invariants_linger_us(world, owner))
+		since = unit->registered_us[i] > world->disturbed_us ? unit->registered_us[i]
+								     : world->disturbed_us;
+		if (world->now_us - since < invariants_linger_us(world, owner))
 			continue;
 		snprintf(text, sizeof(text), "lun %u: %s has been registered for %.1f s", lun,
 			 trace_key(nexus->key, name, sizeof(name)),
