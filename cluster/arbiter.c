@@ -230,6 +230,8 @@ void arbiter_gate_update(struct arbiter *a)
 			want = ARBITER_GATE_FAILED;
 		} else if (want == ARBITER_GATE_HELD) { /* nothing is there to be held */
 			want = ARBITER_GATE_FAILED;
+		} else if (!a->quiet) { /* I/O that was failed may still land: before anybody starts anew, not after */
+			want = ARBITER_GATE_FAILED;
 		}
 	}
 	if (want == a->gate_wanted)
@@ -402,6 +404,7 @@ static void on_gate(struct arbiter *a, const struct arbiter_event *event)
 			lun_look_now(a, i);
 		}
 	}
+	arbiter_gate_update(a);
 	arbiter_service_update(a);
 	standby_check_quiet(a);
 	owner_yield_drive(a);

@@ -267,6 +267,8 @@ static void storage_returned(struct arbiter *a)
 		return;
 	a->hold &= ~(unsigned)HOLD_LOST;
 	arbiter_alarm_clear(a, ARBITER_ALARM_CUT_OFF);
+	for (uint16_t i = 1; i < a->config.lun_count; i++) /* their answers come when the leader's do: a new start */
+		a->luns[i].contact_ms = a->now_ms;
 	if (a->state == ARBITER_STATE_CUT_OFF) {
 		bool complete = a->members_owned == a->config.lun_count;
 
