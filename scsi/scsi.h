@@ -18,7 +18,8 @@ enum scsi_outcome {
 	SCSI_OUTCOME_OK,       /* GOOD (also RECOVERED ERROR): it took effect */
 	SCSI_OUTCOME_CONFLICT, /* RESERVATION CONFLICT: it had no effect */
 	SCSI_OUTCOME_FAILED,   /* the device refused it with any other status: it had no effect */
-	SCSI_OUTCOME_UNKNOWN,  /* no answer, transport error, lost session, aborted: it may have taken effect, or may yet */
+	SCSI_OUTCOME_UNKNOWN,  /* no answer, transport error, lost session, aborted: it may have taken effect, or may yet;
+				* also MEDIUM and HARDWARE ERROR, ABORTED COMMAND, 08/xx, CHECK CONDITION without sense */
 };
 
 /* SAM-5 5.3.1 status codes. */

@@ -77,6 +77,19 @@ static void test_outcomes_of_sense_keys(void)
 	}
 }
 
+/* Measured: LIO (6.1) registers the key, cannot write its APTPL file, and answers NOT READY, 08/00.
+ */
+static void test_communication_failure_may_have_taken_effect(void)
+{
+	struct scsi_result result = check_condition(SCSI_SENSE_NOT_READY, 0x08, 0x00);
+	uint32_t wait_ms;
+
+	CU_ASSERT_EQUAL(result.outcome, SCSI_OUTCOME_UNKNOWN);
+	CU_ASSERT_EQUAL(scsi_retry_judge(&result, 0, &wait_ms), SCSI_RETRY_FINAL);
+	result = check_condition(SCSI_SENSE_NOT_READY, 0x04, 0x0a);
+	CU_ASSERT_EQUAL(result.outcome, SCSI_OUTCOME_FAILED);
+}
+
 static void test_fixed_format(void)
 {
 	uint8_t sense[18] = {0xf0, 0, 0x65, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x2a, 0x05};
@@ -238,6 +251,7 @@ static void test_retry_verdicts(void)
 static CU_TestInfo tests[] = {
 	{"outcomes of statuses", test_outcomes_of_statuses},
 	{"outcomes of sense keys", test_outcomes_of_sense_keys},
+	{"communication failure", test_communication_failure_may_have_taken_effect},
 	{"fixed format", test_fixed_format},
 	{"descriptor format", test_descriptor_format},
 	{"deferred errors", test_deferred_error_is_not_this_commands},
