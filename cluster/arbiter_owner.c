@@ -406,7 +406,8 @@ void owner_check_complete(struct arbiter *a)
 	a->hold &= ~(unsigned)(HOLD_RENEW | HOLD_NEXUS);
 	if (a->state == ARBITER_STATE_TAKING || a->state == ARBITER_STATE_REASSERTING) {
 		arbiter_strike_replaced(a);
-		arbiter_set_state(a, a->yield ? ARBITER_STATE_YIELDING : ARBITER_STATE_OWNER, ARBITER_RULE_COUNT);
+		arbiter_set_state(a, a->yield ? ARBITER_STATE_YIELDING : ARBITER_STATE_OWNER,
+				  a->state == ARBITER_STATE_TAKING ? a->reason : ARBITER_RULE_COUNT);
 	}
 	arbiter_gate_update(a);
 	arbiter_service_update(a);

@@ -32,7 +32,8 @@ enum daemon_phase {
 struct daemon {
 	uv_loop_t loop;
 	struct config *config;
-	struct daemon_retired *retired; /* trees that groups which are being given up still point into */
+	struct daemon_retired
+		*retired; /* trees that groups which are being given up still point into */
 	const struct config_node *self;
 	const char *config_path, *node_name, *state_folder, *run_folder;
 	char initiator[224]; /* "" if no iSCSI LUN is configured */
@@ -48,7 +49,8 @@ struct daemon {
 	bool again;         /* ... and that one is made at once, in this process */
 	bool standby;       /* an operator made this node unfit */
 	uint64_t started_ms, closing_since_ms;
-	struct control_request *stop_request; /* who asked for the clean stop, to be told when it is done */
+	struct control_request
+		*stop_request; /* who asked for the clean stop, to be told when it is done */
 	uv_timer_t closing_timer, alive_timer;
 	uv_signal_t signals[3];
 	unsigned closing_groups;
@@ -64,16 +66,18 @@ struct daemon_retired {
 	struct config *config;
 };
 
-/* daemon_reload.c: reads the configuration again and applies the difference. Returns 0, or -EINVAL with nothing changed;
- * answer (new reference) tells what was done, or every fault. */
+/* daemon_reload.c: reads the configuration again and applies the difference. Returns 0, or -EINVAL
+ * with nothing changed; answer (new reference) tells what was done, or every fault. */
 int daemon_reload(struct daemon *daemon, json_t **answer);
 /* Frees the retired trees that no group points into any more. */
 void daemon_free_retired(struct daemon *daemon);
 
 /* lunkeeperd.c */
-struct group *daemon_find_group(const struct daemon *daemon, const char *name); /* a group's or one of its LUNs' name */
+struct group *daemon_find_group(const struct daemon *daemon,
+				const char *name); /* a group's or one of its LUNs' name */
 int daemon_add_group(struct daemon *daemon, const struct config_group *config);
-/* Gives the group up: it hands over, is closed, and is opened anew if the configuration then has one of its name. */
+/* Gives the group up: it hands over, is closed, and is opened anew if the configuration then has
+ * one of its name. */
 void daemon_drop_group(struct daemon *daemon, struct group *group);
 /* Begins a clean stop: every group hands over; then everything is closed. */
 void daemon_hand_over(struct daemon *daemon);
@@ -83,6 +87,7 @@ void daemon_leave(struct daemon *daemon, bool again);
 void daemon_group_released(struct daemon *daemon);
 
 /* Records an event of the daemon itself. */
-void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

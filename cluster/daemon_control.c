@@ -22,15 +22,17 @@ static struct group *take_group(struct control_request *request, struct daemon *
 		return NULL;
 	group = daemon_find_group(daemon, name);
 	if (!group)
-		control_fail(request, "unknown", "%s: no service, group or LUN of this name on this node; see lunkeeper status",
+		control_fail(request, "unknown",
+			     "%s: no service, group or LUN of this name on this node; see "
+			     "lunkeeper status",
 			     name);
 	return group;
 }
 
 static void note_command(struct control_request *request, struct group *group, const char *what)
 {
-	group_note(group, NULL, "command", "%s, by uid %u (pid %d)", what, (unsigned)control_peer_uid(request),
-		   (int)control_peer_pid(request));
+	group_note(group, NULL, "command", "%s, by uid %u (pid %d)", what,
+		   (unsigned)control_peer_uid(request), (int)control_peer_pid(request));
 }
 
 static void group_order(struct control_request *request, struct daemon *daemon, const char *what,
@@ -45,14 +47,17 @@ static void group_order(struct control_request *request, struct daemon *daemon, 
 	if (!group)
 		return;
 	if (!group->started) {
-		control_fail(request, "starting", "%s: not started yet: its gate or service is not known; see lunkeeper status",
+		control_fail(request, "starting",
+			     "%s: not started yet: its gate or service is not known; see lunkeeper "
+			     "status",
 			     group->config->name);
 		return;
 	}
 	note_command(request, group, what);
 	if (command == ARBITER_COMMAND_MAINTENANCE && group->service)
 		service_host_maintenance(group->service, on);
-	group_answer(group, request, command, group_command(group, command, node, on), (uint32_t)wait_ms);
+	group_answer(group, request, command, group_command(group, command, node, on),
+		     (uint32_t)wait_ms);
 }
 
 static void do_claim(struct control_request *request, const json_t *arguments, void *user)
@@ -86,18 +91,21 @@ static void do_yield(struct control_request *request, const json_t *arguments, v
 	if (name) {
 		node = config_find_node(daemon->config, name);
 		if (!node) {
-			control_fail(request, "unknown", "%s: no node of this name is configured", name);
+			control_fail(request, "unknown", "%s: no node of this name is configured",
+				     name);
 			return;
 		}
 		group = take_group(request, daemon);
 		if (!group)
 			return;
 		if (config_group_rank(group->config, node->id) < 0) {
-			control_fail(request, "unlisted", "%s: node %s is not in its list of nodes", group->config->name, name);
+			control_fail(request, "unlisted", "%s: node %s is not in its list of nodes",
+				     group->config->name, name);
 			return;
 		}
 	}
-	group_order(request, daemon, name ? name : "to any node", ARBITER_COMMAND_YIELD, node ? node->id : KEY_NODE_ANY, false);
+	group_order(request, daemon, name ? name : "to any node", ARBITER_COMMAND_YIELD,
+		    node ? node->id : KEY_NODE_ANY, false);
 }
 
 static void do_maintenance(struct control_request *request, const json_t *arguments, void *user)
@@ -106,7 +114,8 @@ static void do_maintenance(struct control_request *request, const json_t *argume
 
 	(void)arguments;
 	if (control_take_flag(request, "on", true, &on))
-		group_order(request, user, on ? "maintenance on" : "maintenance off", ARBITER_COMMAND_MAINTENANCE, 0, on);
+		group_order(request, user, on ? "maintenance on" : "maintenance off",
+			    ARBITER_COMMAND_MAINTENANCE, 0, on);
 }
 
 static void set_standby(struct control_request *request, struct daemon *daemon, bool standby)
@@ -115,10 +124,12 @@ static void set_standby(struct control_request *request, struct daemon *daemon, 
 
 	daemon->standby = standby;
 	for (size_t g = 0; g < daemon->group_count; g++)
-		group_set_fit(daemon->groups[g], !standby, "this node was set to standby by an operator");
+		group_set_fit(daemon->groups[g], !standby,
+			      "this node was set to standby by an operator");
 	daemon_note(daemon, "command", "node set to %s, by uid %u", standby ? "standby" : "online",
 		    (unsigned)control_peer_uid(request));
-	control_reply(request, json_pack("{s:s}", "result", was == standby ? "already" : "started"));
+	control_reply(request,
+		      json_pack("{s:s}", "result", was == standby ? "already" : "started"));
 }
 
 static void do_standby(struct control_request *request, const json_t *arguments, void *user)
@@ -135,19 +146,26 @@ static void do_online(struct control_request *request, const json_t *arguments, 
 
 static json_t *counters_json(const struct daemon_counters *counters)
 {
-	static const char *const in[] = {"read-keys", "read-reservation", "report-capabilities", "read-full-status"};
-	static const char *const out[] = {"register",	       "reserve",	"release",
-					  "clear",	       "preempt",	"preempt-and-abort",
-					  "register-and-ignore", "register-and-move"};
+	static const char *const in[] = {"read-keys", "read-reservation", "report-capabilities",
+					 "read-full-status"};
+	static const char *const out[] = {"register",
+					  "reserve",
+					  "release",
+					  "clear",
+					  "preempt",
+					  "preempt-and-abort",
+					  "register-and-ignore",
+					  "register-and-move"};
 	json_t *pr_in = json_object(), *pr_out = json_object();
 
 	for (size_t k = 0; k < sizeof in / sizeof in[0]; k++)
 		json_object_set_new(pr_in, in[k], json_integer((json_int_t)counters->pr.in[k]));
 	for (size_t k = 0; k < sizeof out / sizeof out[0]; k++)
 		json_object_set_new(pr_out, out[k], json_integer((json_int_t)counters->pr.out[k]));
-	return json_pack("{s:I, s:I, s:o, s:o, s:I, s:I}", "looks", (json_int_t)counters->looks, "looks_failed",
-			 (json_int_t)counters->looks_failed, "pr_in", pr_in, "pr_out", pr_out, "resets",
-			 (json_int_t)counters->resets, "unit_attentions", (json_int_t)counters->unit_attentions);
+	return json_pack("{s:I, s:I, s:o, s:o, s:I, s:I}", "looks", (json_int_t)counters->looks,
+			 "looks_failed", (json_int_t)counters->looks_failed, "pr_in", pr_in,
+			 "pr_out", pr_out, "resets", (json_int_t)counters->resets,
+			 "unit_attentions", (json_int_t)counters->unit_attentions);
 }
 
 static void do_status(struct control_request *request, const json_t *arguments, void *user)
@@ -163,16 +181,19 @@ static void do_status(struct control_request *request, const json_t *arguments, 
 		return;
 	}
 	for (size_t n = 0; n < daemon->config->node_count; n++)
-		json_array_append_new(nodes, json_pack("{s:s, s:i, s:b}", "name", daemon->config->nodes[n].name, "id",
+		json_array_append_new(nodes, json_pack("{s:s, s:i, s:b}", "name",
+						       daemon->config->nodes[n].name, "id",
 						       daemon->config->nodes[n].id, "self",
 						       &daemon->config->nodes[n] == daemon->self));
 	for (size_t g = 0; g < daemon->group_count; g++)
 		if (!only || daemon_find_group(daemon, only) == daemon->groups[g])
 			json_array_append_new(groups, group_status_json(daemon->groups[g]));
-	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o}", "cluster", daemon->config->cluster, "node",
-			 daemon->node_name, "version", LUNKEEPER_VERSION, "pid", (int)getpid(), "uptime_ms",
-			 (json_int_t)(clock_now_ms() - daemon->started_ms), "standby", daemon->standby, "nodes", nodes, "groups",
-			 groups, "counters", counters_json(&daemon->counters));
+	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o}", "cluster",
+			 daemon->config->cluster, "node", daemon->node_name, "version",
+			 LUNKEEPER_VERSION, "pid", (int)getpid(), "uptime_ms",
+			 (json_int_t)(clock_now_ms() - daemon->started_ms), "standby",
+			 daemon->standby, "nodes", nodes, "groups", groups, "counters",
+			 counters_json(&daemon->counters));
 	control_reply(request, json);
 }
 
@@ -186,7 +207,8 @@ static void do_ledger(struct control_request *request, const json_t *arguments, 
 	if (!control_take_text(request, "lun", true, &lun))
 		return;
 	if (lun && !daemon_find_group(daemon, lun)) {
-		control_fail(request, "unknown", "%s: no LUN or group of this name on this node", lun);
+		control_fail(request, "unknown", "%s: no LUN or group of this name on this node",
+			     lun);
 		return;
 	}
 	rows = json_array();
@@ -256,7 +278,8 @@ static void on_follower_gone(struct control_request *request, void *user)
 	follow_free(follow);
 }
 
-static void on_found(int error, const char *message, const struct history_event *events, size_t count, void *user)
+static void on_found(int error, const char *message, const struct history_event *events,
+		     size_t count, void *user)
 {
 	struct follow *follow = user;
 
@@ -287,8 +310,10 @@ static void do_events(struct control_request *request, const json_t *arguments, 
 
 	(void)arguments;
 	if (!control_take_number(request, "since_id", -1, INT64_MAX, -1, &since) ||
-	    !control_take_number(request, "limit", 1, HISTORY_QUERY_LIMIT, HISTORY_QUERY_LIMIT, &limit) ||
-	    !control_take_flag(request, "follow", false, &following) || !control_take_text(request, "group", true, &name))
+	    !control_take_number(request, "limit", 1, HISTORY_QUERY_LIMIT, HISTORY_QUERY_LIMIT,
+				 &limit) ||
+	    !control_take_flag(request, "follow", false, &following) ||
+	    !control_take_text(request, "group", true, &name))
 		return;
 	if (name && daemon_find_group(daemon, name))
 		name = daemon_find_group(daemon, name)->config->name;
@@ -317,8 +342,10 @@ static void do_reload(struct control_request *request, const json_t *arguments, 
 		return;
 	}
 	texts = json_object_get(answer, "faults");
-	control_fail(request, "configuration", "the configuration has faults, nothing was changed: %s",
-		     json_array_size(texts) ? json_string_value(json_array_get(texts, 0)) : "see the log");
+	control_fail(request, "configuration",
+		     "the configuration has faults, nothing was changed: %s",
+		     json_array_size(texts) ? json_string_value(json_array_get(texts, 0))
+					    : "see the log");
 	json_decref(answer);
 }
 

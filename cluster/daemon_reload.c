@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A changed configuration is taken without disturbing what did not change: the difference is found group by group, and
- * only a group whose LUNs, devices or gate changed is handed over and begun again.
+ * A changed configuration is taken without disturbing what did not change: the difference is found
+ * group by group, and only a group whose LUNs, devices or gate changed is handed over and begun
+ * again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -38,8 +39,9 @@ void daemon_free_retired(struct daemon *daemon)
 		for (size_t g = 0; g < daemon->group_count; g++) {
 			const struct config_group *config = daemon->groups[g]->config;
 
-			used = used || (config >= retired->config->groups &&
-					config < retired->config->groups + retired->config->group_count);
+			used = used ||
+			       (config >= retired->config->groups &&
+				config < retired->config->groups + retired->config->group_count);
 		}
 		if (used) {
 			link = &retired->next;
@@ -59,10 +61,13 @@ static struct group *group_of(struct daemon *daemon, const struct config_group *
 	return NULL;
 }
 
-static void apply_group(struct daemon *daemon, const struct config_diff_group *difference, json_t *changes)
+static void apply_group(struct daemon *daemon, const struct config_diff_group *difference,
+			json_t *changes)
 {
-	struct group *group = group_of(daemon, difference->old_group ? difference->old_group : difference->new_group);
-	const struct config_group *config = difference->new_group ? difference->new_group : difference->old_group;
+	struct group *group = group_of(daemon, difference->old_group ? difference->old_group
+								     : difference->new_group);
+	const struct config_group *config =
+		difference->new_group ? difference->new_group : difference->old_group;
 	const char *what = config_change_name(difference->change);
 	char text[200];
 	int error = 0;
@@ -77,7 +82,8 @@ static void apply_group(struct daemon *daemon, const struct config_diff_group *d
 		if (group)
 			error = group_reconfigure(group, difference->new_group, difference->change);
 		if (error == -EBUSY) {
-			what = "its resources changed, which needs its service stopped: it is handed over and begun again";
+			what = "its resources changed, which needs its service stopped: it is "
+			       "handed over and begun again";
 			daemon_drop_group(daemon, group);
 		}
 		break;
@@ -112,7 +118,8 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 		error = -ENOMEM;
 	if (!error && diff.restart_needed) {
 		log_error("the configuration cannot be reloaded: %s", diff.restart_reason);
-		json_array_insert_new(json_object_get(*answer, "faults"), 0, json_string(diff.restart_reason));
+		json_array_insert_new(json_object_get(*answer, "faults"), 0,
+				      json_string(diff.restart_reason));
 		error = -EINVAL;
 	}
 	if (error) {

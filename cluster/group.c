@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A group's life: it is opened, its arbiter started when all is known that it must know, fed with events, and closed.
- * Effects are carried out here or handed to the file that does.
+ * A group's life: it is opened, its arbiter started when all is known that it must know, fed with
+ * events, and closed. Effects are carried out here or handed to the file that does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +19,8 @@
 
 /* --- answers to waiting requests --- */
 
-static void waiter_end(struct group_waiter *waiter, const struct group *group, const char *code, const char *problem)
+static void waiter_end(struct group_waiter *waiter, const struct group *group, const char *code,
+		       const char *problem)
 {
 	struct control_request *request = waiter->request;
 
@@ -27,7 +28,8 @@ static void waiter_end(struct group_waiter *waiter, const struct group *group, c
 	if (problem)
 		control_fail(request, code, "%s: %s", group->config->name, problem);
 	else
-		control_reply(request, json_pack("{s:s, s:s}", "result", "done", "state", arbiter_state_name(group->state)));
+		control_reply(request, json_pack("{s:s, s:s}", "result", "done", "state",
+						 arbiter_state_name(group->state)));
 }
 
 static bool is_serving(const struct group *group)
@@ -40,19 +42,25 @@ static bool is_serving(const struct group *group)
 }
 
 /* 1: the command has reached its end; -1: it has failed, and why; 0: not yet */
-static int waiter_verdict(const struct group *group, enum arbiter_command command, const char **problem)
+static int waiter_verdict(const struct group *group, enum arbiter_command command,
+			  const char **problem)
 {
 	bool standby = group->state == ARBITER_STATE_STANDBY;
 
 	switch (command) {
 	case ARBITER_COMMAND_CLAIM:
-		*problem = "turned away: its owner lives and is fit; to have it handed over: lunkeeper lun take";
-		return is_serving(group) ? 1 : standby && group->reason == ARBITER_RULE_CHALLENGE_TURNED_AWAY ? -1 : 0;
+		*problem = "turned away: its owner lives and is fit; to have it handed over: "
+			   "lunkeeper lun take";
+		return is_serving(group)                                                ? 1
+		       : standby && group->reason == ARBITER_RULE_CHALLENGE_TURNED_AWAY ? -1
+											: 0;
 	case ARBITER_COMMAND_TAKE:
 		return is_serving(group) ? 1 : 0;
 	case ARBITER_COMMAND_YIELD:
 		*problem = "nobody took it, so it was claimed again here";
-		return standby ? 1 : is_serving(group) && group->reason == ARBITER_RULE_OWNER_OFFER_EXPIRED ? -1 : 0;
+		return standby                                                                  ? 1
+		       : is_serving(group) && group->reason == ARBITER_RULE_OWNER_OFFER_EXPIRED ? -1
+												: 0;
 	case ARBITER_COMMAND_RELEASE:
 		return standby || group->state == ARBITER_STATE_RELEASED ? 1 : 0;
 	case ARBITER_COMMAND_SHUTDOWN:
@@ -80,7 +88,8 @@ static void check_waiters(struct group *group)
 		else if (verdict < 0)
 			waiter_end(waiter, group, "failed", problem);
 		else if (now >= waiter->until_ms)
-			waiter_end(waiter, group, "timeout", "not done in the time given; it goes on (see lunkeeper status)");
+			waiter_end(waiter, group, "timeout",
+				   "not done in the time given; it goes on (see lunkeeper status)");
 	}
 }
 
@@ -92,25 +101,31 @@ static bool any_waiter(const struct group *group)
 	return false;
 }
 
-void group_answer(struct group *group, struct control_request *request, enum arbiter_command command,
-		  enum arbiter_command_answer answer, uint32_t wait_ms)
+void group_answer(struct group *group, struct control_request *request,
+		  enum arbiter_command command, enum arbiter_command_answer answer,
+		  uint32_t wait_ms)
 {
 	static const char *const codes[] = {
-		[ARBITER_ANSWER_STARTED] = "started", [ARBITER_ANSWER_ALREADY] = "already",
-		[ARBITER_ANSWER_NOT_OWNER] = "not-owner", [ARBITER_ANSWER_UNFIT] = "unfit",
-		[ARBITER_ANSWER_BUSY] = "busy", [ARBITER_ANSWER_FOREIGN] = "foreign",
+		[ARBITER_ANSWER_STARTED] = "started",
+		[ARBITER_ANSWER_ALREADY] = "already",
+		[ARBITER_ANSWER_NOT_OWNER] = "not-owner",
+		[ARBITER_ANSWER_UNFIT] = "unfit",
+		[ARBITER_ANSWER_BUSY] = "busy",
+		[ARBITER_ANSWER_FOREIGN] = "foreign",
 		[ARBITER_ANSWER_MAINTENANCE] = "maintenance",
 	};
 
 	if (answer != ARBITER_ANSWER_STARTED && answer != ARBITER_ANSWER_ALREADY) {
-		control_fail(request, codes[answer], "%s: %s", group->config->name, arbiter_answer_text(answer));
+		control_fail(request, codes[answer], "%s: %s", group->config->name,
+			     arbiter_answer_text(answer));
 		return;
 	}
 	if (answer == ARBITER_ANSWER_STARTED && wait_ms > 0) {
 		for (size_t w = 0; w < GROUP_WAITERS; w++) {
 			if (group->waiters[w].request)
 				continue;
-			group->waiters[w] = (struct group_waiter){request, command, clock_now_ms() + wait_ms};
+			group->waiters[w] =
+				(struct group_waiter){request, command, clock_now_ms() + wait_ms};
 			check_waiters(group);
 			return;
 		}
@@ -157,7 +172,8 @@ static void on_recorded(int error, const char *message, void *user)
 static void effect_record(struct group *group, const struct arbiter_effect *effect)
 {
 	struct record *record = malloc(sizeof *record);
-	struct arbiter_event event = {.kind = ARBITER_EVENT_RECORDED, .recorded = {.id = effect->id}};
+	struct arbiter_event event = {.kind = ARBITER_EVENT_RECORDED,
+				      .recorded = {.id = effect->id}};
 
 	if (!record) {
 		enqueue(group, &event);
@@ -172,7 +188,8 @@ static void effect_service(struct group *group, const struct arbiter_effect *eff
 	struct arbiter_event event = {.kind = ARBITER_EVENT_SERVICE};
 
 	if (!group->service) {
-		event.service.state = effect->service.start ? ARBITER_SERVICE_RUNNING : ARBITER_SERVICE_STOPPED;
+		event.service.state =
+			effect->service.start ? ARBITER_SERVICE_RUNNING : ARBITER_SERVICE_STOPPED;
 		group->service_state = event.service.state;
 		enqueue(group, &event);
 	} else if (effect->service.start) {
@@ -219,7 +236,8 @@ static void effect_alarm(struct group *group, const struct arbiter_effect *effec
 	*alarm = (struct group_alarm){true, effect->alarm.key, clock_now_ms(), effect->lun};
 }
 
-static void carry_out(struct group *group, const struct arbiter_effect *effect, enum arbiter_command_answer *answer)
+static void carry_out(struct group *group, const struct arbiter_effect *effect,
+		      enum arbiter_command_answer *answer)
 {
 	struct group_lun *lun = &group->luns[effect->lun];
 
@@ -269,7 +287,8 @@ static void on_timer(uv_timer_t *timer)
 	group_post(timer->data, &event);
 }
 
-static uint64_t step(struct group *group, const struct arbiter_event *event, enum arbiter_command_answer *answer)
+static uint64_t step(struct group *group, const struct arbiter_event *event,
+		     enum arbiter_command_answer *answer)
 {
 	struct arbiter_effects *effects = &group->daemon->effects;
 	uint64_t due;
@@ -325,7 +344,8 @@ void group_post(struct group *group, const struct arbiter_event *event)
 	post(group, event);
 }
 
-enum arbiter_command_answer group_command(struct group *group, enum arbiter_command command, uint8_t node, bool on)
+enum arbiter_command_answer group_command(struct group *group, enum arbiter_command command,
+					  uint8_t node, bool on)
 {
 	struct arbiter_event event = {.kind = ARBITER_EVENT_COMMAND};
 
@@ -361,7 +381,8 @@ static void start_arbiter(struct group *group)
 	    (group->service && !group->service_known))
 		return;
 	event.start.claims = state_group_keys(group->claims, &event.start.claim_count);
-	event.start.incarnation = group->noted_incarnation = state_group_next_incarnation(group->claims);
+	event.start.incarnation = group->noted_incarnation =
+		state_group_next_incarnation(group->claims);
 	event.start.service = group->service_state;
 	event.start.fit = !*group->unfit;
 	event.start.quiet = true;
@@ -383,7 +404,8 @@ void group_gate_connected(struct group *group)
 static void on_service_changed(enum arbiter_service state, bool failed, void *user)
 {
 	struct group *group = user;
-	struct arbiter_event event = {.kind = ARBITER_EVENT_SERVICE, .service = {.state = state, .failed = failed}};
+	struct arbiter_event event = {.kind = ARBITER_EVENT_SERVICE,
+				      .service = {.state = state, .failed = failed}};
 
 	group->service_state = state;
 	if (!group->service_known) {
@@ -402,7 +424,8 @@ static void on_reconnect_timer(uv_timer_t *timer)
 		group->reconnect_ms = RECONNECT_FIRST_MS;
 		return;
 	}
-	group->reconnect_ms = group->reconnect_ms * 2 > RECONNECT_MOST_MS ? RECONNECT_MOST_MS : group->reconnect_ms * 2;
+	group->reconnect_ms = group->reconnect_ms * 2 > RECONNECT_MOST_MS ? RECONNECT_MOST_MS
+									  : group->reconnect_ms * 2;
 	uv_timer_start(&group->reconnect_timer, on_reconnect_timer, group->reconnect_ms, 0);
 }
 
@@ -436,7 +459,8 @@ static void fill_arbiter_config(const struct group *group, struct arbiter_config
 	for (size_t i = 0; i < group->lun_count && !group->gate; i++)
 		if (group->luns[i].path_count > nexuses)
 			nexuses = group->luns[i].path_count;
-	config->nexus_count = (uint8_t)(nexuses > ARBITER_NEXUSES_MAX ? ARBITER_NEXUSES_MAX : nexuses);
+	config->nexus_count =
+		(uint8_t)(nexuses > ARBITER_NEXUSES_MAX ? ARBITER_NEXUSES_MAX : nexuses);
 #ifdef ARBITER_MUTATION
 	config->disabled_rule = -1;
 #endif
@@ -452,7 +476,8 @@ static int make_arbiter(struct group *group, char *message, size_t message_size)
 	group->arbiter = memory ? arbiter_init(memory, &config) : NULL;
 	if (!group->arbiter) {
 		free(memory);
-		snprintf(message, message_size, "%s: its times or LUNs are impossible", group->config->name);
+		snprintf(message, message_size, "%s: its times or LUNs are impossible",
+			 group->config->name);
 		return -EINVAL;
 	}
 	return 0;
@@ -461,13 +486,19 @@ static int make_arbiter(struct group *group, char *message, size_t message_size)
 static int open_parts(struct group *group, char *message, size_t message_size)
 {
 	struct daemon *daemon = group->daemon;
-	struct service_host_options service = {&daemon->loop, group->config, daemon->node_name, daemon->run_folder,
-					       daemon->history, on_service_changed, group};
+	struct service_host_options service = {&daemon->loop,
+					       group->config,
+					       daemon->node_name,
+					       daemon->run_folder,
+					       daemon->history,
+					       on_service_changed,
+					       group};
 	enum state_found found;
 	char text[STATE_MESSAGE_SIZE];
 	int error;
 
-	group->claims = state_group_open(daemon->state, group->config->name, &found, text, sizeof text);
+	group->claims =
+		state_group_open(daemon->state, group->config->name, &found, text, sizeof text);
 	if (!group->claims)
 		return -ENOMEM;
 	if (found == STATE_FOUND_UNUSABLE) {
@@ -492,8 +523,8 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 	return make_arbiter(group, message, message_size);
 }
 
-int group_open(struct daemon *daemon, const struct config_group *config, struct group **result, char *message,
-	       size_t message_size)
+int group_open(struct daemon *daemon, const struct config_group *config, struct group **result,
+	       char *message, size_t message_size)
 {
 	struct group *group = calloc(1, sizeof *group);
 	int error;
@@ -513,7 +544,8 @@ int group_open(struct daemon *daemon, const struct config_group *config, struct 
 	group->since_ms = clock_now_ms();
 	group->reason = ARBITER_RULE_COUNT;
 	if (daemon->standby)
-		snprintf(group->unfit, sizeof group->unfit, "this node was set to standby by an operator");
+		snprintf(group->unfit, sizeof group->unfit,
+			 "this node was set to standby by an operator");
 	uv_timer_init(&daemon->loop, &group->timer);
 	uv_timer_init(&daemon->loop, &group->reconnect_timer);
 	uv_timer_init(&daemon->loop, &group->attach_timer);
@@ -535,7 +567,8 @@ int group_open(struct daemon *daemon, const struct config_group *config, struct 
 	return 0;
 }
 
-int group_reconfigure(struct group *group, const struct config_group *config, enum config_change change)
+int group_reconfigure(struct group *group, const struct config_group *config,
+		      enum config_change change)
 {
 	struct arbiter_config arbiter;
 	int error = 0;
@@ -585,7 +618,8 @@ static void on_handle_closed(uv_handle_t *handle)
 	close_part_done(handle->data);
 }
 
-void group_close(struct group *group, bool leave, void (*closed)(struct group *group, void *user), void *user)
+void group_close(struct group *group, bool leave, void (*closed)(struct group *group, void *user),
+		 void *user)
 {
 	if (group->closing)
 		return;

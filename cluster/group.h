@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A group on this node: the shell around one arbiter. It opens the paths of its LUNs, carries the arbiter's effects out
- * (looks, orders, claims, gate, device, service) and brings the answers back, and tells people what goes on.
+ * A group on this node: the shell around one arbiter. It opens the paths of its LUNs, carries the
+ * arbiter's effects out (looks, orders, claims, gate, device, service) and brings the answers back,
+ * and tells people what goes on.
  */
 #ifndef CLUSTER_GROUP_H
 #define CLUSTER_GROUP_H
@@ -13,7 +14,7 @@
 #include "scsi/path.h"
 #include "scsi/pr_exec.h"
 
-#define GROUP_WAITERS 16  /* control requests waiting for an end */
+#define GROUP_WAITERS 16 /* control requests waiting for an end */
 #define GROUP_ALARMS 16
 #define GROUP_REASON 256
 
@@ -23,9 +24,9 @@ struct group_lun;
 struct group_path {
 	struct group_lun *lun;
 	struct path *path;
-	bool usable;      /* UP, and VPD 83h says that it is the right logical unit */
+	bool usable; /* UP, and VPD 83h says that it is the right logical unit */
 	bool identifying;
-	uint8_t nexus;    /* the arbiter's number, or NO_GROUP_NEXUS: it looks only */
+	uint8_t nexus; /* the arbiter's number, or NO_GROUP_NEXUS: it looks only */
 	bool ever_up;
 	uint16_t looking; /* looks in flight on it */
 	char *reason;     /* why it is not usable; NULL: not known, or usable */
@@ -47,7 +48,7 @@ struct group_lun {
 	bool capabilities_known;
 	uint64_t size; /* bytes; 0 unknown */
 	uint32_t block_size;
-	char *wwid; /* NULL: not known */
+	char *wwid;            /* NULL: not known */
 	struct attach *attach; /* NULL: never needed yet */
 	bool stale;            /* attached before the gate failed: dead for ever */
 };
@@ -74,7 +75,7 @@ struct group {
 	uint64_t rule_last_ms[ARBITER_RULE_COUNT];
 	bool started; /* the arbiter has its START */
 	bool closing, released;
-	bool leaving; /* the configuration has changed: closed as soon as it is released */
+	bool leaving;    /* the configuration has changed: closed as soon as it is released */
 	unsigned closes; /* things that still close */
 	void (*closed)(struct group *group, void *user);
 	void *closed_user;
@@ -90,9 +91,9 @@ struct group {
 
 	struct gate *gate; /* NULL: none */
 	enum gate_state gate_ordered;
-	bool gate_seen;        /* connected at least once */
-	bool gate_found;       /* its process was there before this daemon */
-	bool open_wanted;      /* OPEN ordered, waiting for the devices */
+	bool gate_seen;   /* connected at least once */
+	bool gate_found;  /* its process was there before this daemon */
+	bool open_wanted; /* OPEN ordered, waiting for the devices */
 	bool devices_wanted;
 	unsigned attach_failures;
 	uv_timer_t attach_timer;
@@ -109,39 +110,48 @@ struct group {
 		int64_t wall_ms;
 		enum arbiter_rule rule;
 		uint64_t holder;
-	} challenge; /* the one under way; written to the history only when it becomes more than a probe */
+	} challenge; /* the one under way; written to the history only when it becomes more than a
+			probe */
 	char unfit[GROUP_REASON]; /* "": fit */
 	struct group_alarm alarms[GROUP_ALARMS];
 	struct group_waiter waiters[GROUP_WAITERS];
 };
 
-/* Opens everything; the arbiter starts when claims, gate and service are known. Returns 0 or -errno with a message. */
-int group_open(struct daemon *daemon, const struct config_group *config, struct group **group, char *message,
-	       size_t message_size);
-/* leave: gate, device and service stay as they are. Otherwise the gate process is ended, the devices removed. */
-void group_close(struct group *group, bool leave, void (*closed)(struct group *group, void *user), void *user);
+/* Opens everything; the arbiter starts when claims, gate and service are known. Returns 0 or -errno
+ * with a message. */
+int group_open(struct daemon *daemon, const struct config_group *config, struct group **group,
+	       char *message, size_t message_size);
+/* leave: gate, device and service stay as they are. Otherwise the gate process is ended, the
+ * devices removed. */
+void group_close(struct group *group, bool leave, void (*closed)(struct group *group, void *user),
+		 void *user);
 
-/* Times and policy of a running group, or its resources (only while the service is stopped: -EBUSY). */
-int group_reconfigure(struct group *group, const struct config_group *config, enum config_change change);
+/* Times and policy of a running group, or its resources (only while the service is stopped:
+ * -EBUSY). */
+int group_reconfigure(struct group *group, const struct config_group *config,
+		      enum config_change change);
 /* The tree that the group points into is replaced by one in which it is the same. */
 void group_rebase(struct group *group, const struct config_group *config);
 
 /* Feeds the arbiter and carries out what follows. */
 void group_post(struct group *group, const struct arbiter_event *event);
 /* The same for a command: its answer comes back at once. */
-enum arbiter_command_answer group_command(struct group *group, enum arbiter_command command, uint8_t node, bool on);
+enum arbiter_command_answer group_command(struct group *group, enum arbiter_command command,
+					  uint8_t node, bool on);
 void group_set_fit(struct group *group, bool fit, const char *reason);
 
 /* Ends the request now, or when the command has reached its end or wait_ms are over. */
-void group_answer(struct group *group, struct control_request *request, enum arbiter_command command,
-		  enum arbiter_command_answer answer, uint32_t wait_ms);
+void group_answer(struct group *group, struct control_request *request,
+		  enum arbiter_command command, enum arbiter_command_answer answer,
+		  uint32_t wait_ms);
 
 /* group_status.c */
 json_t *group_status_json(const struct group *group);
 json_t *group_ledger_json(const struct group *group, const char *lun); /* array; lun NULL: all */
 json_t *group_explain_json(const struct group *group);
 json_t *group_key_json(const struct daemon *daemon, uint64_t key); /* null for 0 */
-const char *group_key_text(const struct daemon *daemon, uint64_t key, char *buffer, size_t size); /* "jerry (claim 3)" */
+const char *group_key_text(const struct daemon *daemon, uint64_t key, char *buffer,
+			   size_t size); /* "jerry (claim 3)" */
 
 /* group.c, for its neighbours */
 void group_gate_connected(struct group *group); /* the gate was seen for the first time */
@@ -153,7 +163,7 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size);
 void group_lun_close(struct group_lun *lun);
 void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect);
 void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect);
-void group_lun_announce(struct group_lun *lun); /* after START: which nexuses are there */
+void group_lun_announce(struct group_lun *lun);  /* after START: which nexuses are there */
 bool group_reconnect_paths(struct group *group); /* true: some are down still */
 
 /* group_gate.c */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A group's gate and its devices: what the arbiter orders is passed on to the gate process, what the gate reports is passed
- * back, and for each time that this node owns the group its LUNs become fresh block devices.
+ * A group's gate and its devices: what the arbiter orders is passed on to the gate process, what
+ * the gate reports is passed back, and for each time that this node owns the group its LUNs become
+ * fresh block devices.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -53,7 +54,8 @@ static void attach_failed(struct group *group, struct group_lun *lun, const char
 		return;
 	}
 	uv_timer_start(&group->attach_timer, on_attach_timer, ATTACH_UNFIT_MS, 0);
-	snprintf(reason, sizeof reason, "LUN %s cannot be attached: %.180s", lun->config->name, message);
+	snprintf(reason, sizeof reason, "LUN %s cannot be attached: %.180s", lun->config->name,
+		 message);
 	group_set_fit(group, false, reason);
 }
 
@@ -66,8 +68,8 @@ static void on_attached(struct attach *attach, int status, const char *message, 
 		return;
 	if (status == 0) {
 		group->attach_failures = 0;
-		group_note(group, lun->config->name, "attach", "%s is there after %u ms", attach_link(attach),
-			   attach_made_in_ms(attach));
+		group_note(group, lun->config->name, "attach", "%s is there after %u ms",
+			   attach_link(attach), attach_made_in_ms(attach));
 	} else if (status != -ECANCELED && group->devices_wanted) {
 		attach_failed(group, lun, message);
 		return;
@@ -96,7 +98,8 @@ static void on_device_lost(struct attach *attach, const char *reason, void *user
 	if (lun->group->closing)
 		return;
 	lun->stale = true;
-	log_warning("%s: LUN %s: its device is dead: %s", lun->group->config->name, lun->config->name, reason);
+	log_warning("%s: LUN %s: its device is dead: %s", lun->group->config->name,
+		    lun->config->name, reason);
 	group_note(lun->group, lun->config->name, "attach", "the device is dead: %s", reason);
 }
 
@@ -115,20 +118,23 @@ static struct attach *make_attach(struct group_lun *lun)
 	return lun->attach;
 }
 
-/* Brings every LUN's device a step nearer to what is wanted; with all there, an OPEN that waits goes to the gate. */
+/* Brings every LUN's device a step nearer to what is wanted; with all there, an OPEN that waits
+ * goes to the gate. */
 static void drive_devices(struct group *group)
 {
 	bool complete = true;
 
 	for (size_t i = 0; i < group->lun_count; i++) {
 		struct group_lun *lun = &group->luns[i];
-		enum attach_state state = lun->attach ? attach_get_state(lun->attach) : ATTACH_STATE_NONE;
+		enum attach_state state =
+			lun->attach ? attach_get_state(lun->attach) : ATTACH_STATE_NONE;
 
 		switch (state) {
 		case ATTACH_STATE_NONE:
 			complete = false;
 			lun->stale = false;
-			if (group->devices_wanted && !uv_is_active((uv_handle_t *)&group->attach_timer) && make_attach(lun))
+			if (group->devices_wanted &&
+			    !uv_is_active((uv_handle_t *)&group->attach_timer) && make_attach(lun))
 				attach_make(lun->attach, on_attached, lun);
 			break;
 		case ATTACH_STATE_ATTACHED:
@@ -169,7 +175,8 @@ void group_gate_settle(struct group *group)
 		return;
 	arbiter_get_view(group->arbiter, &view);
 	if (view.gate_wanted != ARBITER_GATE_FAILED || view.service != ARBITER_SERVICE_STOPPED ||
-	    view.state == ARBITER_STATE_SEIZING || view.state == ARBITER_STATE_TAKING || view.state == ARBITER_STATE_OWNER)
+	    view.state == ARBITER_STATE_SEIZING || view.state == ARBITER_STATE_TAKING ||
+	    view.state == ARBITER_STATE_OWNER)
 		return;
 	group->devices_wanted = false;
 	drive_devices(group);
@@ -195,9 +202,11 @@ static void on_gate_changed(struct gate *gate, void *user)
 
 	gate_view(gate, &view);
 	if (view.cause != GATE_CAUSE_ORDERED && view.state != group->gate_ordered) {
-		const char *lun = view.lun < group->lun_count ? group->luns[view.lun].config->name : NULL;
+		const char *lun =
+			view.lun < group->lun_count ? group->luns[view.lun].config->name : NULL;
 
-		group_note(group, lun, "gate", "%s: %s", gate_state_name(view.state), gate_cause_text(view.cause));
+		group_note(group, lun, "gate", "%s: %s", gate_state_name(view.state),
+			   gate_cause_text(view.cause));
 	}
 	if (view.cause == GATE_CAUSE_ORDERED && view.state != group->gate_ordered)
 		return; /* overtaken by a later order */
@@ -210,13 +219,15 @@ static void set_gate_path(struct group *group, uint16_t number, bool up, bool fr
 {
 	struct group_lun *lun = &group->luns[number];
 	const struct gate_message_lun *info = gate_lun_view(group->gate, number);
-	struct arbiter_event event = {.kind = ARBITER_EVENT_NEXUS, .nexus = {.lun = number, .up = up, .fresh = fresh}};
+	struct arbiter_event event = {.kind = ARBITER_EVENT_NEXUS,
+				      .nexus = {.lun = number, .up = up, .fresh = fresh}};
 
 	lun->gate_path.usable = up;
 	free(lun->gate_path.reason);
 	lun->gate_path.reason = !up && info && *info->reason ? strdup(info->reason) : NULL;
 	if (lun->gate_path.reason)
-		group_note(group, lun->config->name, "path", "the gate's nexus: %s", lun->gate_path.reason);
+		group_note(group, lun->config->name, "path", "the gate's nexus: %s",
+			   lun->gate_path.reason);
 	if (info && info->blocks) {
 		lun->size = info->blocks * info->block_size;
 		lun->block_size = info->block_size;
@@ -257,7 +268,8 @@ static void on_gate_up(struct gate *gate, bool found, void *user)
 		group_gate_connected(group);
 		return;
 	}
-	log_notice("%s: the gate process %u is %s", group->config->name, view.pid, found ? "connected again" : "new");
+	log_notice("%s: the gate process %u is %s", group->config->name, view.pid,
+		   found ? "connected again" : "new");
 	if (group->gate_ordered == GATE_STATE_FAILED && view.state != GATE_STATE_FAILED)
 		gate_set(gate, GATE_STATE_FAILED);
 	else
@@ -278,7 +290,8 @@ static void on_gate_down(struct gate *gate, const char *reason, void *user)
 			set_gate_path(group, i, false, false);
 }
 
-static void on_gate_attention(struct gate *gate, uint16_t lun, uint8_t asc, uint8_t ascq, void *user)
+static void on_gate_attention(struct gate *gate, uint16_t lun, uint8_t asc, uint8_t ascq,
+			      void *user)
 {
 	struct group *group = user;
 	struct arbiter_event event = {.kind = ARBITER_EVENT_TICK};
@@ -286,8 +299,8 @@ static void on_gate_attention(struct gate *gate, uint16_t lun, uint8_t asc, uint
 	(void)gate;
 	group->daemon->counters.unit_attentions++;
 	if (lun < group->lun_count)
-		group_note(group, group->luns[lun].config->name, "attention", "unit attention %02x/%02x on the gate's nexus", asc,
-			   ascq);
+		group_note(group, group->luns[lun].config->name, "attention",
+			   "unit attention %02x/%02x on the gate's nexus", asc, ascq);
 	group_post(group, &event);
 }
 
@@ -297,7 +310,8 @@ int group_gate_open(struct group *group, char *message, size_t message_size)
 {
 	struct daemon *daemon = group->daemon;
 	struct gate_lun_setup *luns = calloc(group->lun_count, sizeof *luns);
-	const struct gate_events events = {on_gate_up, on_gate_down, on_gate_changed, on_gate_nexus, on_gate_attention};
+	const struct gate_events events = {on_gate_up, on_gate_down, on_gate_changed, on_gate_nexus,
+					   on_gate_attention};
 	struct gate_setup setup = {
 		.run_folder = daemon->run_folder,
 		.group = group->config->name,
@@ -322,15 +336,16 @@ int group_gate_open(struct group *group, char *message, size_t message_size)
 			.data_digest = config->data_digest,
 		};
 	}
-	error = gate_open(&daemon->loop, &setup, &events, group, &group->gate, message, message_size);
+	error = gate_open(&daemon->loop, &setup, &events, group, &group->gate, message,
+			  message_size);
 	free(luns);
 	if (error) {
 		group->gate = NULL;
 		return error;
 	}
 	for (uint16_t i = 0; i < group->lun_count; i++)
-		group->luns[i].gate_path =
-			(struct group_path){.lun = &group->luns[i], .path = gate_path(group->gate, i), .nexus = 0};
+		group->luns[i].gate_path = (struct group_path){
+			.lun = &group->luns[i], .path = gate_path(group->gate, i), .nexus = 0};
 	return 0;
 }
 

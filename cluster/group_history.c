@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What a group writes into the history: everything that somebody may ask about later, and not what happens every two
- * seconds. A probe that is turned away leaves nothing; one that becomes a takeover is written with the time at which it
- * began.
+ * What a group writes into the history: everything that somebody may ask about later, and not what
+ * happens every two seconds. A probe that is turned away leaves nothing; one that becomes a
+ * takeover is written with the time at which it began.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -82,8 +82,10 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 	if (old == ARBITER_STATE_CHALLENGING && state == ARBITER_STATE_STANDBY)
 		return;
 	if (state == ARBITER_STATE_SEIZING && group->challenge.mono_ms) {
-		snprintf(text, sizeof text, "standby -> challenging: %s; holder: %s", arbiter_rule_text(group->challenge.rule),
-			 group_key_text(group->daemon, group->challenge.holder, holder, sizeof holder));
+		snprintf(text, sizeof text, "standby -> challenging: %s; holder: %s",
+			 arbiter_rule_text(group->challenge.rule),
+			 group_key_text(group->daemon, group->challenge.holder, holder,
+					sizeof holder));
 		event.mono_ms = group->challenge.mono_ms;
 		event.time_ms = group->challenge.wall_ms;
 		event.rule = arbiter_rule_name(group->challenge.rule);
@@ -93,9 +95,11 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 		event.time_ms = 0;
 		group->challenge.mono_ms = 0;
 	}
-	event.rule = effect->state.rule == ARBITER_RULE_COUNT ? NULL : arbiter_rule_name(effect->state.rule);
-	snprintf(text, sizeof text, "%s -> %s: %s", arbiter_state_name(old), arbiter_state_name(state),
-		 arbiter_rule_text(effect->state.rule));
+	event.rule = effect->state.rule == ARBITER_RULE_COUNT
+			     ? NULL
+			     : arbiter_rule_name(effect->state.rule);
+	snprintf(text, sizeof text, "%s -> %s: %s", arbiter_state_name(old),
+		 arbiter_state_name(state), arbiter_rule_text(effect->state.rule));
 	event.text = text;
 	add(group, &event);
 	log_notice("%s: %s", group->config->name, text);
@@ -110,8 +114,11 @@ static void note_alarm(struct group *group, const struct arbiter_effect *effect)
 		return;
 	event.lun = group->luns[effect->lun].config->name;
 	event.rule = arbiter_alarm_name(effect->alarm.alarm);
-	snprintf(text, sizeof text, "%s%s%s", arbiter_alarm_text(effect->alarm.alarm), effect->alarm.key ? "; key " : "",
-		 effect->alarm.key ? group_key_text(group->daemon, effect->alarm.key, key, sizeof key) : "");
+	snprintf(text, sizeof text, "%s%s%s", arbiter_alarm_text(effect->alarm.alarm),
+		 effect->alarm.key ? "; key " : "",
+		 effect->alarm.key
+			 ? group_key_text(group->daemon, effect->alarm.key, key, sizeof key)
+			 : "");
 	event.text = text;
 	add(group, &event);
 	log_warning("%s: LUN %s: %s", group->config->name, event.lun, text);
@@ -123,17 +130,21 @@ static void note_order(struct group *group, const struct arbiter_effect *effect)
 
 	if (effect->kind == ARBITER_EFFECT_RESET) {
 		if (effect->lun == 0)
-			group_note(group, group->luns[0].config->name, "order", "LOGICAL UNIT RESET");
+			group_note(group, group->luns[0].config->name, "order",
+				   "LOGICAL UNIT RESET");
 		return;
 	}
 	if (effect->lun != 0 || effect->order.action == PR_OUT_REGISTER ||
-	    effect->order.action == PR_OUT_REGISTER_AND_IGNORE || group->state == ARBITER_STATE_OWNER)
+	    effect->order.action == PR_OUT_REGISTER_AND_IGNORE ||
+	    group->state == ARBITER_STATE_OWNER)
 		return;
 	if (effect->order.action == PR_OUT_RESERVE)
 		group_note(group, group->luns[0].config->name, "order", "RESERVE");
 	else
-		group_note(group, group->luns[0].config->name, "order", "%s of %s", pr_out_action_name(effect->order.action),
-			   group_key_text(group->daemon, effect->order.service_key, key, sizeof key));
+		group_note(
+			group, group->luns[0].config->name, "order", "%s of %s",
+			pr_out_action_name(effect->order.action),
+			group_key_text(group->daemon, effect->order.service_key, key, sizeof key));
 }
 
 void group_note_effect(struct group *group, const struct arbiter_effect *effect)
@@ -154,7 +165,8 @@ void group_note_effect(struct group *group, const struct arbiter_effect *effect)
 		break;
 	case ARBITER_EFFECT_SERVICE:
 		if (group->service)
-			group_note(group, NULL, "service", effect->service.start ? "starting" : "stopping%s",
+			group_note(group, NULL, "service",
+				   effect->service.start ? "starting" : "stopping%s",
 				   effect->service.deposed ? ", without waiting for its data" : "");
 		break;
 	case ARBITER_EFFECT_LOOK:

@@ -32,9 +32,10 @@ static void set_reason(struct group_path *path, const char *reason)
 	bool news = reason && (!path->reason || strcmp(path->reason, reason) != 0);
 
 	if (news) {
-		log_warning("%s: LUN %s: %s: %s", path->lun->group->config->name, path->lun->config->name, path->path->name,
-			    reason);
-		group_note(path->lun->group, path->lun->config->name, "path", "%s: %s", path->path->name, reason);
+		log_warning("%s: LUN %s: %s: %s", path->lun->group->config->name,
+			    path->lun->config->name, path->path->name, reason);
+		group_note(path->lun->group, path->lun->config->name, "path", "%s: %s",
+			   path->path->name, reason);
 	}
 	if (!news && reason)
 		return;
@@ -73,18 +74,18 @@ static void on_capabilities(struct pr_exec *exec)
 	path->identifying = false;
 	if (result->outcome != SCSI_OUTCOME_UNKNOWN) {
 		path->lun->capabilities_known = true;
-		path->lun->aptpl =
-			result->outcome == SCSI_OUTCOME_OK &&
-			pr_capabilities_decode(&capabilities, identify->buffer, result->transferred) == 0 &&
-			capabilities.persist_through_power_loss_capable;
+		path->lun->aptpl = result->outcome == SCSI_OUTCOME_OK &&
+				   pr_capabilities_decode(&capabilities, identify->buffer,
+							  result->transferred) == 0 &&
+				   capabilities.persist_through_power_loss_capable;
 	}
 	free(identify);
 	if (path->path->state == PATH_STATE_UP)
 		path_usable(path);
 }
 
-static const char *identity_problem(const struct group_path *path, const struct lun_identify *errand, char *text,
-				    size_t size)
+static const char *identity_problem(const struct group_path *path,
+				    const struct lun_identify *errand, char *text, size_t size)
 {
 	char result[200];
 
@@ -92,14 +93,19 @@ static const char *identity_problem(const struct group_path *path, const struct 
 		snprintf(text, size, "it does not say who it is: %s",
 			 scsi_result_text(&errand->exec.request.result, result, sizeof result));
 	else if (errand->inquiry.peripheral_qualifier != 0)
-		snprintf(text, size, "there is no such logical unit at the target; check the number, and what the target maps to "
-				     "this initiator");
+		snprintf(text, size,
+			 "there is no such logical unit at the target; check the number, and what "
+			 "the target maps to "
+			 "this initiator");
 	else if (errand->inquiry.device_type != 0)
-		snprintf(text, size, "it is no disk (device type %02xh)", errand->inquiry.device_type);
+		snprintf(text, size, "it is no disk (device type %02xh)",
+			 errand->inquiry.device_type);
 	else if (errand->wanted && !errand->wanted_present)
-		snprintf(text, size, "it is another logical unit: VPD 83h says %s, the configuration wants %s; nothing is sent "
-				     "to it. Check the target's mapping, or correct wwid", *errand->wwid ? errand->wwid : "nothing",
-			 errand->wanted);
+		snprintf(text, size,
+			 "it is another logical unit: VPD 83h says %s, the configuration wants %s; "
+			 "nothing is sent "
+			 "to it. Check the target's mapping, or correct wwid",
+			 *errand->wwid ? errand->wwid : "nothing", errand->wanted);
 	else
 		return NULL;
 	return text;
@@ -139,7 +145,8 @@ static void on_identified(struct lun_identify *errand)
 	}
 	identify->capabilities.user = identify;
 	identify->capabilities.counters = &lun->group->daemon->counters.pr;
-	pr_in_encode(&identify->capabilities.request, PR_IN_REPORT_CAPABILITIES, identify->buffer, sizeof identify->buffer);
+	pr_in_encode(&identify->capabilities.request, PR_IN_REPORT_CAPABILITIES, identify->buffer,
+		     sizeof identify->buffer);
 	pr_exec_start(&identify->capabilities, path->path, IDENTIFY_TIMEOUT_MS, on_capabilities);
 }
 
@@ -222,8 +229,8 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 	size_t count;
 
 	for (size_t d = 0; d < lun->config->device_count; d++) {
-		int error = path_open_all(daemon_path_kinds, &daemon->loop, lun->config->devices[d], &options, paths, &count,
-					  message, message_size);
+		int error = path_open_all(daemon_path_kinds, &daemon->loop, lun->config->devices[d],
+					  &options, paths, &count, message, message_size);
 		struct group_path *grown;
 
 		if (error)
@@ -241,7 +248,8 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 			lun->paths[n] = (struct group_path){
 				.lun = lun,
 				.path = paths[k],
-				.nexus = gated || n >= ARBITER_NEXUSES_MAX ? NO_GROUP_NEXUS : (uint8_t)n,
+				.nexus = gated || n >= ARBITER_NEXUSES_MAX ? NO_GROUP_NEXUS
+									   : (uint8_t)n,
 			};
 		}
 	}
@@ -264,7 +272,8 @@ void group_lun_announce(struct group_lun *lun)
 {
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (lun->paths[k].usable)
-			post_nexus(&lun->paths[k], true, strcmp(lun->paths[k].path->ops->kind, "sg") != 0);
+			post_nexus(&lun->paths[k], true,
+				   strcmp(lun->paths[k].path->ops->kind, "sg") != 0);
 	if (lun->gate_path.usable)
 		post_nexus(&lun->gate_path, true, !lun->group->gate_found);
 }
@@ -307,13 +316,16 @@ static void tell_refusal(struct group_lun *lun, const struct scsi_result *result
 {
 	char text[200];
 
-	if (lun->no_pr || result->outcome != SCSI_OUTCOME_FAILED || result->sense_key != SCSI_SENSE_ILLEGAL_REQUEST)
+	if (lun->no_pr || result->outcome != SCSI_OUTCOME_FAILED ||
+	    result->sense_key != SCSI_SENSE_ILLEGAL_REQUEST)
 		return;
 	lun->no_pr = true;
 	scsi_result_text(result, text, sizeof text);
-	log_error("%s: LUN %s supports no persistent reservations (%s): it cannot be arbitrated. See: lunkeeper lun probe %s",
+	log_error("%s: LUN %s supports no persistent reservations (%s): it cannot be arbitrated. "
+		  "See: lunkeeper lun probe %s",
 		  lun->group->config->name, lun->config->name, text, lun->config->devices[0]);
-	group_note(lun->group, lun->config->name, "alarm", "it supports no persistent reservations: %s", text);
+	group_note(lun->group, lun->config->name, "alarm",
+		   "it supports no persistent reservations: %s", text);
 }
 
 static void on_looked(struct pr_look *errand)
@@ -329,7 +341,8 @@ static void on_looked(struct pr_look *errand)
 	path->looking--;
 	daemon->counters.looks++;
 	daemon->counters.unit_attentions += errand->exec.attentions.count;
-	if (result->outcome == SCSI_OUTCOME_FAILED && result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST && lun->full_status &&
+	if (result->outcome == SCSI_OUTCOME_FAILED &&
+	    result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST && lun->full_status &&
 	    !lun->group->closing) {
 		lun->full_status = false;
 		path->looking++;
@@ -386,15 +399,16 @@ struct order {
 	uint32_t id;
 };
 
-static void post_ordered(struct group_lun *lun, uint32_t id, const struct scsi_result *result, bool other_path)
+static void post_ordered(struct group_lun *lun, uint32_t id, const struct scsi_result *result,
+			 bool other_path)
 {
 	struct arbiter_event event = {.kind = ARBITER_EVENT_ORDERED};
 
 	event.ordered.lun = lun->number;
 	event.ordered.id = id;
 	event.ordered.outcome = result->outcome;
-	event.ordered.illegal_request =
-		result->outcome == SCSI_OUTCOME_FAILED && result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST;
+	event.ordered.illegal_request = result->outcome == SCSI_OUTCOME_FAILED &&
+					result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST;
 	event.ordered.path_unusable = other_path || result->error == -ENOTCONN;
 	group_post(lun->group, &event);
 }
@@ -429,7 +443,8 @@ void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 {
 	struct group_path *path = path_of_nexus(lun, effect->order.nexus);
 	struct order *order = path ? calloc(1, sizeof *order) : NULL;
-	struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED, .error = -ENOTCONN}; /* it was not even sent */
+	struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED,
+				      .error = -ENOTCONN}; /* it was not even sent */
 	struct pr_out out = {
 		.action = effect->order.action,
 		.type = lun->config->type,
@@ -454,7 +469,8 @@ void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 	}
 	order->errand.user = order;
 	order->errand.exec.counters = &lun->group->daemon->counters.pr;
-	if (pr_order_start(&order->errand, path->path, &out, effect->order.give_up_ms, on_ordered)) {
+	if (pr_order_start(&order->errand, path->path, &out, effect->order.give_up_ms,
+			   on_ordered)) {
 		refused.error = -EINVAL;
 		post_ordered(lun, effect->id, &refused, false);
 		free(order);

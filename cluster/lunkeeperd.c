@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * lunkeeperd: decides, on this node, which LUNs it owns, and runs what lives on them. Starts up, makes itself hard to
- * delay, runs the loop, and stops: clean (everything is handed over), or leaving all as it is for the daemon that comes
- * after it.
+ * lunkeeperd: decides, on this node, which LUNs it owns, and runs what lives on them. Starts up,
+ * makes itself hard to delay, runs the loop, and stops: clean (everything is handed over), or
+ * leaving all as it is for the daemon that comes after it.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -84,10 +84,12 @@ int daemon_add_group(struct daemon *daemon, const struct config_group *config)
 		daemon->effects.items = items;
 		daemon->effects.capacity = effects;
 	}
-	error = group_open(daemon, config, &daemon->groups[daemon->group_count], message, sizeof message);
+	error = group_open(daemon, config, &daemon->groups[daemon->group_count], message,
+			   sizeof message);
 	if (error) {
 		log_error("%s: %s", config->name, *message ? message : strerror(-error));
-		daemon_note(daemon, "daemon", "group %s could not be opened: %s", config->name, message);
+		daemon_note(daemon, "daemon", "group %s could not be opened: %s", config->name,
+			    message);
 		return error;
 	}
 	daemon->group_count++;
@@ -114,7 +116,8 @@ static void on_group_dropped(struct group *group, void *user)
 	snprintf(name, sizeof name, "%s", group->config->name);
 	forget_group(daemon, group);
 	daemon_free_retired(daemon);
-	config = daemon->phase == DAEMON_PHASE_RUNNING ? config_find_group(daemon->config, name) : NULL;
+	config = daemon->phase == DAEMON_PHASE_RUNNING ? config_find_group(daemon->config, name)
+						       : NULL;
 	if (config)
 		daemon_add_group(daemon, config);
 }
@@ -163,8 +166,9 @@ static void close_all(struct daemon *daemon)
 		return;
 	daemon->phase = DAEMON_PHASE_CLOSING;
 	uv_timer_stop(&daemon->closing_timer);
-	daemon_note(daemon, "daemon", daemon->leave_running ? "stopping; what runs is left running"
-							     : "stopped; everything was handed over or given up");
+	daemon_note(daemon, "daemon",
+		    daemon->leave_running ? "stopping; what runs is left running"
+					  : "stopped; everything was handed over or given up");
 	if (daemon->stop_request)
 		control_reply(daemon->stop_request, json_pack("{s:s}", "result", "done"));
 	daemon->stop_request = NULL;
@@ -172,7 +176,8 @@ static void close_all(struct daemon *daemon)
 	for (size_t g = 0; g < daemon->group_count; g++)
 		if (!daemon->groups[g]->closing) {
 			daemon->closing_groups++;
-			group_close(daemon->groups[g], daemon->leave_running, on_group_closed, daemon);
+			group_close(daemon->groups[g], daemon->leave_running, on_group_closed,
+				    daemon);
 		}
 	if (--daemon->closing_groups == 0)
 		close_rest(daemon);
@@ -186,7 +191,8 @@ static bool all_released(const struct daemon *daemon)
 		if (!group->released)
 			return false;
 		for (size_t i = 0; i < group->lun_count; i++)
-			if (group->luns[i].attach && attach_get_state(group->luns[i].attach) != ATTACH_STATE_NONE)
+			if (group->luns[i].attach &&
+			    attach_get_state(group->luns[i].attach) != ATTACH_STATE_NONE)
 				return false; /* the device is still being taken apart */
 	}
 	return true;
@@ -198,14 +204,16 @@ static void on_closing_timer(uv_timer_t *timer)
 	bool over = clock_now_ms() - daemon->closing_since_ms > HAND_OVER_LIMIT_MS;
 
 	for (size_t g = 0; g < daemon->group_count; g++)
-		if (daemon->groups[g]->leaving && daemon->groups[g]->released && !daemon->groups[g]->closing)
+		if (daemon->groups[g]->leaving && daemon->groups[g]->released &&
+		    !daemon->groups[g]->closing)
 			group_close(daemon->groups[g], false, on_group_dropped, daemon);
 	if (daemon->phase != DAEMON_PHASE_HANDING_OVER)
 		return;
 	if (all_released(daemon)) {
 		close_all(daemon);
 	} else if (over) {
-		log_error("not everything could be handed over in %u s; what runs is left running", HAND_OVER_LIMIT_MS / 1000);
+		log_error("not everything could be handed over in %u s; what runs is left running",
+			  HAND_OVER_LIMIT_MS / 1000);
 		daemon->leave_running = true;
 		close_all(daemon);
 	}
@@ -239,7 +247,8 @@ void daemon_leave(struct daemon *daemon, bool again)
 {
 	daemon->leave_running = true;
 	daemon->again = again;
-	uv_timer_start(&daemon->closing_timer, on_leave_timer, 20, 0); /* the answer to whoever asked goes first */
+	uv_timer_start(&daemon->closing_timer, on_leave_timer, 20,
+		       0); /* the answer to whoever asked goes first */
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -261,16 +270,19 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void usage(FILE *out)
 {
-	fputs("usage: lunkeeperd [--config FILE] [--node NAME] [--state DIR] [--run DIR] [--debug] [--no-realtime]\n"
+	fputs("usage: lunkeeperd [--config FILE] [--node NAME] [--state DIR] [--run DIR] [--debug] "
+	      "[--no-realtime]\n"
 	      "\n"
-	      "Owns LUNs for this node by SCSI-3 persistent reservations, as the configuration says. Runs in the foreground.\n"
+	      "Owns LUNs for this node by SCSI-3 persistent reservations, as the configuration "
+	      "says. Runs in the foreground.\n"
 	      "  --config FILE    default " CONFIG_PATH_DEFAULT "\n"
 	      "  --node NAME      this node's name in the configuration; default: the host name\n"
 	      "  --state DIR      default " STATE_FOLDER_DEFAULT "\n"
 	      "  --run DIR        default " RUN_FOLDER_DEFAULT "\n"
 	      "  --debug          say more\n"
 	      "  --no-realtime    no real-time priority, no locked memory\n"
-	      "SIGHUP takes a changed configuration; SIGTERM hands everything over and stops. See lunkeeperd(8).\n",
+	      "SIGHUP takes a changed configuration; SIGTERM hands everything over and stops. See "
+	      "lunkeeperd(8).\n",
 	      out);
 }
 
@@ -283,9 +295,12 @@ static void harden(void)
 	mallopt(M_ARENA_MAX, 1);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
-		log_notice("memory is not locked (%s): under memory pressure this node may answer late", strerror(errno));
+		log_notice("memory is not locked (%s): under memory pressure this node may answer "
+			   "late",
+			   strerror(errno));
 	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters))
-		log_notice("no real-time priority (%s): under load this node may answer late", strerror(errno));
+		log_notice("no real-time priority (%s): under load this node may answer late",
+			   strerror(errno));
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
@@ -318,14 +333,17 @@ static int load_config(struct daemon *daemon)
 
 	for (size_t k = 0; k < faults.count; k++) {
 		config_fault_text(&faults.list[k], text, sizeof text);
-		log_write(faults.list[k].severity == CONFIG_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s", text);
+		log_write(faults.list[k].severity == CONFIG_ERROR ? LOG_LEVEL_ERROR
+								  : LOG_LEVEL_WARNING,
+			  "%s", text);
 	}
 	config_faults_free(&faults);
 	if (error)
 		return -1;
 	daemon->self = config_find_node(daemon->config, daemon->node_name);
 	if (!daemon->self) {
-		log_error("%s: this node, %s, is not configured there; add: node \"%s\" { id = ... }, or start with --node NAME",
+		log_error("%s: this node, %s, is not configured there; add: node \"%s\" { id = ... "
+			  "}, or start with --node NAME",
 			  daemon->config_path, daemon->node_name, daemon->node_name);
 		return -1;
 	}
@@ -340,11 +358,14 @@ static int find_initiator(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->config->lun_count; i++)
 		wanted = wanted || daemon->config->luns[i].iscsi;
 	if (daemon->self->initiator) {
-		snprintf(daemon->initiator, sizeof daemon->initiator, "%s", daemon->self->initiator);
-	} else if (wanted && iscsi_initiator_name_read(INITIATOR_FILE, daemon->initiator, sizeof daemon->initiator, message,
-						       sizeof message)) {
-		log_error("%s; or name it in the configuration: node \"%s\" { initiator = \"iqn...\" }", message,
-			  daemon->node_name);
+		snprintf(daemon->initiator, sizeof daemon->initiator, "%s",
+			 daemon->self->initiator);
+	} else if (wanted &&
+		   iscsi_initiator_name_read(INITIATOR_FILE, daemon->initiator,
+					     sizeof daemon->initiator, message, sizeof message)) {
+		log_error("%s; or name it in the configuration: node \"%s\" { initiator = "
+			  "\"iqn...\" }",
+			  message, daemon->node_name);
 		return -1;
 	}
 	return 0;
@@ -362,13 +383,17 @@ static void on_state_trouble(const char *message, void *user)
 
 	if (message)
 		log_error("%s", message);
-	daemon_note(daemon, "daemon", "%s", message ? message : "the state folder can be written again");
+	daemon_note(daemon, "daemon", "%s",
+		    message ? message : "the state folder can be written again");
 }
 
 static int open_parts(struct daemon *daemon)
 {
-	struct state_options state = {daemon->state_folder, daemon->config->cluster, daemon->self->id};
-	struct control_options control = {.group = daemon->config->control_group, .commands = daemon_commands, .user = daemon};
+	struct state_options state = {daemon->state_folder, daemon->config->cluster,
+				      daemon->self->id};
+	struct control_options control = {.group = daemon->config->control_group,
+					  .commands = daemon_commands,
+					  .user = daemon};
 	struct history_options history = {.days = daemon->config->history_days,
 					  .size = daemon->config->history_size,
 					  .notice = on_history_notice,
@@ -423,9 +448,9 @@ static int parse_options(struct daemon *daemon, int argc, char **argv, bool *rea
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'}, {"node", required_argument, NULL, 'n'},
 		{"state", required_argument, NULL, 's'},  {"run", required_argument, NULL, 'r'},
-		{"debug", no_argument, NULL, 'd'},	  {"no-realtime", no_argument, NULL, 'R'},
-		{"foreground", no_argument, NULL, 'f'},	  {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},	  {NULL, 0, NULL, 0},
+		{"debug", no_argument, NULL, 'd'},        {"no-realtime", no_argument, NULL, 'R'},
+		{"foreground", no_argument, NULL, 'f'},   {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -471,8 +496,9 @@ static int parse_options(struct daemon *daemon, int argc, char **argv, bool *rea
 
 static void run(struct daemon *daemon)
 {
-	daemon_note(daemon, "daemon", "started: cluster %s, node %s (%u), version " LUNKEEPER_VERSION, daemon->config->cluster,
-		    daemon->node_name, daemon->self->id);
+	daemon_note(daemon, "daemon",
+		    "started: cluster %s, node %s (%u), version " LUNKEEPER_VERSION,
+		    daemon->config->cluster, daemon->node_name, daemon->self->id);
 	for (size_t g = 0; g < daemon->config->group_count; g++)
 		daemon_add_group(daemon, &daemon->config->groups[g]);
 	sdnotify_ready();
