@@ -457,7 +457,7 @@ static void on_nexus(struct arbiter *a, const struct arbiter_event *event)
 	if (!x->up)
 		return;
 	x->retry_ms = 0;
-	l->wait_ms = 0;
+	l->wait_ms = l->no_look_before_ms = 0;
 	if (event->nexus.fresh) {
 		x->registered = false;
 		x->fresh = true;

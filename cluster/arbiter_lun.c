@@ -144,9 +144,9 @@ void lun_look_now(struct arbiter *a, uint16_t i)
 		if (l->flights[k].id != 0 && l->flights[k].epoch == l->epoch)
 			return;
 	l->unanswered = 0;
-	l->next_look_ms = a->now_ms;
-	if (i != 0)
-		a->members_wake_ms = a->now_ms;
+	l->next_look_ms = l->no_look_before_ms > a->now_ms ? l->no_look_before_ms : a->now_ms;
+	if (i != 0 && l->next_look_ms < a->members_wake_ms)
+		a->members_wake_ms = l->next_look_ms;
 }
 
 void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter_look *look, bool *news)
@@ -165,6 +165,7 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	if (flight.id == 0)
 		return;
 	if (!look->ok) { /* lost or refused: asked again when that is due */
+		l->no_look_before_ms = l->last_sent_ms + a->config.defend_ms / 2;
 		if (l->next_look_ms == NEVER)
 			l->next_look_ms = a->now_ms + a->config.defend_ms;
 		return;
@@ -174,6 +175,7 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	if (took > l->slow_ms)
 		l->slow_ms = took;
 	l->unanswered = 0;
+	l->no_look_before_ms = 0;
 	l->contact_ms = a->now_ms;
 	l->next_look_ms = period == UINT32_MAX ? NEVER : l->last_sent_ms + period;
 	if (i != 0 && l->next_look_ms < a->members_wake_ms)

@@ -220,8 +220,7 @@ static void adopt(struct arbiter *a)
 		m->phase = LUN_OWNED;
 		lun_look_now(a, i);
 	}
-	a->hold &= ~(unsigned)HOLD_GATE;
-	arbiter_gate_update(a);
+	a->members_owned = a->config.lun_count; /* until their looks say otherwise; a gate that is held waits for these */
 	if (holder >> 32 == arbiter_key_as(a, holder, KEY_KIND_OFFER) >> 32) { /* died while offering */
 		l->phase = LUN_OFFERED;
 		l->seat = lun_nexus_up(l, true);
@@ -317,12 +316,12 @@ void owner_judge(struct arbiter *a, bool news)
 	}
 	arbiter_alarm_clear(a, ARBITER_ALARM_RESERVATION_LOST);
 	storage_returned(a);
-	gate_hold_over(a);
-	judge_nexuses(a, 0);
-	lun_drive(a, 0);
-	for (uint16_t i = 1; i < a->config.lun_count; i++)
+	for (uint16_t i = 1; i < a->config.lun_count; i++) /* before an order makes this look an old one */
 		if (a->luns[i].phase == LUN_SURVEY && a->luns[i].wait_leader)
 			lun_drive(a, i);
+	judge_nexuses(a, 0);
+	gate_hold_over(a);
+	lun_drive(a, 0);
 	owner_yield_drive(a);
 }
 
@@ -335,8 +334,8 @@ void owner_judge_member(struct arbiter *a, uint16_t i)
 		return;
 	}
 	if (lun_holds(l)) {
-		gate_hold_over(a);
 		judge_nexuses(a, i);
+		gate_hold_over(a);
 		lun_drive(a, i);
 		return;
 	}

@@ -94,6 +94,7 @@ struct arbiter_lun {
 	uint64_t next_look_ms; /* NEVER: none is wanted */
 	uint64_t last_sent_ms;
 	uint32_t attempt, unanswered;
+	uint64_t no_look_before_ms; /* the last look failed at once: not again and again */
 	struct arbiter_flight flights[LOOKS_IN_FLIGHT];
 	struct {
 		uint32_t id; /* 0: none in flight */

@@ -620,6 +620,7 @@ void node_boot(struct world *world, struct node *node)
 					world_between_ms(world, 20, 1500));
 		}
 	}
+	faults_disturb(world, world->now_us + 2 * SECOND);
 	shell_start(world, node);
 }
 
