@@ -55,9 +55,9 @@ static enum scsi_outcome scsi_outcome_from_check_condition(const struct scsi_res
 	/* The command that a deferred error is reported on was not performed. */
 	if (scsi_sense_deferred(result))
 		return SCSI_OUTCOME_FAILED;
-	/* 08/xx, logical unit communication failure: LIO answers a REGISTER so that it carried out
-	 * but could not write to its APTPL file. */
-	if (result->asc == 0x08)
+	/* 02/08/xx, logical unit communication failure: LIO answers a REGISTER so that it carried
+	 * out but could not write to its APTPL file. */
+	if (result->sense_key == SCSI_SENSE_NOT_READY && result->asc == 0x08)
 		return SCSI_OUTCOME_UNKNOWN;
 	switch (result->sense_key) {
 	case SCSI_SENSE_RECOVERED_ERROR:

@@ -19,7 +19,7 @@ enum scsi_outcome {
 	SCSI_OUTCOME_CONFLICT, /* RESERVATION CONFLICT: it had no effect */
 	SCSI_OUTCOME_FAILED,   /* the device refused it with any other status: it had no effect */
 	SCSI_OUTCOME_UNKNOWN,  /* no answer, transport error, lost session, aborted: it may have taken effect, or may yet;
-				* also MEDIUM and HARDWARE ERROR, ABORTED COMMAND, 08/xx, CHECK CONDITION without sense */
+				* also MEDIUM and HARDWARE ERROR, ABORTED COMMAND, 02/08/xx, CHECK CONDITION without sense */
 };
 
 /* SAM-5 5.3.1 status codes. */
