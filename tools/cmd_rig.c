@@ -383,7 +383,9 @@ static const struct cli_command rig_commands[] = {
 	 "a hand-over, a power cut, and what becomes of it"},
 	{"campaign", cmd_rig_campaign, NULL, "[N]",
 	 "failovers in a row, every acknowledged write checked"},
+	{"bench", cmd_rig_bench, NULL, "", "figures, each beside its baseline"},
 	{"attempt", cmd_rig_attempt, NULL, "URL", NULL},
+	{"takeover", cmd_rig_takeover, NULL, "hold|sequence|process", NULL},
 	{"writer", cmd_rig_writer, NULL, "--file FILE --log FILE", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };

@@ -22,6 +22,8 @@ int cmd_rig_writer(int argc, char **argv);
 int cmd_rig_attempt(int argc, char **argv);
 int cmd_rig_demo(int argc, char **argv);
 int cmd_rig_campaign(int argc, char **argv);
+int cmd_rig_takeover(int argc, char **argv);
+int cmd_rig_bench(int argc, char **argv);
 int cmd_rig_verify(int argc, char **argv);
 
 #endif
