@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define ORACLE_TOLERANCE_US (3 * MS)
+#define ORACLE_TOLERANCE_US (8 * MS) /* four answers, each rounded to a millisecond at both ends */
 
 void oracle_reset(struct node *node)
 {
@@ -58,11 +58,50 @@ static uint64_t oracle_window_ms(const struct node *node, uint64_t holder)
 	return window_ms;
 }
 
+/* Is there a moment, the end of the REGISTER or of one of the looks, from which on looks have been
+ * answered without a gap, and which is a window ago? Whatever restarted the window, it began at one
+ * of these. The slowest answer since makes it longer; an array that is always slow makes the gaps
+ * that are allowed longer too. */
+static bool oracle_window_full(const struct node *node, const struct watch *watch,
+			       uint64_t window_ms)
+{
+	uint32_t kept = watch->window_looks < WATCH_LOOKS ? watch->window_looks : WATCH_LOOKS;
+	uint64_t gap_us = (window_ms / 4 + node->config.defend_ms) * MS, slowest_us = 0;
+	uint64_t last_us = watch->window[(watch->window_looks - 1) % WATCH_LOOKS].began_us;
+
+	for (uint32_t i = 0; i < kept; i++) {
+		uint32_t at = (watch->window_looks - 1 - i) % WATCH_LOOKS;
+		uint64_t took_us = watch->window[at].ended_us - watch->window[at].began_us;
+
+		if (2 * took_us > gap_us)
+			gap_us = 2 * took_us;
+	}
+	for (uint32_t i = 0; i < kept; i++) {
+		uint32_t at = (watch->window_looks - 1 - i) % WATCH_LOOKS;
+		uint64_t took_us = watch->window[at].ended_us - watch->window[at].began_us,
+			 before_us;
+
+		if (took_us > slowest_us)
+			slowest_us = took_us;
+		if (i + 1 < watch->window_looks && i + 1 < WATCH_LOOKS)
+			before_us =
+				watch->window[(watch->window_looks - 2 - i) % WATCH_LOOKS].ended_us;
+		else
+			before_us = watch->window_from_us;
+		if (watch->window[at].ended_us > before_us + gap_us + ORACLE_TOLERANCE_US)
+			return false;
+		if (last_us + ORACLE_TOLERANCE_US >= before_us + window_ms * MS &&
+		    last_us + ORACLE_TOLERANCE_US >= before_us + 4 * slowest_us)
+			return true;
+	}
+	return false;
+}
+
 /* Takes over from `victim` (0: nobody held). */
 static void oracle_takeover(struct world *world, struct node *node, uint64_t own, uint64_t victim)
 {
 	struct watch *watch = &node->watches[0];
-	uint64_t window_ms = oracle_window_ms(node, victim), done_us;
+	uint64_t window_ms = oracle_window_ms(node, victim);
 	char text[32];
 	struct key key;
 
@@ -75,22 +114,21 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 	}
 	if (node->tenure_valid)
 		return; /* an owner that takes back what came back, or lost its reservation */
-	if (4ull * watch->streak_slowest_ms > window_ms)
-		window_ms = 4ull * watch->streak_slowest_ms;
-	if (watch->streak_key != own || watch->streak_holder != victim ||
-	    watch->streak_began_us == 0) {
+	if (watch->window_key != own || watch->window_holder != victim ||
+	    watch->window_looks == 0) {
 		world_fail(
 			world, "window",
 			"%s takes over from %s without having looked at it with its own key there",
 			trace_node_name(node), trace_key(victim, text, sizeof(text)));
 		return;
 	}
-	done_us = world->now_us - watch->streak_began_us;
-	if (done_us + ORACLE_TOLERANCE_US < window_ms * MS)
+	if (!oracle_window_full(node, watch, window_ms))
 		world_fail(world, "window",
-			   "%s takes over from %s after %.1f ms, before %llu ms are over",
+			   "%s takes over from %s %.1f ms after its REGISTER, before a window of "
+			   "%llu ms is full",
 			   trace_node_name(node), trace_key(victim, text, sizeof(text)),
-			   (double)done_us / 1e3, (unsigned long long)window_ms);
+			   (double)(world->now_us - watch->window_from_us) / 1e3,
+			   (unsigned long long)window_ms);
 }
 
 static void oracle_stand_back(struct world *world, struct node *node, uint64_t victim)
@@ -142,8 +180,8 @@ static void oracle_register(struct world *world, struct node *node,
 	else if (!node->gate_quiet || (node->gate == ARBITER_GATE_HELD && !node->tenure_valid))
 		world_fail(world, "registers-quietly", "%s registers before it is quiet",
 			   trace_node_name(node));
-	watch->streak_key = effect->order.service_key;
-	watch->streak_began_us = 0;
+	watch->window_key = effect->order.service_key;
+	watch->window_looks = 0;
 }
 
 /* The members follow the leader. */
@@ -309,38 +347,23 @@ void oracle_order_ended(struct world *world, struct node *node, unsigned lun)
 	}
 }
 
-/* The window runs from the end of the REGISTER, or from the end of a look that came too late, as
- * long as every look shows the own key beside the same holder. An array that is always slow makes
- * the gap that is allowed grow. */
-static void oracle_streak(struct world *world, const struct node *node, struct watch *watch,
-			  const struct op *op)
+static void oracle_window_look(struct world *world, struct watch *watch, const struct op *op)
 {
-	uint64_t holder = watch->held ? watch->holder : 0, gap_us;
-	uint32_t took_ms = (uint32_t)((world->now_us - op->began_us) / MS);
+	uint64_t holder = watch->held ? watch->holder : 0;
 
-	if (op->began_us < watch->order_ended_us)
+	if (op->began_us < watch->order_ended_us || watch->orders > 0)
 		return;
-	if (!oracle_shows(watch, watch->streak_key)) {
-		watch->streak_began_us = 0;
+	if (!oracle_shows(watch, watch->window_key)) {
+		watch->window_looks = 0;
 		return;
 	}
-	if (watch->streak_began_us == 0 || holder != watch->streak_holder) {
-		watch->streak_began_us = watch->streak_last_us = watch->order_ended_us;
-		watch->streak_holder = holder;
-		watch->streak_slowest_ms = 0;
-		watch->streak_gap_us =
-			(oracle_window_ms(node, holder) / 4 + node->config.defend_ms) * MS;
+	if (watch->window_looks == 0 || holder != watch->window_holder) {
+		watch->window_from_us = watch->order_ended_us;
+		watch->window_holder = holder;
+		watch->window_looks = 0;
 	}
-	gap_us = world->now_us - watch->streak_last_us;
-	watch->streak_last_us = world->now_us;
-	if (gap_us > watch->streak_gap_us + ORACLE_TOLERANCE_US) {
-		watch->streak_began_us = world->now_us;
-		watch->streak_slowest_ms = 0;
-		if (took_ms * MS > watch->streak_gap_us)
-			watch->streak_gap_us *= 2;
-	} else if (took_ms > watch->streak_slowest_ms) {
-		watch->streak_slowest_ms = took_ms;
-	}
+	watch->window[watch->window_looks % WATCH_LOOKS].began_us = op->began_us;
+	watch->window[watch->window_looks++ % WATCH_LOOKS].ended_us = world->now_us;
 }
 
 static void oracle_seen(struct world *world, struct watch *watch)
@@ -381,5 +404,5 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 	memcpy(watch->keys, look->keys, look->key_count * sizeof(look->keys[0]));
 	oracle_seen(world, watch);
 	if (lun == 0)
-		oracle_streak(world, node, watch, op);
+		oracle_window_look(world, watch, op);
 }

@@ -37,6 +37,7 @@
 #define WORLD_EFFECTS_MAX 1024
 #define WORLD_MESSAGE_SIZE 512
 #define NONE 0xffffu
+#define WATCH_LOOKS 128
 #define NEVER_US UINT64_MAX
 
 #define MS 1000ull
@@ -161,11 +162,12 @@ struct watch {
 	uint64_t claim_ended_us; /* nothing believed of the holder may be older */
 	bool looked, held;
 	uint64_t look_began_us, look_ended_us, holder;
-	uint64_t streak_began_us; /* looks without a gap that showed the own key beside this holder
-				   */
-	uint64_t streak_key, streak_holder, streak_last_us;
-	uint32_t streak_slowest_ms;
-	uint64_t streak_gap_us;
+	/* Looks since the last REGISTER that showed the own key beside the same holder. */
+	uint64_t window_key, window_holder, window_from_us;
+	uint32_t window_looks; /* the last WATCH_LOOKS of them are kept */
+	struct {
+		uint64_t began_us, ended_us;
+	} window[WATCH_LOOKS];
 	uint8_t key_count;
 	uint64_t keys[ARBITER_LOOK_KEYS_MAX];
 	struct {
