@@ -34,6 +34,7 @@ static void end_request_failed(struct session *session, struct scsi_request *req
 
 static void task_free(struct task *task)
 {
+	transport_release(&task->transport);
 	free(task->copy);
 	free(task);
 }

@@ -273,7 +273,6 @@ const char *kernel_disk_url(const struct kernel_session *session, const struct k
 	uint64_t lun = disk->lun >> 14 == 1 ? disk->lun & 0x3fff : disk->lun;
 
 	snprintf(buffer, size, "iscsi://%s%s%s:%s/%s/%" PRIu64, v6 ? "[" : "", session->address,
-		 v6 ? "]" : "", session->port[0] ? session->port : "3260", session->target,
-		 lun);
+		 v6 ? "]" : "", session->port[0] ? session->port : "3260", session->target, lun);
 	return buffer;
 }

@@ -211,20 +211,36 @@ bool transport_flushed(const struct transport *transport)
 	       !(iscsi_which_events(transport->context) & POLLOUT);
 }
 
+/* libiscsi says only that it is over. If the peer has closed, that is why; else it was something
+ * that the peer has sent. */
+static void explain_loss(struct transport *transport)
+{
+	const char *during = transport->logged_in ? "" : " during login", *text;
+	char byte;
+
+	if (transport->message[0])
+		return; /* known already */
+	if (transport->socket_error) {
+		snprintf(transport->message, MESSAGE_MAX, "%s%s", strerror(transport->socket_error),
+			 during);
+		return;
+	}
+	if (recv(iscsi_get_fd(transport->context), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) {
+		snprintf(transport->message, MESSAGE_MAX, "connection closed by the target%s",
+			 during);
+		return;
+	}
+	text = iscsi_get_error(transport->context);
+	snprintf(transport->message, MESSAGE_MAX, "protocol error%s: %s", during,
+		 text && *text ? text : "no details");
+}
+
 static int lose(struct transport *transport)
 {
 	int error = transport->socket_error ? -transport->socket_error : -ECONNRESET;
 
 	transport->lost = true;
-	if (transport->message[0])
-		; /* known already */
-	else if (transport->socket_error)
-		snprintf(transport->message, MESSAGE_MAX, "%s", strerror(transport->socket_error));
-	else if (transport->logged_in)
-		snprintf(transport->message, MESSAGE_MAX, "connection closed by the target");
-	else
-		snprintf(transport->message, MESSAGE_MAX,
-			 "connection closed by the target during login");
+	explain_loss(transport);
 	end_login(transport, error);
 	return error;
 }
@@ -247,6 +263,12 @@ int transport_service(struct transport *transport, int revents)
 	    (errno == ECONNRESET || errno == ETIMEDOUT || errno == EPIPE || errno == EHOSTUNREACH ||
 	     errno == ENETUNREACH))
 		transport->socket_error = errno;
+	/* A target that asks for a logout gets it from libiscsi, which would then log in again,
+	 * were it allowed to. */
+	if (transport->logged_in && !transport->lost && !iscsi_is_logged_in(transport->context)) {
+		snprintf(transport->message, MESSAGE_MAX, "logged out at the target's request");
+		return lose(transport);
+	}
 	return result < 0 || transport->lost ? lose(transport) : 0;
 }
 
@@ -290,6 +312,7 @@ static void answered(struct iscsi_context *context, int status, void *data, void
 	} else {
 		answer.error = -EIO;
 	}
+	task->scsi = NULL;
 	task->answered(task, &answer);
 	scsi_free_scsi_task(scsi);
 }
@@ -364,6 +387,13 @@ void transport_forget(struct transport *transport, struct transport_task *task)
 	transport->forgetting = true;
 	iscsi_scsi_cancel_task(transport->context, task->scsi);
 	transport->forgetting = false;
+}
+
+void transport_release(struct transport_task *task)
+{
+	if (task->scsi)
+		scsi_free_scsi_task(task->scsi);
+	task->scsi = NULL;
 }
 
 static void logged_out(struct iscsi_context *context, int status, void *data, void *private_data)

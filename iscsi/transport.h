@@ -98,6 +98,10 @@ int transport_reset(struct transport *transport, uint16_t lun_field,
  * lost. Only when transport_flushed(): a half-written PDU must not be taken away. */
 void transport_forget(struct transport *transport, struct transport_task *task);
 
+/* Frees what a task still holds that libiscsi no longer knows: its transport is gone, and
+ * answered() was not called because the session had ended before that. No effect on others. */
+void transport_release(struct transport_task *task);
+
 /* answered() as for a management function. Returns 0 or -errno. */
 int transport_logout(struct transport *transport, struct transport_management *management);
 
@@ -106,8 +110,8 @@ const char *transport_message(const struct transport *transport);
 /* The address that a redirecting target named, "10.0.0.2:3260,1". */
 const char *transport_redirect(const struct transport *transport);
 
-/* Closes the connection; unanswered tasks are answered as lost. Never from within a callback of
- * this transport. */
+/* Closes the connection; unanswered tasks are answered as lost, or, after a logout, not at all.
+ * Never from within a callback of this transport. */
 void transport_free(struct transport *transport);
 
 #endif

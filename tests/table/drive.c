@@ -131,6 +131,14 @@ static void run_request(struct drive *drive, struct scsi_request *request,
 		uv_run(drive->loop, UV_RUN_ONCE);
 }
 
+void drive_start(struct drive *drive, struct scsi_request *request, bool *done)
+{
+	*done = false;
+	request->done = flag_done;
+	request->user = done;
+	path_submit(drive->path, request);
+}
+
 void drive_command(struct drive *drive, struct scsi_request *request)
 {
 	run_request(drive, request, path_submit);

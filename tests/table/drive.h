@@ -32,6 +32,8 @@ void drive_close(struct drive *drive);
 
 /* Sends and waits; request->result is set. */
 void drive_command(struct drive *drive, struct scsi_request *request);
+/* Sends and returns; *done becomes true. */
+void drive_start(struct drive *drive, struct scsi_request *request, bool *done);
 void drive_reset(struct drive *drive, struct scsi_request *request);
 /* The same, taking unit attentions. */
 void drive_command_retried(struct drive *drive, struct scsi_request *request);
