@@ -97,6 +97,12 @@ $(BUILD)/tests/table/run_tgt: $(BUILD)/tests/table/run_tgt.o $(BUILD)/tests/tabl
 $(BUILD)/tests/table/run_path: $(BUILD)/tests/table/run_path.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/relay.o $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
+$(BUILD)/tests/table/run_fake: $(BUILD)/tests/table/run_fake.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/fake_target.o $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
+$(BUILD)/tests/table/run_speed: $(BUILD)/tests/table/run_speed.o $(BUILD)/tests/table/drive.o $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
 $(BUILD)/tests/table/run_sim: $(BUILD)/tests/table/run_sim.o $(BUILD)/tests/sim/lun.o $(BUILD)/tests/sim/lun_pr.o $(TABLE) $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
@@ -134,6 +140,10 @@ check-unit: $(UNIT)
 check-table-sim: $(BUILD)/tests/table/run_sim
 	$(BUILD)/tests/table/run_sim
 
+# iscsi paths against a target of the test's own.
+check-path: $(BUILD)/tests/table/run_fake
+	$(BUILD)/tests/table/run_fake
+
 SCHEDULES ?= 20000
 check-sim: $(BUILD)/tests/sim/sim
 	$(BUILD)/tests/sim/sim --schedules $(SCHEDULES)
@@ -147,7 +157,7 @@ sim: $(BUILD)/tests/sim/sim
 check-mutation: $(BUILD)/tests/sim/mutation
 	$(BUILD)/tests/sim/mutation --mutation
 
-check-fast: all check-purity check-unit check-table-sim check-sim
+check-fast: all check-purity check-unit check-path check-table-sim check-sim
 
 # --- tests on real parts ---------------------------------------------------------------------------------------------
 
@@ -173,7 +183,7 @@ check-lint:
 	tests/lint
 
 check-asan:
-	$(MAKE) SANITIZE=address,undefined OPTIMISE='-O1 -g' BUILD=$(BUILD)/asan SCHEDULES=2000 check-unit check-table-sim \
+	$(MAKE) SANITIZE=address,undefined OPTIMISE='-O1 -g' BUILD=$(BUILD)/asan SCHEDULES=2000 check-unit check-path check-table-sim \
 		check-table check-sim
 
 check-valgrind: $(UNIT)
@@ -240,7 +250,8 @@ help:
 	  'make demo             set up, and show a failover on a cluster of two nodes on this machine' \
 	  'make check            set up, and pass every test (root)' \
 	  'make check-fast       unit, table and simulation tests: no root, no network' \
-	  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
+	  'make check-path       iscsi paths against a target that says odd things' \
+  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
 	  'make check-rig        scenarios on a cluster on this machine; SCENARIOS="name ..." for some' \
 	  'make check-model      the protocol, exhaustively, by Spin' \
 	  'make check-mutation   every rule of the arbiter taken out in turn must be noticed' \
@@ -253,7 +264,7 @@ help:
 	  'make bench            figures, as ratios against a baseline in the same run' \
 	  'make install          DESTDIR=, PREFIX='
 
-.PHONY: all setup demo campaign bench install clean help check check-fast check-unit check-purity check-table-sim check-sim \
+.PHONY: all setup demo campaign bench install clean help check check-fast check-unit check-purity check-path check-table-sim check-sim \
 	sim check-mutation check-table check-model check-rig check-lint check-asan check-valgrind fuzz
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
