@@ -89,7 +89,8 @@ static void look_send(struct arbiter *a, uint16_t i)
 	struct arbiter_lun *l = &a->luns[i];
 	struct arbiter_flight *flight = &l->flights[0];
 	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_LOOK, .lun = i};
-	unsigned doublings = l->unanswered < 6 ? l->unanswered : 6;
+	/* An owner that stays away for a window is deposed; others have time. */
+	unsigned most = arbiter_is_owning(a) && i == 0 ? 2 : 6, doublings = l->unanswered < most ? l->unanswered : most;
 
 	for (size_t k = 1; k < LOOKS_IN_FLIGHT && flight->id != 0; k++)
 		if (l->flights[k].id == 0 || l->flights[k].began_ms < flight->began_ms)
@@ -176,6 +177,8 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 		l->slow_ms = took;
 	l->unanswered = 0;
 	l->no_look_before_ms = 0;
+	if (i == 0 && arbiter_is_owning(a))
+		owner_stalled(a, a->now_ms - l->contact_ms);
 	l->contact_ms = a->now_ms;
 	l->next_look_ms = period == UINT32_MAX ? NEVER : l->last_sent_ms + period;
 	if (i != 0 && l->next_look_ms < a->members_wake_ms)

@@ -266,8 +266,6 @@ static void storage_returned(struct arbiter *a)
 		return;
 	a->hold &= ~(unsigned)HOLD_LOST;
 	arbiter_alarm_clear(a, ARBITER_ALARM_CUT_OFF);
-	for (uint16_t i = 1; i < a->config.lun_count; i++) /* their answers come when the leader's do: a new start */
-		a->luns[i].contact_ms = a->now_ms;
 	if (a->state == ARBITER_STATE_CUT_OFF) {
 		bool complete = a->members_owned == a->config.lun_count;
 
@@ -504,10 +502,29 @@ static uint64_t members_until(const struct arbiter *a)
 	return a->members_progress_ms + ms;
 }
 
+/* The whole array may have stalled: then that time does not count against the members, whose answers come with the leader's
+ * or after. */
+void owner_stalled(struct arbiter *a, uint64_t gap_ms)
+{
+	if (gap_ms <= 2 * (uint64_t)a->config.defend_ms)
+		return;
+	for (uint16_t i = 1; i < a->config.lun_count; i++) {
+		struct arbiter_lun *l = &a->luns[i];
+
+		l->contact_ms = l->contact_ms + gap_ms < a->now_ms ? l->contact_ms + gap_ms : a->now_ms;
+	}
+	a->members_progress_ms =
+		a->members_progress_ms + gap_ms < a->now_ms ? a->members_progress_ms + gap_ms : a->now_ms;
+}
+
 static void check_members(struct arbiter *a)
 {
+	bool stalled = a->luns[0].contact_ms + 2 * (uint64_t)a->config.defend_ms < a->now_ms;
+
 	uint64_t tolerance = a->config.loss_ms + (uint64_t)a->config.defend_ms * a->config.member_factor;
 
+	if (stalled)
+		return;
 	if (a->state == ARBITER_STATE_TAKING && a->luns[0].phase == LUN_OWNED && members_until(a) <= a->now_ms &&
 	    arbiter_rule(a, ARBITER_RULE_CHALLENGE_MEMBERS_MISSING, 0, 0)) {
 		a->cool_until_ms = a->now_ms + a->config.cooldown_ms;

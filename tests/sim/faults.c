@@ -240,9 +240,11 @@ static void fault_stall(struct world *world)
 
 	trace_line(world, NULL, "the array stalls for %.1f s",
 		   (double)(until - world->now_us) / 1e6);
-	for (unsigned lun = 0; lun < world->lun_count; lun++)
-		world->luns[lun].stalled_until_us = until;
-	faults_disturb(world, until);
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		if (until > world->luns[lun].stalled_until_us)
+			world->luns[lun].stalled_until_us = until;
+	}
+	faults_disturb(world, until + SECOND + 8 * MS * world->timing.slow_max_ms);
 }
 
 static void fault_slow(struct world *world)
@@ -542,9 +544,10 @@ static void fault_end(struct world *world, const struct world_event *event)
 		trace_line(world, NULL, "lun %u has power again", lasting.lun);
 		break;
 	case FAULT_SLOW:
-		/* What is on its way is as slow as before. */
-		faults_disturb(world,
-			       world->now_us + 2 * SECOND + 8 * MS * world->timing.slow_max_ms);
+		/* What is on its way, and the session behind it, is as slow as before: for some
+		 * longer than for others. */
+		excuse_all(world, world->now_us + 2 * SECOND + 8 * MS * world->timing.slow_max_ms,
+			   "the array was slow");
 		world->timing.slow_max_ms = world->timing.slow_min_ms = 0;
 		break;
 	case FAULT_LOSSY:

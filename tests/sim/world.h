@@ -164,6 +164,7 @@ struct watch {
 	uint64_t look_began_us, look_ended_us, holder;
 	/* Looks since the last REGISTER that showed the own key beside the same holder. */
 	uint64_t window_key, window_holder, window_from_us;
+	bool window_passed;    /* it was full, and the order that followed did not get through */
 	uint32_t window_looks; /* the last WATCH_LOOKS of them are kept */
 	struct {
 		uint64_t began_us, ended_us;
