@@ -1,5 +1,7 @@
+#!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The rig itself, without daemons: faults do what they say, and nothing is left behind, also when `up` dies half-way.
+# shellcheck source=tests/rig/lib.sh
 . "${0%/*}/lib.sh"
 
 up --no-daemons --luns 3 --nodes 3 --mkfs ext4
