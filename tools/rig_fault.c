@@ -337,5 +337,6 @@ int rig_fault(struct rig *rig, int argc, char **argv, char *told, size_t size)
 		argc--;
 		argv++;
 	}
+	rig_loops_note(rig);
 	return fault->run(rig, node, argc > 1 ? argv[1] : NULL, told, size);
 }
