@@ -251,7 +251,7 @@ help:
 	  'make check            set up, and pass every test (root)' \
 	  'make check-fast       unit, table and simulation tests: no root, no network' \
 	  'make check-path       iscsi paths against a target that says odd things' \
-  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
+	  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
 	  'make check-rig        scenarios on a cluster on this machine; SCENARIOS="name ..." for some' \
 	  'make check-model      the protocol, exhaustively, by Spin' \
 	  'make check-mutation   every rule of the arbiter taken out in turn must be noticed' \

@@ -18,7 +18,8 @@
 
 /* All sessions of all loops; the lock is for processes with a loop per thread, a session itself
  * belongs to its loop. */
-static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
+TAILQ_HEAD(session_list, session);
+static struct session_list sessions = TAILQ_HEAD_INITIALIZER(sessions);
 static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void run_work(uv_idle_t *handle);
@@ -92,7 +93,7 @@ void session_down(struct session *session)
 	}
 	session->state = SESSION_DOWN;
 	session->login_deadline_us = 0;
-	TAILQ_FOREACH (path, &session->paths, link) {
+	for (path = TAILQ_FIRST(&session->paths); path; path = TAILQ_NEXT(path, link)) {
 		path->base.state = PATH_STATE_DOWN;
 		announce(session, path);
 	}
@@ -105,7 +106,7 @@ static void session_up(struct session *session)
 	session->state = SESSION_UP;
 	session->login_deadline_us = 0;
 	snprintf(session->reason, REASON_MAX, "logged in");
-	TAILQ_FOREACH (path, &session->paths, link)
+	for (path = TAILQ_FIRST(&session->paths); path; path = TAILQ_NEXT(path, link))
 		announce(session, path);
 }
 
@@ -226,7 +227,7 @@ static void deliver_news(struct session *session)
 	char reason[REASON_MAX];
 	unsigned count = 0;
 
-	TAILQ_FOREACH (path, &session->news, news)
+	for (path = TAILQ_FIRST(&session->news); path; path = TAILQ_NEXT(path, news))
 		count++;
 	/* What users cause in changed() is told the next time. */
 	while (count-- && (path = TAILQ_FIRST(&session->news))) {
@@ -359,7 +360,7 @@ static struct session *session_find(uv_loop_t *loop, const struct session_config
 	struct session *session;
 
 	pthread_mutex_lock(&sessions_lock);
-	TAILQ_FOREACH (session, &sessions, link) {
+	for (session = TAILQ_FIRST(&sessions); session; session = TAILQ_NEXT(session, link)) {
 		if (session->loop == loop && config_same(&session->config, config))
 			break;
 	}
@@ -422,7 +423,7 @@ void session_reconnect(struct session *session)
 		return;
 	login_start(session);
 	/* Who has still to be told that it was down becomes CONNECTING behind that. */
-	TAILQ_FOREACH (path, &session->paths, link) {
+	for (path = TAILQ_FIRST(&session->paths); path; path = TAILQ_NEXT(path, link)) {
 		if (!path->has_news)
 			path->base.state = PATH_STATE_CONNECTING;
 	}

@@ -288,7 +288,7 @@ void tasks_end_all(struct session *session)
 	end_all_in(session, &session->sent, -ENOTCONN);
 	end_all_in(session, &session->queued, -ENOTCONN);
 	end_all_in(session, &session->given_up, -ENOTCONN);
-	TAILQ_FOREACH (path, &session->paths, link) {
+	for (path = TAILQ_FIRST(&session->paths); path; path = TAILQ_NEXT(path, link)) {
 		end_all_in(session, &path->blocked, -ENOTCONN);
 		path->given_up = 0;
 	}
@@ -320,7 +320,7 @@ void tasks_cancel(struct path_iscsi *path)
 	cancel_in(&session->queued, path);
 	cancel_in(&path->blocked, path);
 	cancel_in(&session->sent, path);
-	TAILQ_FOREACH (task, &session->given_up, link) {
+	for (task = TAILQ_FIRST(&session->given_up); task; task = TAILQ_NEXT(task, link)) {
 		if (task->path == path)
 			task->path = NULL;
 	}
@@ -330,7 +330,7 @@ bool tasks_any_expired(const struct session *session, uint64_t now)
 {
 	const struct task *task;
 
-	TAILQ_FOREACH (task, &session->sent, link) {
+	for (task = TAILQ_FIRST(&session->sent); task; task = TAILQ_NEXT(task, link)) {
 		if (task->deadline_us <= now)
 			return true;
 	}
@@ -362,6 +362,6 @@ void tasks_give_up_expired(struct session *session, uint64_t now, uint64_t *next
 
 	give_up_expired_in(&session->sent, now, next);
 	give_up_expired_in(&session->queued, now, next);
-	TAILQ_FOREACH (path, &session->paths, link)
+	for (path = TAILQ_FIRST(&session->paths); path; path = TAILQ_NEXT(path, link))
 		give_up_expired_in(&path->blocked, now, next);
 }

@@ -107,7 +107,7 @@ static bool target_fits(const char *pattern, const char *target)
 /* Returns how many fields the line has, or -EINVAL. */
 static int parse_line(struct cursor *cursor, char fields[FIELDS][SECRETS_FIELD_MAX])
 {
-	char surplus[SECRETS_FIELD_MAX];
+	char surplus[SECRETS_FIELD_MAX] = "";
 	int count = 0, got;
 
 	for (;;) {
