@@ -596,6 +596,11 @@ static void drive_spread(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
 
+	/* Orders make looks old; whoever only registers does not see who challenges. */
+	if (!lun_is_fresh(l) && a->now_ms - l->look_began_ms >= a->config.defend_ms / 2) {
+		lun_look_now(a, i);
+		return;
+	}
 	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++) {
 		const struct arbiter_nexus *x = &l->nexus[n];
 

@@ -512,6 +512,11 @@ void owner_stalled(struct arbiter *a, uint64_t gap_ms)
 		struct arbiter_lun *l = &a->luns[i];
 
 		l->contact_ms = l->contact_ms + gap_ms < a->now_ms ? l->contact_ms + gap_ms : a->now_ms;
+		if (l->unanswered > 0) { /* and has not to wait for its turn */
+			l->unanswered = 0;
+			l->next_look_ms = a->now_ms;
+			a->members_wake_ms = a->now_ms;
+		}
 	}
 	a->members_progress_ms =
 		a->members_progress_ms + gap_ms < a->now_ms ? a->members_progress_ms + gap_ms : a->now_ms;
