@@ -69,6 +69,14 @@ void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase)
 
 /* --- looks --- */
 
+/* Steady looks of all LUNs and groups of a node fall on one beat, so that the daemon wakes up once for all of them. */
+static uint64_t on_the_beat(const struct arbiter *a, uint64_t due_ms)
+{
+	if (a->state == ARBITER_STATE_CHALLENGING || a->state == ARBITER_STATE_REQUESTING)
+		return due_ms;
+	return due_ms - due_ms % a->config.defend_ms;
+}
+
 static uint32_t look_period(const struct arbiter *a, uint16_t i)
 {
 	uint32_t d = a->config.defend_ms;
@@ -180,7 +188,7 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	if (i == 0 && arbiter_is_owning(a))
 		owner_stalled(a, a->now_ms - l->contact_ms);
 	l->contact_ms = a->now_ms;
-	l->next_look_ms = period == UINT32_MAX ? NEVER : l->last_sent_ms + period;
+	l->next_look_ms = period == UINT32_MAX ? NEVER : on_the_beat(a, l->last_sent_ms + period);
 	if (i != 0 && l->next_look_ms < a->members_wake_ms)
 		a->members_wake_ms = l->next_look_ms;
 	if (flight.epoch != l->epoch || l->order.id != 0 || (l->look_seen && flight.began_ms < l->look_began_ms))
