@@ -37,7 +37,7 @@ struct cli_command {
 int cli_dispatch(const char *program, const char *intro, const struct cli_command *commands,
 		 const char *outro, int argc, char **argv);
 
-/* Options: a table of them, ended by a NULL name and letter. */
+/* Options: a table of them, ended by {0}. */
 enum cli_option_kind {
 	CLI_OPTION_HEADING,  /* no option: help is a heading in the help text */
 	CLI_OPTION_FLAG,     /* bool *: true when given */

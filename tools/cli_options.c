@@ -230,7 +230,8 @@ struct cli_parser {
 
 static bool cli_option_ends(const struct cli_option *option)
 {
-	return !option->name && !option->letter && option->kind != CLI_OPTION_HEADING;
+	return !option->name && !option->letter &&
+	       !(option->kind == CLI_OPTION_HEADING && option->help);
 }
 
 static void cli_unknown_option(struct cli_parser *parser, const char *name, size_t length)
@@ -450,7 +451,8 @@ static void cli_print_option(FILE *out, const struct cli_option *o)
 
 void cli_print_help(FILE *out, const struct cli_usage *usage)
 {
-	bool headed = usage->options && usage->options->kind == CLI_OPTION_HEADING;
+	bool headed = usage->options && !cli_option_ends(usage->options) &&
+		      usage->options->kind == CLI_OPTION_HEADING;
 
 	fprintf(out, "%susage:%s %s %s\n\n", cli_colour(out, CLI_BOLD), cli_colour(out, CLI_PLAIN),
 		usage->command, usage->arguments ? usage->arguments : "");
@@ -479,7 +481,7 @@ static void cli_print_commands(FILE *out, const char *program, const char *intro
 	for (const struct cli_command *c = commands; c->name; c++) {
 		size_t length = strlen(c->name) + 1 + (c->arguments ? strlen(c->arguments) : 0);
 
-		if (c->summary && length > width && length < 30)
+		if (c->summary && length > width && length < 28)
 			width = length;
 	}
 	for (const struct cli_command *c = commands; c->name; c++) {
@@ -491,7 +493,7 @@ static void cli_print_commands(FILE *out, const char *program, const char *intro
 			fprintf(out, "\n%s%s%s\n", cli_colour(out, CLI_BOLD), c->group,
 				cli_colour(out, CLI_PLAIN));
 		used = fprintf(out, "  %s %s", c->name, c->arguments ? c->arguments : "");
-		if ((size_t)used > width + 4) {
+		if ((size_t)used + 1 > width + 4) {
 			fputc('\n', out);
 			used = 0;
 		}

@@ -79,7 +79,7 @@ static int lun_run(struct lun_context *context, const struct lun_script *script,
 
 static size_t lun_append_options(struct cli_option *all, size_t used, const struct cli_option *more)
 {
-	for (; more->name || more->letter || more->kind == CLI_OPTION_HEADING; more++)
+	for (; more->name || more->letter || more->help; more++)
 		all[used++] = *more;
 	memset(&all[used], 0, sizeof(all[used]));
 	return used;
@@ -236,7 +236,7 @@ static const struct cli_command lun_commands[] = {
 	 "take the registration back"},
 	{"reserve", cmd_lun_reserve, NULL, "--key KEY DEVICE...", "take the reservation"},
 	{"release", cmd_lun_release, NULL, "--key KEY DEVICE...", "give the reservation back"},
-	{"preempt", cmd_lun_preempt, NULL, "--key KEY --victim KEY DEVICE...",
+	{"preempt", cmd_lun_preempt, NULL, "--key K --victim V DEVICE...",
 	 "remove another's registration, take its reservation"},
 	{"clear", cmd_lun_clear, NULL, "--key KEY DEVICE...", "remove everything"},
 	{"reset", cmd_lun_reset, NULL, "DEVICE...", "LOGICAL UNIT RESET"},

@@ -10,15 +10,15 @@
 
 static const struct cli_command lunkeeper_commands[] = {
 	{"lun", cmd_lun, "LUNs", "SUBCOMMAND ...",
-	 "look at LUNs, reserve, probe and own them (most of it needs no daemon)"},
+	 "look at LUNs, reserve, probe, own them (needs no daemon)"},
 	{"status", cmd_status, "This cluster, through the daemon", "[--watch]",
 	 "services, LUNs and nodes on one screen"},
 	{"ledger", cmd_ledger, NULL, "[LUN]", "who is registered where: expected against actual"},
 	{"explain", cmd_explain, NULL, "SERVICE", "why it is where it is"},
 	{"events", cmd_events, NULL, "[--follow]", "what happened"},
 	{"move", cmd_order, "Operations", "SERVICE [NODE]", "hand a service over to another node"},
-	{"start", cmd_order, NULL, "SERVICE", "start a service on the node that owns its LUNs"},
-	{"stop", cmd_order, NULL, "SERVICE", "stop a service; its LUNs stay owned"},
+	{"start", cmd_order, NULL, "SERVICE", "claim a service's LUNs for this node and start it"},
+	{"stop", cmd_order, NULL, "SERVICE", "stop a service and give its LUNs back"},
 	{"standby", cmd_order, NULL, "", "hand everything over and own nothing until `online`"},
 	{"online", cmd_order, NULL, "", "take part again after `standby`"},
 	{"maintenance", cmd_order, NULL, "SERVICE on|off",
