@@ -105,8 +105,15 @@ bool probe_begin_second_unregister(struct probe *probe, struct probe_action *act
 
 void probe_end_second_unregister(struct probe *probe, const struct scsi_request *request)
 {
+	struct probe_finding *finding = probe_item(probe, PROBE_ITEM_OUTLIVES_LOGIN);
+
 	if (request->result.outcome == SCSI_OUTCOME_OK)
 		probe->key[PROBE_NEXUS_SECOND] = 0;
+	else if (request->result.outcome == SCSI_OUTCOME_CONFLICT &&
+		 finding->answer == PROBE_ANSWER_YES)
+		probe_find(finding, PROBE_ANSWER_NO,
+			   "after a new login the key was listed still, but the session was not "
+			   "registered with it");
 }
 
 bool probe_begin_second_preempt(struct probe *probe, struct probe_action *action)

@@ -308,7 +308,7 @@ static void lun_exec_note_plan(struct lun_job *job)
 	json_object_set_new(job->result, "type", json_string(pr_type_short_name(plan->order.type)));
 }
 
-/* tgt, and others, drop a registration with its session. */
+/* On tgt a registration is worth nothing without its session. */
 static void lun_exec_hint_session(struct lun_job *job)
 {
 	const struct lun_step *step = lun_exec_now(job);
@@ -321,8 +321,9 @@ static void lun_exec_hint_session(struct lun_job *job)
 		return;
 	json_object_set_new(
 		job->result, "hint",
-		json_string("tgt drops a registration when its session ends, and this one "
-			    "ends now; `lun do`, `lun shell` and --hold keep it"));
+		json_string("tgt ties a registration to its session: when this command ends, "
+			    "the key stays listed, but nobody bears it any more; `lun do`, "
+			    "`lun shell` and --hold do more in one session"));
 }
 
 static void lun_exec_planned(struct lun_job *job)

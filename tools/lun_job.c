@@ -173,12 +173,35 @@ struct path *lun_job_up_path(struct lun_job *job, size_t from, size_t *index)
 
 /* Opening. */
 
+/* What to do about a reason that says only what happened. */
+static const char *lun_job_advice(const char *reason)
+{
+	static const struct {
+		const char *reason, *advice;
+	} advices[] = {
+		{"refused",
+		 ": nothing listens there; is the target running, and is this its port?"},
+		{"nreachable", ": the network does not lead there; is the address right?"},
+		{"No route", ": the network does not lead there; is the address right?"},
+		{"imed out",
+		 ": no answer; is the target up, and does a firewall let this through?"},
+		{"no answer", ": is the target up, and does a firewall let this through?"},
+	};
+
+	for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
+		if (strstr(reason, advices[i].reason))
+			return advices[i].advice;
+	}
+	return "";
+}
+
 static void lun_job_opened(struct lun_job *job)
 {
+	const char *reason = job->path_count ? job->paths[0].reason : "no path";
 	size_t index;
 
 	if (!lun_job_up_path(job, 0, &index)) {
-		lun_job_fail(job, "%s", job->path_count ? job->paths[0].reason : "no path");
+		lun_job_fail(job, "%s%s", reason, lun_job_advice(reason));
 		return;
 	}
 	job->doing = "identifying it";

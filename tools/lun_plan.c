@@ -28,6 +28,15 @@ static void lun_plan_effect(struct lun_plan *plan, uint64_t key, const char *for
 	va_end(arguments);
 }
 
+static bool lun_plan_has_effect(const struct lun_plan *plan, uint64_t key)
+{
+	for (unsigned i = 0; i < plan->effect_count; i++) {
+		if (plan->effects[i].key == key)
+			return true;
+	}
+	return false;
+}
+
 static void lun_plan_danger(struct lun_plan *plan, const char *why)
 {
 	plan->dangerous = true;
@@ -159,6 +168,8 @@ static void lun_plan_judge_clear(struct lun_plan *plan, const struct lun_look *l
 		const struct lun_registration *registration = &look->registrations[i];
 		bool holder = look->held && look->holder == registration->key;
 
+		if (lun_plan_has_effect(plan, registration->key))
+			continue;
 		lun_plan_effect(plan, registration->key, "loses its registration%s",
 				holder ? " and the reservation" : "");
 		if (registration->key != plan->order.key)
@@ -251,7 +262,8 @@ static void lun_plan_judge_ignoring(struct lun_plan *plan, const struct lun_look
 	if (others == 0)
 		return;
 	for (unsigned i = 0; i < look->count; i++) {
-		if (look->registrations[i].key != plan->order.service_key)
+		if (look->registrations[i].key != plan->order.service_key &&
+		    !lun_plan_has_effect(plan, look->registrations[i].key))
 			lun_plan_effect(plan, look->registrations[i].key,
 					"is overwritten if it is this nexus' key");
 	}
@@ -337,6 +349,13 @@ static void lun_explain_conflict(const struct lun_step *step, const struct pr_ou
 	case PR_OUT_RESERVE:
 		if (look->ok && look->held && look->holder != order->key) {
 			lun_explain_holder(look, context, buffer, size);
+			return;
+		}
+		if (look->ok && look->held) {
+			snprintf(buffer, size,
+				 "0x%" PRIx64 " holds it already, by another session or with "
+				 "another type",
+				 order->key);
 			return;
 		}
 		break;

@@ -106,11 +106,34 @@ static void lun_field(const char *name, enum cli_colour colour, const char *form
 	printf("%s\n", cli_colour(stdout, CLI_PLAIN));
 }
 
-static void lun_add_key_row(struct cli_table *table, const json_t *key, bool full)
+/* How often this key stands in the list; 0: it stood there before. Without READ FULL STATUS nothing
+ * tells equal keys apart. */
+static size_t lun_count_key(const json_t *keys, size_t from)
+{
+	const char *text = lun_text(json_array_get(keys, from), "key");
+	const json_t *key;
+	size_t index, count = 0;
+
+	json_array_foreach(keys, index, key)
+	{
+		if (strcmp(lun_text(key, "key"), text) != 0)
+			continue;
+		if (index < from)
+			return 0;
+		count++;
+	}
+	return count;
+}
+
+static void lun_add_key_row(struct cli_table *table, const json_t *key, bool full, size_t count)
 {
 	char text[20];
 
 	cli_table_cell(table, CLI_BOLD, "%s", lun_key_short(key, "key", text));
+	if (count > 1)
+		cli_table_cell(table, CLI_PLAIN, "%s%zu", cli_utf8() ? "\u00d7" : "x", count);
+	else
+		cli_table_cell(table, CLI_PLAIN, "%s", "");
 	cli_table_cell(table, CLI_GOOD, "%s",
 		       json_is_true(json_object_get(key, "holds")) ? "holds" : "");
 	cli_table_cell(table, CLI_PLAIN, "%s", lun_text(key, "who"));
@@ -120,18 +143,20 @@ static void lun_add_key_row(struct cli_table *table, const json_t *key, bool ful
 
 static void lun_print_key_table(const json_t *step, unsigned indent)
 {
-	static const char *const full[] = {"KEY", "", "WHO", "INITIATOR", NULL};
-	static const char *const plain[] = {"KEY", "", "WHO", NULL};
-	bool has_full = json_is_true(json_object_get(step, "full_status"));
-	struct cli_table *table = cli_table_new(has_full ? full : plain, 0);
-	json_t *key;
+	bool full = json_is_true(json_object_get(step, "full_status"));
+	struct cli_table *table = cli_table_new(NULL, full ? 5 : 4);
+	const json_t *keys = json_object_get(step, "keys"), *key;
 	size_t index;
 
 	cli_table_indent(table, indent);
-	json_array_foreach(json_object_get(step, "keys"), index, key)
+	json_array_foreach(keys, index, key)
 	{
+		size_t count = full ? 1 : lun_count_key(keys, index);
+
+		if (count == 0)
+			continue;
 		cli_table_row(table);
-		lun_add_key_row(table, key, has_full);
+		lun_add_key_row(table, key, full, count);
 	}
 	if (cli_table_rows(table))
 		cli_table_print(table, stdout);
@@ -147,8 +172,9 @@ static void lun_print_holder_field(const json_t *step)
 		lun_field("holder", CLI_PLAIN, "nobody");
 		return;
 	}
-	lun_field("holder", CLI_BOLD, "%s%s  %s  %s", lun_key_short(holder, "key", key),
-		  cli_colour(stdout, CLI_PLAIN), lun_text(holder, "type"), lun_text(holder, "who"));
+	lun_field("holder", CLI_BOLD, "%s%s  %s%s%s", lun_key_short(holder, "key", key),
+		  cli_colour(stdout, CLI_PLAIN), lun_text(holder, "type"),
+		  lun_text(holder, "who")[0] ? "  " : "", lun_text(holder, "who"));
 }
 
 static void lun_print_paths_field(const json_t *step)
@@ -171,13 +197,17 @@ static void lun_print_paths_field(const json_t *step)
 	}
 }
 
+static void lun_print_device_name(const json_t *device)
+{
+	printf("%s%s%s\n", cli_colour(stdout, CLI_BOLD), lun_text(device, "device"),
+	       cli_colour(stdout, CLI_PLAIN));
+}
+
 static void lun_print_show(const json_t *device, const json_t *step)
 {
 	size_t keys = json_array_size(json_object_get(step, "keys"));
 	char size[32], time[32];
 
-	printf("%s%s%s\n", cli_colour(stdout, CLI_BOLD), lun_text(device, "device"),
-	       cli_colour(stdout, CLI_PLAIN));
 	if (lun_text(device, "specification")[0])
 		lun_field("device", CLI_PLAIN, "%s", lun_text(device, "specification"));
 	lun_field("disk", CLI_PLAIN, "%s %s %s, %s", lun_text(step, "vendor"),
@@ -228,7 +258,7 @@ static const char *lun_yes(const json_t *step, const char *name)
 	return json_is_true(json_object_get(step, name)) ? "yes" : "no";
 }
 
-static void lun_print_capabilities(const json_t *device, const json_t *step)
+static void lun_print_capabilities(const json_t *step)
 {
 	char types[128] = "";
 	json_t *type;
@@ -237,8 +267,6 @@ static void lun_print_capabilities(const json_t *device, const json_t *step)
 	json_array_foreach(json_object_get(step, "types"), index, type) used +=
 		(size_t)snprintf(types + used, sizeof(types) - used, "%s%s", index ? " " : "",
 				 json_string_value(type));
-	printf("%s%s%s\n", cli_colour(stdout, CLI_BOLD), lun_text(device, "device"),
-	       cli_colour(stdout, CLI_PLAIN));
 	lun_field("types", CLI_PLAIN, "%s",
 		  json_is_null(json_object_get(step, "types")) ? "not told" : types);
 	lun_field("APTPL", CLI_PLAIN, "%s, active: %s", lun_yes(step, "aptpl_capable"),
@@ -306,7 +334,9 @@ static void lun_print_dry_run(const char *device, const json_t *step)
 	lun_print_effects(step, stdout);
 }
 
-static void lun_add_order_row(struct cli_table *table, const char *device, const json_t *step)
+/* grouped: the device's name stands above. */
+static void lun_add_order_row(struct cli_table *table, const char *device, const json_t *step,
+			      bool grouped)
 {
 	const json_t *after = json_object_get(step, "after");
 	char text[160];
@@ -314,7 +344,8 @@ static void lun_add_order_row(struct cli_table *table, const char *device, const
 	lun_order_text(step, text, sizeof(text));
 	cli_table_row(table);
 	cli_table_cell(table, CLI_GOOD, "%s", lun_mark(true));
-	cli_table_cell(table, CLI_BOLD, "%s", device);
+	cli_table_cell(table, grouped ? CLI_PLAIN : CLI_BOLD, "%s",
+		       grouped ? lun_text(step, "step") : device);
 	cli_table_cell(table, CLI_PLAIN, "%s", text);
 	if (json_is_object(after))
 		cli_table_cell(table, CLI_DIM, "generation %lld",
@@ -326,34 +357,48 @@ static bool lun_step_is(const json_t *step, const char *name)
 	return strcmp(lun_text(step, "step"), name) == 0;
 }
 
+static void lun_print_keys(const json_t *device, const json_t *step, bool grouped)
+{
+	size_t keys = json_array_size(json_object_get(step, "keys"));
+
+	if (grouped)
+		printf("  ");
+	else
+		printf("%s%s%s  ", cli_colour(stdout, CLI_BOLD), lun_text(device, "device"),
+		       cli_colour(stdout, CLI_PLAIN));
+	printf("%zu registration%s, generation %lld\n", keys, keys == 1 ? "" : "s",
+	       (long long)json_integer_value(json_object_get(step, "generation")));
+	lun_print_key_table(step, grouped ? 4 : 2);
+}
+
 /* One result after the other, for a few devices or several steps. */
-static void lun_print_step(const json_t *device, const json_t *step, struct cli_table **lines)
+static void lun_print_step(const json_t *device, const json_t *step, struct cli_table **lines,
+			   bool grouped)
 {
 	const char *name = lun_text(device, "device");
+	bool ok = json_is_true(json_object_get(step, "ok"));
 
 	if (json_is_true(json_object_get(step, "dry_run"))) {
 		lun_print_dry_run(name, step);
-	} else if (!json_is_true(json_object_get(step, "ok"))) {
-		if (lun_step_is(step, "show") && lun_text(step, "wwid")[0])
-			lun_print_show(device, step);
-		lun_print_step_error(name, step);
-	} else if (lun_step_is(step, "show")) {
+	} else if (lun_step_is(step, "show") && (ok || lun_text(step, "wwid")[0])) {
+		if (!grouped)
+			lun_print_device_name(device);
 		lun_print_show(device, step);
-	} else if (lun_step_is(step, "capabilities")) {
-		lun_print_capabilities(device, step);
-	} else if (lun_step_is(step, "keys")) {
-		size_t keys = json_array_size(json_object_get(step, "keys"));
-
-		printf("%s%s%s  %zu registration%s, generation %lld\n",
-		       cli_colour(stdout, CLI_BOLD), name, cli_colour(stdout, CLI_PLAIN), keys,
-		       keys == 1 ? "" : "s",
-		       (long long)json_integer_value(json_object_get(step, "generation")));
-		lun_print_key_table(step, 2);
-	} else if (!lun_step_is(step, "sleep")) {
-		if (!*lines)
+	} else if (ok && lun_step_is(step, "capabilities")) {
+		if (!grouped)
+			lun_print_device_name(device);
+		lun_print_capabilities(step);
+	} else if (ok && lun_step_is(step, "keys")) {
+		lun_print_keys(device, step, grouped);
+	} else if (ok && !lun_step_is(step, "sleep")) {
+		if (!*lines) {
 			*lines = cli_table_new(NULL, 4);
-		lun_add_order_row(*lines, name, step);
+			cli_table_indent(*lines, grouped ? 2 : 0);
+		}
+		lun_add_order_row(*lines, name, step, grouped);
 	}
+	if (!ok)
+		lun_print_step_error(name, step);
 }
 
 static void lun_flush_lines(struct cli_table **lines)
@@ -416,19 +461,25 @@ static void lun_print_each(const json_t *devices, bool table)
 	json_array_foreach(devices, i, device)
 	{
 		const char *error = lun_text(device, "error");
+		const json_t *steps = json_object_get(device, "steps");
+		bool grouped = json_array_size(steps) > 1;
 
-		json_array_foreach(json_object_get(device, "steps"), j, step)
+		if (grouped)
+			lun_print_device_name(device);
+		json_array_foreach(steps, j, step)
 		{
 			if (table && json_is_true(json_object_get(step, "ok")))
 				continue;
 			if (!lun_is_orderly(step))
 				lun_flush_lines(&lines);
-			lun_print_step(device, step, &lines);
+			lun_print_step(device, step, &lines, grouped);
 		}
 		if (error[0]) {
 			lun_flush_lines(&lines);
 			lun_print_device_error(lun_text(device, "device"), error);
 		}
+		if (grouped)
+			lun_flush_lines(&lines);
 	}
 	lun_flush_lines(&lines);
 }

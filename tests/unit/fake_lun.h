@@ -13,7 +13,7 @@
 #include "scsi/pr.h"
 #include "scsi/scsi.h"
 
-#define FAKE_NEXUSES 20
+#define FAKE_NEXUSES 60
 #define FAKE_BLOCKS 64
 #define FAKE_BLOCK_SIZE 512
 
@@ -21,7 +21,8 @@ struct fake_lun {
 	/* departures */
 	bool no_pr, no_capabilities, no_full_status, no_abort, no_aptpl, aptpl_silent_off;
 	bool no_write_same, write_same_uncovered, unmap_uncovered, all_uncovered;
-	bool sessions_die; /* a registration dies with its session */
+	bool sessions_die;    /* a registration dies with its session */
+	bool sessions_orphan; /* it stays listed, but no session bears it any more (tgt) */
 	bool tape, unit_attentions;
 	/* state */
 	uint64_t key[FAKE_NEXUSES]; /* 0: not registered */
@@ -82,6 +83,14 @@ static inline void fake_logout(struct fake_lun *lun, unsigned nexus)
 {
 	if (lun->sessions_die)
 		fake_unregister(lun, nexus);
+	for (unsigned i = FAKE_NEXUSES / 2; lun->sessions_orphan && i < FAKE_NEXUSES - 1; i++) {
+		if (!lun->key[nexus] || lun->key[i])
+			continue;
+		lun->key[i] = lun->key[nexus];
+		lun->key[nexus] = 0;
+		if (lun->holder == (int)nexus)
+			lun->holder = (int)i;
+	}
 }
 
 static inline void fake_register(struct fake_lun *lun, unsigned nexus, const struct pr_out *out,
@@ -172,7 +181,7 @@ static inline void fake_pr_out(struct fake_lun *lun, unsigned nexus, struct scsi
 
 static inline void fake_pr_in(const struct fake_lun *lun, struct scsi_request *request)
 {
-	uint8_t data[512] = {0};
+	uint8_t data[2048] = {0};
 	uint32_t length = 8;
 	unsigned action = request->cdb[1] & 0x1f;
 

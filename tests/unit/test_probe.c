@@ -228,6 +228,20 @@ static void test_poor_target(void)
 	CU_ASSERT_EQUAL(registrations(&lun), 0);
 }
 
+static void test_registration_that_nobody_bears_any_more(void)
+{
+	struct fake_lun lun;
+	struct run run;
+
+	fake_lun_init(&lun);
+	lun.sessions_orphan = true;
+	run = run_on(&lun);
+	CU_ASSERT_EQUAL(run.report.end, PROBE_END_DONE);
+	CU_ASSERT_EQUAL(ANSWER(run, OUTLIVES_LOGIN), PROBE_ANSWER_NO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(run.report.items[PROBE_ITEM_OUTLIVES_LOGIN].note, "listed"));
+	CU_ASSERT_EQUAL(registrations(&lun), 0);
+}
+
 static void test_aptpl_that_is_only_said(void)
 {
 	struct fake_lun lun;
@@ -360,15 +374,14 @@ static void test_paths(void)
 
 struct kind {
 	const char *name;
-	bool uncovered, poor;
+	bool uncovered, poor, orphan;
 	unsigned paths;
 };
 
 static const struct kind kinds[] = {
-	{"good", false, false, 1},
-	{"uncovered", true, false, 1},
-	{"poor", true, true, 1},
-	{"three paths", false, false, 3},
+	{"good", false, false, false, 1},        {"uncovered", true, false, false, 1},
+	{"poor", true, true, false, 1},          {"orphans", true, false, true, 1},
+	{"three paths", false, false, false, 3},
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -377,6 +390,7 @@ static void make_kind(struct fake_lun *lun, struct run *run, const struct kind *
 	fake_lun_init(lun);
 	lun->all_uncovered = kind->uncovered;
 	lun->sessions_die = lun->no_full_status = lun->no_abort = kind->poor;
+	lun->sessions_orphan = kind->orphan;
 	*run = (struct run){.lun = lun, .options = thorough};
 	run->options.path_count = kind->paths;
 }
@@ -541,6 +555,7 @@ static CU_TestInfo tests[] = {
 	{"everything is there", test_all_there},
 	{"unit attentions are taken", test_unit_attentions_are_taken},
 	{"a poor target", test_poor_target},
+	{"a registration nobody bears", test_registration_that_nobody_bears_any_more},
 	{"APTPL that is only said", test_aptpl_that_is_only_said},
 	{"a missing command is no hole", test_command_that_is_not_there_is_not_a_hole},
 	{"asks only", test_asks_only_when_told_to_ask_only},
