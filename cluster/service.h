@@ -8,14 +8,36 @@
  *
  * The whole service:
  *
- *     STOPPED --start--> STARTING --all run--> RUNNING --monitor failed--> RECOVERING --all run-->
- * RUNNING ^                  |                     |                            | | | start failed,
- * | stop                       | restarts used up, stop |                  v stop                v
- * v
- *        +--all stopped-- STOPPING <--------------+----------------------------+
+ *      adopt      +----------+   all run        +---------+  a monitor failed  +------------+
+ *     ----------->| STARTING |----------------->| RUNNING |------------------->| RECOVERING |
+ *      +--------->|          |                  |         |<-------------------|            |
+ *      | start    +----------+                  +---------+      all run       +------------+
+ *      |               |                             |                               |
+ *      |               | a start failed, stop,       | stop, restarts used up        | the same, or
+ * a stop |               v adopted only in part        v                               v failed
+ * +---------+     +----------------------------------------------------------------------+
+ * | STOPPED |<----|                              STOPPING                                |
+ * +---------+     +----------------------------------------------------------------------+
+ *           all stopped
  *
- * STOPPING after a failure ends in STOPPED with failed = true. One resource: see SERVICE_MOVES in
- * service.c.
+ * One resource:
+ *
+ *               adopt                 found running
+ *     STOPPED --------> PROBING ----------------------------+
+ *      ^  |  ^             | |                              |
+ *      |  |  +-------------+ +-----------+ found failed     |
+ *      |  |  found stopped               |                  |
+ *      |  |   start              ended   |                  v
+ *      |  +--------> STARTING ------------------------> RUNNING
+ *      |                 |               |                 | |
+ *      | ended           | start failed  v   monitor failed| | stop
+ *      |                 +-----------> FAILED <------------+ |
+ *      |                stop failed,     |                   |
+ *      |                in time again    | ^                 |
+ *      +------------- STOPPING <---------+ |                 |
+ *                       |  ^               |                 |
+ *                       |  +---------------|-----------------+
+ *                       +------------------+ stop failed
  */
 #ifndef CLUSTER_SERVICE_H
 #define CLUSTER_SERVICE_H
@@ -29,6 +51,8 @@
 #define SERVICE_RESOURCES_MAX 64
 #define SERVICE_RESTARTS_MAX 16
 #define SERVICE_RESTART_WINDOW_MS (60u * 60u * 1000u)
+#define SERVICE_STOP_RETRY_MS 5000 /* between a stop that failed and the next try */
+#define SERVICE_NEVER UINT64_MAX
 #define SERVICE_EFFECTS_MAX (4 * SERVICE_RESOURCES_MAX + 8) /* of one step */
 
 struct service_resource_config {
@@ -55,13 +79,12 @@ enum service_state {
 
 enum service_resource_state {
 	SERVICE_RESOURCE_STOPPED,
-	SERVICE_RESOURCE_PROBING, /* its state is being asked for: after a restart of the daemon, or
-				     after maintenance */
+	SERVICE_RESOURCE_PROBING, /* after a restart of the daemon: its state is being asked for */
 	SERVICE_RESOURCE_STARTING,
 	SERVICE_RESOURCE_RUNNING,
 	SERVICE_RESOURCE_STOPPING,
-	SERVICE_RESOURCE_OVERDUE, /* its stop did not succeed, or did not end; repeated until it
-				     does */
+	SERVICE_RESOURCE_FAILED, /* not known to be stopped: a start, a stop or a monitor failed; it
+				    will be stopped */
 };
 
 enum service_operation {
@@ -84,8 +107,8 @@ enum service_event_kind {
 				in RUNNING or STOPPED */
 	SERVICE_EVENT_ENDED, /* an EFFECT_RUN ended */
 	SERVICE_EVENT_TICK,
-	SERVICE_EVENT_MAINTENANCE, /* on: nothing is monitored, nothing is stopped or recovered
-				      until off */
+	SERVICE_EVENT_MAINTENANCE, /* on: nothing is monitored, recovered, started or stopped
+				      until off, unless deposed */
 };
 
 struct service_event {
@@ -142,14 +165,13 @@ struct service_effects {
 
 struct service_resource {
 	enum service_resource_state state;
-	uint64_t since_ms;
-	uint64_t due_ms;     /* next monitor or repeated stop; UINT64_MAX: none */
-	uint32_t running_id; /* operation under way; 0: none */
 	enum service_operation running;
-	bool restart_wanted;   /* stop it, then start it again */
-	bool killed;           /* its operation was told to end */
-	uint8_t restart_count; /* entries of restarts_ms */
-	uint64_t restarts_ms[SERVICE_RESTARTS_MAX];
+	uint32_t running_id; /* operation under way; 0: none */
+	bool killed;         /* it was told to end */
+	uint8_t restart_count;
+	uint64_t since_ms;
+	uint64_t due_ms; /* next monitor (RUNNING) or stop (FAILED); SERVICE_NEVER: none */
+	uint64_t restarts_ms[SERVICE_RESTARTS_MAX]; /* oldest first */
 };
 
 /* The caller's memory, made by service_init(), changed by service_step() only; readable for status.
@@ -157,7 +179,11 @@ struct service_resource {
 struct service {
 	struct service_config config;
 	enum service_state state;
-	bool failed, deposed, maintenance, adopting, overdue;
+	bool failed;  /* start failed, or beyond local recovery; until the next start */
+	bool overdue; /* while STOPPING: a stop has failed or timed out */
+	bool deposed, maintenance, adopting;
+	bool start_wanted,
+		stop_wanted; /* ordered, but must wait: for STOPPED, for the end of maintenance */
 	uint32_t next_id;
 	uint64_t since_ms, now_ms;
 	struct service_resource resources[SERVICE_RESOURCES_MAX];
@@ -165,8 +191,8 @@ struct service {
 
 /* 0, or -EINVAL (too many resources, a cycle, restarts out of range). */
 int service_init(struct service *service, const struct service_config *config);
-/* Returns the time at which a TICK is due at the latest, UINT64_MAX: none. effects->count is set,
- * not appended to. */
+/* Returns the time at which a TICK is due at the latest, SERVICE_NEVER: none. effects->count is
+ * set, not appended to. */
 uint64_t service_step(struct service *service, uint64_t now_ms, const struct service_event *event,
 		      struct service_effects *effects);
 /* True when the resources' times or restarts may be changed while it runs; count and dependencies
