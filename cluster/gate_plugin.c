@@ -129,7 +129,8 @@ static void protect_process(void)
 	bool spared = fd >= 0 && write(fd, "-1000", 5) == 5;
 	if (fd >= 0)
 		close(fd);
-	/* nbdkit in the foreground asks to be ended with its parent: but a daemon's restart must not end the service. */
+	/* nbdkit in the foreground asks to be ended with its parent: but a daemon's restart must
+	 * not end the service. */
 	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	bool flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 	plugin_log("group %s: gate process %d, version %s; I/O flusher %s, OOM killer %s",
@@ -150,6 +151,15 @@ static int gate_after_fork(void)
 static void gate_cleanup(void)
 {
 	core_stop(&plugin);
+}
+
+/* Nothing is left to do, and a new process waits for the lock: the destructors of the many
+ * libraries that nbdkit brings along (one of p11-kit's has been seen to wait for ever) have nothing
+ * to add. */
+static void gate_unload(void)
+{
+	if (plugin.thread)
+		_exit(0);
 }
 
 static struct plugin_lun *lun_find(const char *name)
@@ -342,6 +352,7 @@ static struct nbdkit_plugin nbdkit = {
 	.config_complete = gate_config_complete,
 	.get_ready = gate_get_ready,
 	.after_fork = gate_after_fork,
+	.unload = gate_unload,
 	.cleanup = gate_cleanup,
 	.list_exports = gate_list_exports,
 	.open = gate_open_export,

@@ -471,7 +471,10 @@ int main(int count, char **arguments)
 	unsigned passed = 0;
 	rig_begin();
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		if (count > 1 && strcmp(arguments[1], cases[i].name) != 0)
+		bool wanted = count < 2;
+		for (int j = 1; j < count; j++)
+			wanted |= strcmp(arguments[j], cases[i].name) == 0;
+		if (!wanted)
 			continue;
 		run_case(i);
 		passed++;
