@@ -13,11 +13,18 @@ void faults_disturb(struct world *world, uint64_t until_us)
 		world->disturbed_us = until_us;
 }
 
+/* How long what a fault has set going may take to show: a challenge under way, the owner's next
+ * looks, a takeover. */
+uint64_t faults_slack_us(const struct world *world)
+{
+	return 2 * MS * (world->window_max_ms + 8 * (uint64_t)world->timing.slow_max_ms) +
+	       4 * MS * world->defend_max_ms + 3 * SECOND;
+}
+
 /* Until the fault is over and what it left behind has had time to show. */
 void faults_excuse(struct world *world, struct node *node, uint64_t until_us, const char *why)
 {
-	uint64_t slack = 2 * MS * (world->window_max_ms + 8 * (uint64_t)world->timing.slow_max_ms) +
-			 4 * MS * world->defend_max_ms + 3 * SECOND;
+	uint64_t slack = faults_slack_us(world);
 
 	if (until_us + slack > node->excused_until_us) {
 		node->excused_until_us = until_us + slack;

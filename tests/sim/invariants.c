@@ -296,6 +296,7 @@ static void invariants_settle(struct world *world)
 {
 	uint64_t calm_us = world->now_us - world->disturbed_us;
 	const char *why = invariants_unsettled(world);
+	uint64_t enough_us = faults_slack_us(world) + 8 * SECOND;
 
 	if (!why) {
 		if (world->settled_since_us == 0) {
@@ -304,11 +305,12 @@ static void invariants_settle(struct world *world)
 				world->settle_longest_us = calm_us;
 		}
 		if (world->now_us > world->faults_until_us &&
-		    world->now_us - world->settled_since_us > 8 * SECOND)
+		    world->now_us - world->settled_since_us > enough_us)
 			world->done = true;
 		return;
 	}
-	if (world->settled_since_us > world->disturbed_us)
+	if (world->settled_since_us > world->disturbed_us &&
+	    world->now_us - world->settled_since_us > faults_slack_us(world))
 		world_fail(world, "stays-settled", "%s, and nothing has happened for %.1f s", why,
 			   (double)calm_us / 1e6);
 	else if (calm_us > invariants_bound_us(world))

@@ -191,15 +191,26 @@ static void oracle_register(struct world *world, struct node *node,
 	watch->window_passed = false;
 }
 
-/* The members follow the leader. */
-static void oracle_member(struct world *world, struct node *node,
-			  const struct arbiter_effect *effect)
+/* The members follow the leader: what is taken was found there before a look that still showed this
+ * node as the leader's holder. What is found later may be the successor's. */
+static void oracle_member(struct world *world, struct node *node, unsigned lun, uint64_t victim)
 {
-	const struct watch *leader = &node->watches[0];
+	const struct watch *leader = &node->watches[0], *watch = &node->watches[lun];
+	char text[32];
 
-	if (!leader->looked || !leader->held || !oracle_recorded(node, leader->holder))
-		world_fail(world, "leader-first", "%s takes member %u without holding the leader",
-			   trace_node_name(node), effect->lun);
+	if (leader->held_own_us == 0) {
+		world_fail(world, "leader-first",
+			   "%s takes member %u without having held the leader",
+			   trace_node_name(node), lun);
+		return;
+	}
+	for (unsigned i = 0; i < sizeof(watch->seen) / sizeof(watch->seen[0]) && victim != 0; i++) {
+		if (watch->seen[i].key == victim && watch->seen[i].since_us > leader->held_own_us)
+			world_fail(world, "leader-first",
+				   "%s takes member %u from %s, which may be its successor's",
+				   trace_node_name(node), lun,
+				   trace_key(victim, text, sizeof(text)));
+	}
 }
 
 /* An order that is about holding the LUN, after which only a look can tell who does. A PREEMPT that
@@ -249,15 +260,11 @@ static void oracle_order(struct world *world, struct node *node,
 			   trace_node_name(node), pr_out_action_name(effect->order.action),
 			   trace_key(effect->order.key, text, sizeof(text)));
 	if (effect->order.action == PR_OUT_RESERVE) {
-		if (!watch->looked || (watch->held && watch->holder != effect->order.key))
-			world_fail(world, "reserve-free",
-				   "%s reserves lun %u, which it has seen held",
-				   trace_node_name(node), effect->lun);
 		if (effect->lun == 0) {
 			oracle_takeover(world, node, effect->order.key, 0);
 			oracle_stand_back(world, node, 0);
 		} else {
-			oracle_member(world, node, effect);
+			oracle_member(world, node, effect->lun, 0);
 		}
 		return;
 	}
@@ -277,7 +284,7 @@ static void oracle_order(struct world *world, struct node *node,
 		oracle_takeover(world, node, effect->order.key, effect->order.service_key);
 		oracle_stand_back(world, node, effect->order.service_key);
 	} else {
-		oracle_member(world, node, effect);
+		oracle_member(world, node, effect->lun, effect->order.service_key);
 	}
 }
 
@@ -411,6 +418,8 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 	watch->holder = look->holder;
 	watch->key_count = look->key_count;
 	memcpy(watch->keys, look->keys, look->key_count * sizeof(look->keys[0]));
+	if (look->held && oracle_recorded(node, look->holder))
+		watch->held_own_us = op->began_us;
 	oracle_seen(world, watch);
 	if (lun == 0)
 		oracle_window_look(world, watch, op);

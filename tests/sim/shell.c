@@ -594,7 +594,8 @@ void shell_start(struct world *world, struct node *node)
 			up.nexus.lun = (uint16_t)lun;
 			up.nexus.nexus = (uint8_t)i;
 			up.nexus.up = true;
-			up.nexus.fresh = !nexus->told_fresh;
+			up.nexus.fresh =
+				!nexus->data; /* no data has used it: it need not be registered */
 			nexus->told_up = nexus->told_fresh = true;
 			shell_step(world, node, &up);
 		}

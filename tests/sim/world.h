@@ -162,6 +162,7 @@ struct watch {
 	uint64_t claim_ended_us; /* nothing believed of the holder may be older */
 	bool looked, held;
 	uint64_t look_began_us, look_ended_us, holder;
+	uint64_t held_own_us; /* the last look that showed an own key hold */
 	/* Looks since the last REGISTER that showed the own key beside the same holder. */
 	uint64_t window_key, window_holder, window_from_us;
 	bool window_passed;    /* it was full, and the order that followed did not get through */
@@ -421,6 +422,7 @@ void faults_shape(struct world *world);
 void faults_begin(struct world *world);
 void faults_event(struct world *world, const struct world_event *event);
 void faults_excuse(struct world *world, struct node *node, uint64_t until_us, const char *why);
+uint64_t faults_slack_us(const struct world *world);
 void faults_disturb(struct world *world, uint64_t until_us);
 
 /* oracle.c: what one node may do, judged by what it could know */
