@@ -63,6 +63,7 @@ void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase)
 	l->tries = 0;
 	l->expect = 0;
 	a->members_wake_ms = a->now_ms;
+	l->surveyed = false;
 	if (phase == LUN_WINDOW || phase == LUN_IDLE)
 		l->next_look_ms = a->now_ms;
 }
@@ -198,6 +199,7 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 		l->look.key_count = ARBITER_LOOK_KEYS_MAX;
 	l->look_seen = true;
 	l->look_epoch = flight.epoch;
+	l->look_id = id;
 	l->look_began_ms = flight.began_ms;
 	l->look_ended_ms = a->now_ms;
 	*news = true;
@@ -393,8 +395,6 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 			l->need_reset = true;
 		if (i != 0 && outcome == SCSI_OUTCOME_CONFLICT &&
 		    arbiter_rule(a, ARBITER_RULE_CHALLENGE_MEMBER_CONFLICT, i, l->victim)) {
-			l->wait_leader = true;
-			l->wait_since = a->now_ms;
 			lun_look_now(a, 0);
 			lun_set_phase(a, i, LUN_SURVEY);
 			return;
@@ -487,16 +487,13 @@ static bool lun_defend(struct arbiter *a, uint16_t i)
 	return true;
 }
 
+/* Whom to take this LUN from. Only what was found there before a look at the leader that still shows us as its holder can be
+ * anybody older than us; what is found later may be our successor's, if we were away. */
 static void drive_survey(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
 	uint64_t holder = lun_holder(l);
 
-	if (l->wait_leader && (a->luns[0].look_began_ms < l->wait_since || !lun_is_fresh(&a->luns[0]))) {
-		lun_look_now(a, 0);
-		return;
-	}
-	l->wait_leader = false;
 	if (!lun_is_fresh(l)) {
 		lun_look_now(a, i);
 		return;
@@ -505,7 +502,15 @@ static void drive_survey(struct arbiter *a, uint16_t i)
 		arbiter_alarm(a, ARBITER_ALARM_FOREIGN_HOLDER, i, holder);
 		return;
 	}
-	l->victim = holder;
+	if (!l->surveyed || holder != l->victim) {
+		l->surveyed = true;
+		l->victim = holder;
+		l->survey_id = a->next_id;
+	}
+	if ((int32_t)(a->luns[0].look_id - l->survey_id) < 0 || !lun_holds(&a->luns[0])) {
+		lun_look_now(a, 0);
+		return;
+	}
 	lun_set_phase(a, i, LUN_REGISTER);
 	lun_drive(a, i);
 }
@@ -560,8 +565,6 @@ static void confirm_failed(struct arbiter *a, uint16_t i)
 		lun_drive(a, i);
 	} else if (i != 0) {
 		lun_set_phase(a, i, LUN_SURVEY);
-		l->wait_leader = true;
-		l->wait_since = a->now_ms;
 		lun_look_now(a, 0);
 	} else if (arbiter_is_owning(a)) {
 		if (holder != 0) {

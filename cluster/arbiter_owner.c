@@ -96,7 +96,7 @@ void owner_depose(struct arbiter *a, enum arbiter_rule rule)
 		struct arbiter_lun *l = &a->luns[i];
 
 		l->key = l->old_key = l->victim = 0;
-		l->seat_holds = l->wait_leader = l->need_reset = false;
+		l->seat_holds = l->need_reset = false;
 		lun_set_phase(a, i, LUN_IDLE);
 	}
 	arbiter_set_state(a, ARBITER_STATE_DEPOSED, rule);
@@ -226,6 +226,7 @@ static void adopt(struct arbiter *a)
 		l->seat = lun_nexus_up(l, true);
 		owner_offered(a);
 	}
+	arbiter_service_update(a); /* the last daemon may have died before it started it */
 }
 
 static void judge_offering(struct arbiter *a)
@@ -315,7 +316,7 @@ void owner_judge(struct arbiter *a, bool news)
 	arbiter_alarm_clear(a, ARBITER_ALARM_RESERVATION_LOST);
 	storage_returned(a);
 	for (uint16_t i = 1; i < a->config.lun_count; i++) /* before an order makes this look an old one */
-		if (a->luns[i].phase == LUN_SURVEY && a->luns[i].wait_leader)
+		if (a->luns[i].phase == LUN_SURVEY)
 			lun_drive(a, i);
 	judge_nexuses(a, 0);
 	gate_hold_over(a);
@@ -346,8 +347,6 @@ void owner_judge_member(struct arbiter *a, uint16_t i)
 	a->hold |= HOLD_RENEW;
 	lun_renew(a, i, arbiter_key_fresh(a, KEY_KIND_MEMBER), 0);
 	lun_set_phase(a, i, LUN_SURVEY);
-	l->wait_leader = true; /* it may be us who were deposed */
-	l->wait_since = a->now_ms;
 	lun_look_now(a, 0);
 	arbiter_gate_update(a);
 }
@@ -374,7 +373,6 @@ void owner_won(struct arbiter *a)
 
 		m->old_key = m->key;
 		m->key = arbiter_key_as(a, l->key, KEY_KIND_MEMBER);
-		m->wait_leader = false;
 		m->phase = LUN_IDLE;
 		lun_set_phase(a, i, LUN_SURVEY);
 		lun_drive(a, i);
@@ -499,6 +497,8 @@ static uint64_t members_until(const struct arbiter *a)
 
 	if (a->config.loss_ms / 2 > ms)
 		ms = a->config.loss_ms / 2;
+	if (16 * (uint64_t)a->luns[0].slow_ms > ms) /* so many commands follow each other for one LUN */
+		ms = 16 * (uint64_t)a->luns[0].slow_ms;
 	return a->members_progress_ms + ms;
 }
 

@@ -77,8 +77,8 @@ struct arbiter_lun {
 	bool orphan;      /* our nexus was not registered although the LUN lists our key: that one is a lost nexus's */
 	bool need_reset;  /* something was preempted without ABORT, or nobody held: old writes may still be queued */
 	bool was_reset;   /* since the LUN was won: whoever registers later has nothing queued */
-	bool wait_leader; /* SURVEY: only after a look at the leader begun later than wait_since */
-	uint64_t wait_since;
+	bool surveyed;         /* SURVEY: `victim` is what was found */
+	uint32_t survey_id;    /* looks from this number on began after it was found */
 	uint8_t tries;         /* of the present phase */
 	uint8_t expect;        /* REGISTER: which expected key is tried next */
 	uint8_t unknowns;      /* PR OUTs without an answer in a row */
@@ -88,7 +88,7 @@ struct arbiter_lun {
 	uint32_t epoch;        /* counts beginnings and ends of PR OUTs */
 	struct arbiter_look look;
 	bool look_seen;
-	uint32_t look_epoch;
+	uint32_t look_epoch, look_id;
 	uint64_t look_began_ms, look_ended_ms;
 	uint64_t contact_ms;   /* when the last answered look ended */
 	uint64_t next_look_ms; /* NEVER: none is wanted */
