@@ -376,6 +376,7 @@ void group_set_fit(struct group *group, bool fit, const char *reason)
 static void start_arbiter(struct group *group)
 {
 	struct arbiter_event event = {.kind = ARBITER_EVENT_START};
+	struct arbiter_view view;
 
 	if (group->started || group->closing || (group->gate && !group->gate_seen) ||
 	    (group->service && !group->service_known))
@@ -392,6 +393,8 @@ static void start_arbiter(struct group *group)
 		event.start.gate = ARBITER_GATE_OPEN;
 	group->started = true;
 	group_post(group, &event);
+	arbiter_get_view(group->arbiter, &view);
+	group->state = view.state;
 	for (size_t i = 0; i < group->lun_count; i++)
 		group_lun_announce(&group->luns[i]);
 }
