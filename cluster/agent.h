@@ -57,8 +57,9 @@ struct agent_environment_options {
 	const char *run_folder;
 	bool deposed;
 };
-/* LUNKEEPER_GROUP, LUNKEEPER_NODE, LUNKEEPER_RESOURCE, LUNKEEPER_DEPOSED=1 (when stopping without
- * the LUN), LUNKEEPER_DEVICE_<NAME> for each LUN (in capitals, what is no letter or digit becomes
+/* LUNKEEPER_GROUP, LUNKEEPER_NODE, LUNKEEPER_RESOURCE, OCF_RESOURCE_INSTANCE, LUNKEEPER_DEPOSED=1
+ * (when stopping without the LUN), LUNKEEPER_DEVICE_<NAME> for each LUN (in capitals, what is no
+ * letter or digit becomes
  * '_'), each parameter as LUNKEEPER_PARAM_key and OCF_RESKEY_key, PATH, LANG=C.UTF-8. Ends with
  * NULL; agent_environment_free(). NULL without memory. */
 char **agent_environment(const struct agent_environment_options *options);

@@ -23,6 +23,7 @@
 #define CONFIG_FAULTS_MAX 200
 #define CONFIG_DEVICES_MAX 8    /* portals or paths of one LUN */
 #define CONFIG_RESOURCES_MAX 64 /* of one service */
+#define CONFIG_PARAM_MAX 2000   /* bytes of a parameter's value */
 #define CONFIG_PARAMS_MAX 64    /* of one resource */
 
 enum config_severity { CONFIG_WARNING, CONFIG_ERROR };

@@ -427,6 +427,11 @@ static void parse_params(struct config_context *context, cfg_t *section,
 				     parse_shown(text, shown));
 			continue;
 		}
+		if (strlen(equals) > CONFIG_PARAM_MAX)
+			config_error(
+				context, texts.lines[i],
+				"params: the value of '%.*s' has %zu bytes, expected at most %d",
+				(int)length, text, strlen(equals + 1), CONFIG_PARAM_MAX);
 		key = config_tree_alloc(context->tree, length + 1, 1);
 		memcpy(key, text, length);
 		for (size_t j = 0; j < resource->param_count; j++)
