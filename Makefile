@@ -135,7 +135,6 @@ UNIT_RUN ?=
 check-unit: $(UNIT)
 	@set -e; for t in $(UNIT); do $(UNIT_RUN) $$t >$$t.log 2>&1 || { cat $$t.log; exit 1; }; \
 		printf '  %-24s %s\n' $${t##*/} "$$(awk '/asserts/ {print $$5 " assertions"}' $$t.log)"; done
-	@tests/config/run $(BUILD)/lunkeeper
 
 check-table-sim: $(BUILD)/tests/table/run_sim
 	$(BUILD)/tests/table/run_sim
