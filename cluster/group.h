@@ -92,7 +92,6 @@ struct group {
 	struct gate *gate; /* NULL: none */
 	enum gate_state gate_ordered;
 	bool gate_seen;   /* connected at least once */
-	bool gate_found;  /* its process was there before this daemon */
 	bool open_wanted; /* OPEN ordered, waiting for the devices */
 	bool devices_wanted;
 	unsigned attach_failures;

@@ -251,10 +251,7 @@ static void on_gate_up(struct gate *gate, bool found, void *user)
 	struct gate_view view;
 
 	gate_view(gate, &view);
-	if (first) {
-		group->gate_found = found;
-		group->gate_seen = true;
-	}
+	group->gate_seen = true;
 	for (uint16_t i = 0; i < group->lun_count; i++) {
 		const struct gate_message_lun *info = gate_lun_view(gate, i);
 		bool up = info && info->nexus == GATE_NEXUS_UP;

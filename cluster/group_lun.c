@@ -274,8 +274,11 @@ void group_lun_announce(struct group_lun *lun)
 		if (lun->paths[k].usable)
 			post_nexus(&lun->paths[k], true,
 				   strcmp(lun->paths[k].path->ops->kind, "sg") != 0);
-	if (lun->gate_path.usable)
-		post_nexus(&lun->gate_path, true, !lun->group->gate_found);
+	if (lun->gate_path.usable) { /* a nexus that never bore a key is new, whoever logged it in */
+		const struct gate_message_lun *info = gate_lun_view(lun->group->gate, lun->number);
+
+		post_nexus(&lun->gate_path, true, !info || info->key == 0);
+	}
 }
 
 /* --- looks --- */
