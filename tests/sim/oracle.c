@@ -38,6 +38,17 @@ static bool oracle_shows(const struct watch *watch, uint64_t key)
 	return false;
 }
 
+/* Has this node taken the LUN from that key? Then it may do so again, should the target fall back
+ * to an older state. */
+static bool oracle_preempted(const struct watch *watch, uint64_t key)
+{
+	for (unsigned i = 0; i < sizeof(watch->preempted) / sizeof(watch->preempted[0]); i++) {
+		if (watch->preempted[i] == key)
+			return true;
+	}
+	return false;
+}
+
 /* At any time not long ago. */
 static bool oracle_has_seen(const struct watch *watch, uint64_t key)
 {
@@ -114,7 +125,7 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 		    (key.interval == node->number || key.interval == KEY_NODE_ANY))
 			return;
 	}
-	if (node->tenure_valid)
+	if (watch->owns)
 		return; /* an owner that takes back what came back, or lost its reservation */
 	if (watch->window_key != own || watch->window_holder != victim ||
 	    watch->window_looks == 0) {
@@ -143,7 +154,7 @@ static void oracle_stand_back(struct world *world, struct node *node, uint64_t v
 	char text[32];
 	struct key key;
 
-	if (node->tenure_valid || world->same_numbers || oracle_recorded(node, victim) ||
+	if (watch->owns || world->same_numbers || oracle_recorded(node, victim) ||
 	    (key_decode(&key, victim) && key.kind == KEY_KIND_OFFER))
 		return;
 	for (unsigned i = 0; i < watch->key_count; i++) {
@@ -186,6 +197,7 @@ static void oracle_register(struct world *world, struct node *node,
 	else if (!node->gate_quiet || (node->gate == ARBITER_GATE_HELD && !node->tenure_valid))
 		world_fail(world, "registers-quietly", "%s registers before it is quiet",
 			   trace_node_name(node));
+	watch->registered_us = NEVER_US; /* until it ends */
 	watch->window_key = effect->order.service_key;
 	watch->window_looks = 0;
 	watch->window_passed = false;
@@ -205,6 +217,8 @@ static void oracle_member(struct world *world, struct node *node, unsigned lun, 
 		return;
 	}
 	for (unsigned i = 0; i < sizeof(watch->seen) / sizeof(watch->seen[0]) && victim != 0; i++) {
+		if (oracle_recorded(node, victim))
+			break; /* its own */
 		if (watch->seen[i].key == victim && watch->seen[i].since_us > leader->held_own_us)
 			world_fail(world, "leader-first",
 				   "%s takes member %u from %s, which may be its successor's",
@@ -272,15 +286,19 @@ static void oracle_order(struct world *world, struct node *node,
 		world_fail(world, "strangers", "%s preempts the foreign key %s",
 			   trace_node_name(node),
 			   trace_key(effect->order.service_key, text, sizeof(text)));
-	if (!watch->held || watch->holder != effect->order.service_key) {
-		if (!oracle_has_seen(watch, effect->order.service_key) &&
-		    !oracle_recorded(node, effect->order.service_key))
-			world_fail(world, "exact-keys", "%s preempts %s, which it has not seen",
-				   trace_node_name(node),
-				   trace_key(effect->order.service_key, text, sizeof(text)));
+	if (!oracle_has_seen(watch, effect->order.service_key) &&
+	    !oracle_recorded(node, effect->order.service_key))
+		world_fail(world, "exact-keys", "%s preempts %s, which it has not seen",
+			   trace_node_name(node),
+			   trace_key(effect->order.service_key, text, sizeof(text)));
+	/* Who has not registered since it saw itself hold turns others away: should it have been
+	 * preempted meanwhile, it is not registered any more and the target refuses. A REGISTER in
+	 * between would make that PREEMPT a takeover. */
+	if (watch->held_own_us != 0 && watch->held_own_us >= watch->registered_us)
 		return;
-	}
 	if (effect->lun == 0) {
+		if (!oracle_preempted(watch, effect->order.service_key))
+			watch->preempted[watch->preempted_next++ % 8] = effect->order.service_key;
 		oracle_takeover(world, node, effect->order.key, effect->order.service_key);
 		oracle_stand_back(world, node, effect->order.service_key);
 	} else {
@@ -338,9 +356,14 @@ void oracle_effect(struct world *world, struct node *node, const struct arbiter_
 				   "%s starts its service with the gate %s", trace_node_name(node),
 				   arbiter_gate_name(node->gate_ordered));
 		break;
+	case ARBITER_EFFECT_STRIKE:
+		if (effect->record.key == 0) { /* lost, or handed over */
+			for (unsigned lun = 0; lun < world->lun_count; lun++)
+				node->watches[lun].owns = false;
+		}
+		break;
 	case ARBITER_EFFECT_LOOK:
 	case ARBITER_EFFECT_RECORD:
-	case ARBITER_EFFECT_STRIKE:
 	case ARBITER_EFFECT_ANSWER:
 	case ARBITER_EFFECT_STATE:
 	case ARBITER_EFFECT_RULE:
@@ -355,6 +378,8 @@ void oracle_order_ended(struct world *world, struct node *node, unsigned lun)
 
 	watch->orders--;
 	watch->order_ended_us = world->now_us;
+	if (watch->registered_us == NEVER_US)
+		watch->registered_us = world->now_us;
 	if (watch->claims > 0) { /* there is one order at a time */
 		watch->claims--;
 		watch->claim_ended_us = world->now_us;
@@ -418,8 +443,12 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 	watch->holder = look->holder;
 	watch->key_count = look->key_count;
 	memcpy(watch->keys, look->keys, look->key_count * sizeof(look->keys[0]));
-	if (look->held && oracle_recorded(node, look->holder))
+	if (look->held && oracle_recorded(node, look->holder)) {
 		watch->held_own_us = op->began_us;
+		watch->owns = true;
+	} else if (look->held && !oracle_preempted(watch, look->holder)) {
+		watch->owns = false;
+	}
 	oracle_seen(world, watch);
 	if (lun == 0)
 		oracle_window_look(world, watch, op);

@@ -161,8 +161,13 @@ struct watch {
 	uint32_t claims;         /* those of them that are about holding the LUN */
 	uint64_t claim_ended_us; /* nothing believed of the holder may be older */
 	bool looked, held;
+	bool owns; /* has seen itself hold, and nobody else since but whom it had taken the LUN from
+		    */
+	uint64_t preempted[8];
+	unsigned preempted_next;
 	uint64_t look_began_us, look_ended_us, holder;
-	uint64_t held_own_us; /* the last look that showed an own key hold */
+	uint64_t registered_us; /* when the last REGISTER ended */
+	uint64_t held_own_us;   /* the last look that showed an own key hold */
 	/* Looks since the last REGISTER that showed the own key beside the same holder. */
 	uint64_t window_key, window_holder, window_from_us;
 	bool window_passed;    /* it was full, and the order that followed did not get through */
