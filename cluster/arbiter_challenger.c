@@ -3,6 +3,8 @@
  * The standby's and challenger's table: when to challenge, how long to wait for the owner's answer, when to stand back,
  * and how to leave nothing behind. docs/arbitration.md, "Challenger".
  */
+#include <string.h>
+
 #include "cluster/arbiter_private.h"
 
 /* How many better-ranked nodes might go first; the holder's node is not among them. */
@@ -109,7 +111,7 @@ void standby_enter(struct arbiter *a, enum arbiter_rule rule)
 	a->next_probe_ms = a->now_ms + a->config.probe_ms;
 	a->generation_valid = false;
 	a->members_owned = 0;
-	a->stray_key = 0;
+	memset(a->stray_keys, 0, sizeof a->stray_keys);
 	a->reason_set = false;
 	for (uint16_t i = 0; i < a->config.lun_count; i++)
 		if (a->luns[i].phase != LUN_LEAVE)
@@ -123,6 +125,14 @@ void standby_check_quiet(struct arbiter *a)
 	if (a->state == ARBITER_STATE_DEPOSED && a->service == ARBITER_SERVICE_STOPPED &&
 	    a->gate == ARBITER_GATE_FAILED && a->quiet)
 		standby_enter(a, ARBITER_RULE_COUNT);
+}
+
+static bool stray_tried(const struct arbiter *a, uint64_t key)
+{
+	for (size_t k = 0; k < REMEMBERED_KEYS; k++)
+		if (a->stray_keys[k] == key)
+			return true;
+	return false;
 }
 
 /* An own key that no challenge of ours put there: a dead incarnation's, or one whose removal got no answer. */
@@ -140,11 +150,12 @@ static bool remove_strays(struct arbiter *a)
 		if (!own)
 			continue;
 		any = true;
-		if (value == a->stray_key || (value == lun_holder(l) && !a->parked && !a->shutdown))
+		if (stray_tried(a, value) || (value == lun_holder(l) && !a->parked && !a->shutdown))
 			continue;
 		if (!arbiter_rule(a, ARBITER_RULE_STANDBY_UNREGISTER, 0, value))
 			continue;
-		a->stray_key = value;
+		a->stray_keys[a->stray_next] = value;
+		a->stray_next = (uint8_t)((a->stray_next + 1) % REMEMBERED_KEYS);
 		for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
 			if (l->nexus[n].up)
 				l->nexus[n].key = value;

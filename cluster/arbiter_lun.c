@@ -71,9 +71,10 @@ void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase)
 /* --- looks --- */
 
 /* Steady looks of all LUNs and groups of a node fall on one beat, so that the daemon wakes up once for all of them. */
-static uint64_t on_the_beat(const struct arbiter *a, uint64_t due_ms)
+static uint64_t on_the_beat(const struct arbiter *a, uint64_t due_ms, uint32_t period_ms)
 {
-	if (a->state == ARBITER_STATE_CHALLENGING || a->state == ARBITER_STATE_REQUESTING)
+	if (period_ms < a->config.defend_ms || a->state == ARBITER_STATE_CHALLENGING ||
+	    a->state == ARBITER_STATE_REQUESTING)
 		return due_ms;
 	return due_ms - due_ms % a->config.defend_ms;
 }
@@ -189,7 +190,7 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	if (i == 0 && arbiter_is_owning(a))
 		owner_stalled(a, a->now_ms - l->contact_ms);
 	l->contact_ms = a->now_ms;
-	l->next_look_ms = period == UINT32_MAX ? NEVER : on_the_beat(a, l->last_sent_ms + period);
+	l->next_look_ms = period == UINT32_MAX ? NEVER : on_the_beat(a, l->last_sent_ms + period, period);
 	if (i != 0 && l->next_look_ms < a->members_wake_ms)
 		a->members_wake_ms = l->next_look_ms;
 	if (flight.epoch != l->epoch || l->order.id != 0 || (l->look_seen && flight.began_ms < l->look_began_ms))
@@ -313,17 +314,20 @@ static void forget_key_in_look(struct arbiter_lun *l, uint64_t key)
 	l->look.key_count = kept;
 }
 
+static bool registers(enum pr_out_action action)
+{
+	return action == PR_OUT_REGISTER || action == PR_OUT_REGISTER_AND_IGNORE;
+}
+
 static void believe_order(struct arbiter *a, struct arbiter_lun *l, enum scsi_outcome outcome)
 {
 	struct arbiter_nexus *x = &l->nexus[l->order.nexus];
-	bool registers = l->order.action == PR_OUT_REGISTER || l->order.action == PR_OUT_REGISTER_AND_IGNORE;
-
 	(void)a;
-	if (registers && outcome == SCSI_OUTCOME_OK) {
+	if (registers(l->order.action) && outcome == SCSI_OUTCOME_OK) {
 		x->registered = l->order.service_key != 0;
 		x->key = l->order.service_key;
 		x->fresh = false;
-	} else if (registers && outcome == SCSI_OUTCOME_UNKNOWN) {
+	} else if (registers(l->order.action) && outcome == SCSI_OUTCOME_UNKNOWN) {
 		if (l->order.service_key != 0)
 			x->key = l->order.service_key; /* may be */
 	} else if (l->order.action == PR_OUT_PREEMPT || l->order.action == PR_OUT_PREEMPT_AND_ABORT) {
@@ -444,8 +448,10 @@ void lun_ordered(struct arbiter *a, const struct arbiter_event *event)
 			l->need_reset = false; /* the target refuses resets: nothing more can be done */
 		}
 	} else {
+		if (registers(l->order.action))
+			l->register_epoch = l->epoch;
 		believe_order(a, l, outcome);
-		if (l->order.action == PR_OUT_REGISTER || l->order.action == PR_OUT_REGISTER_AND_IGNORE)
+		if (registers(l->order.action))
 			ordered_register(a, i, outcome, event->ordered.path_unusable);
 		else
 			ordered_preempt(a, i, outcome, event->ordered.illegal_request);
@@ -473,6 +479,11 @@ static bool lun_defend(struct arbiter *a, uint16_t i)
 
 	if (victim == 0 || n == NO_NEXUS)
 		return false;
+	if ((int32_t)(l->look_epoch - l->register_epoch) < 0) {
+		/* Preempted meanwhile, that REGISTER has let us in again, and this would take the LUN from its new owner. */
+		lun_look_now(a, i);
+		return true;
+	}
 	if (l->unknowns > 0) /* the last one got no answer: by another path */
 		for (uint8_t k = 0; k < l->unknowns; k++)
 			for (n = nexus_after(l, n); !l->nexus[n].registered || l->nexus[n].key != l->key;)
@@ -537,6 +548,10 @@ static void drive_seize(struct arbiter *a, uint16_t i)
 	struct arbiter_lun *l = &a->luns[i];
 	uint8_t n = lun_nexus_up(l, true);
 
+	if (n == NO_NEXUS && i == 0 && !arbiter_is_owning(a)) { /* nor is the window worth anything without it */
+		challenger_lost(a, ARBITER_RULE_CHALLENGE_LOSER_UNREGISTERS);
+		return;
+	}
 	if (n == NO_NEXUS) { /* the registered nexus has gone */
 		lun_set_phase(a, i, i == 0 ? LUN_REGISTER : LUN_SURVEY);
 		l->seat = NO_NEXUS;

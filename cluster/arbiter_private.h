@@ -86,6 +86,7 @@ struct arbiter_lun {
 	uint64_t wait_ms;      /* no PR OUT before this */
 	uint32_t slow_ms;      /* the slowest of the recent answers, fading */
 	uint32_t epoch;        /* counts beginnings and ends of PR OUTs */
+	uint32_t register_epoch; /* at the end of the last one that registered */
 	struct arbiter_look look;
 	bool look_seen;
 	uint32_t look_epoch, look_id;
@@ -152,7 +153,8 @@ struct arbiter {
 		uint64_t key, since_ms;
 	} stood_back[REMEMBERED_KEYS];
 	uint64_t request_key, request_until_ms, request_sent_ms;
-	uint64_t stray_key; /* own key on the LUN that no nexus of ours bears; tried once */
+	uint64_t stray_keys[REMEMBERED_KEYS]; /* own keys on the LUN that no nexus of ours bears; each tried once */
+	uint8_t stray_next;
 
 	/* owner */
 	uint64_t preempted[REMEMBERED_KEYS]; /* holders that this node took over from */
