@@ -45,6 +45,7 @@ struct probe_options {
 	uint32_t timeout_ms;  /* of each command; 0: 5000 */
 	uint32_t leftover_ms; /* how long another probe's keys must lie still to be leftovers; 0:
 				 3000 */
+	bool ask_only;        /* send no PERSISTENT RESERVE OUT at all */
 	bool try_types;       /* reserve and release each type: locks others out for moments */
 	bool destructive;     /* let the second nexus write to the range, in vain if all is well */
 	uint64_t first_block;

@@ -219,6 +219,10 @@ static bool probe_begin_occupants(struct probe *probe, struct probe_action *acti
 		probe_refuse(probe, "what an earlier probe left behind could not be removed");
 		return false;
 	}
+	if (probe->options.ask_only) {
+		probe_refuse(probe, "an earlier probe left registrations behind");
+		return false;
+	}
 	if (probe->lying_still && probe->still_generation != seen->generation) {
 		probe_refuse(probe, "another probe is running on it");
 		return false;
@@ -395,8 +399,21 @@ static void probe_end_look(struct probe *probe, const struct scsi_request *reque
 
 /* Registering. */
 
+static bool probe_stop_asking(struct probe *probe)
+{
+	for (enum probe_item item = 0; item < PROBE_ITEMS; item++) {
+		struct probe_finding *finding = &probe->report.items[item];
+
+		if (finding->answer == PROBE_ANSWER_NOT_TRIED)
+			probe_find(finding, PROBE_ANSWER_NOT_TRIED, "only asked, not tried");
+	}
+	return probe_goto(probe, PROBE_STAGE_CLEAN);
+}
+
 static bool probe_begin_register_aptpl(struct probe *probe, struct probe_action *action)
 {
+	if (probe->options.ask_only)
+		return probe_stop_asking(probe);
 	probe->key[0] = probe_key(probe, PROBE_ROLE_FIRST);
 	return probe_send_pr_out(probe, action, 0, PR_OUT_REGISTER, 0, probe->key[0], PR_TYPE_NONE,
 				 true);

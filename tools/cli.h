@@ -148,6 +148,8 @@ void cli_json_line(const json_t *document);
 
 /* Progress of long work, on stderr, only when it is a terminal: "probing  12 of 64". */
 void cli_progress(const char *what, size_t done, size_t total);
+/* The same without numbers: "probing  REGISTER". */
+void cli_progress_text(const char *what, const char *stage);
 void cli_progress_end(void);
 
 /* The commands. */

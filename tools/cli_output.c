@@ -331,6 +331,15 @@ void cli_progress(const char *what, size_t done, size_t total)
 	cli_progress_shown = true;
 }
 
+void cli_progress_text(const char *what, const char *stage)
+{
+	if (!isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\r\033[K%s  %s", what, stage);
+	fflush(stderr);
+	cli_progress_shown = true;
+}
+
 void cli_progress_end(void)
 {
 	if (cli_progress_shown)

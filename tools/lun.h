@@ -244,8 +244,17 @@ const char *lun_plan_explain(const struct lun_step *step, const struct pr_out *o
 /* Fleet. */
 struct lun_fleet;
 
+struct lun_job;
+
 struct lun_fleet_options {
 	const struct lun_context *context;
+	/* Instead of a script: on a device that is open and identified. It ends by
+	 * lun_job_steps_done() or lun_job_fail(). */
+	void (*run)(struct lun_job *job);
+	void (*interrupt)(struct lun_job *job, const char *why); /* end soon */
+	void (*path_changed)(struct lun_job *job, struct path *path);
+	void (*finish)(struct lun_job *job); /* it is closed: free job->extra */
+	void *user;
 	bool keep;         /* sessions stay open between runs (shell, --hold) */
 	const char *doing; /* for progress; NULL: none is shown */
 };

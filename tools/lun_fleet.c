@@ -49,8 +49,7 @@ static void lun_fleet_signalled(uv_signal_t *handle, int number)
 	for (size_t i = 0; !fleet->holding && i < fleet->count; i++) {
 		if (fleet->jobs[i].state == LUN_JOB_OPENING ||
 		    fleet->jobs[i].state == LUN_JOB_RUNNING)
-			lun_job_fail(&fleet->jobs[i], "interrupted, while %s",
-				     fleet->jobs[i].doing);
+			lun_job_interrupt(&fleet->jobs[i], "interrupted");
 	}
 }
 

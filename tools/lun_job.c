@@ -25,6 +25,8 @@ static void lun_job_path_closed(void *user)
 	if (--job->closing > 0)
 		return;
 	job->state = LUN_JOB_DONE;
+	if (job->extra && job->fleet->options.finish)
+		job->fleet->options.finish(job);
 	lun_fleet_job_through(job);
 }
 
@@ -68,14 +70,22 @@ void lun_job_steps_done(struct lun_job *job)
 	lun_fleet_job_through(job);
 }
 
+void lun_job_interrupt(struct lun_job *job, const char *why)
+{
+	if (job->state == LUN_JOB_RUNNING && job->extra && job->fleet->options.interrupt)
+		job->fleet->options.interrupt(job, why);
+	else
+		lun_job_fail(job, "%s, while %s", why, job->doing);
+}
+
 static void lun_job_late(uv_timer_t *timer)
 {
 	struct lun_job *job = timer->data;
-	char time[32];
+	char time[32], why[64];
 
-	lun_job_fail(job, "given up after %s, while %s",
-		     cli_duration_text(job->fleet->options.context->timeout_ms, time, sizeof(time)),
-		     job->doing);
+	snprintf(why, sizeof(why), "given up after %s",
+		 cli_duration_text(job->fleet->options.context->timeout_ms, time, sizeof(time)));
+	lun_job_interrupt(job, why);
 }
 
 /* Commands. */
@@ -229,6 +239,9 @@ static void lun_job_path_changed(struct path *path, enum path_state state, const
 	if (all && job->state == LUN_JOB_OPENING) {
 		job->state = LUN_JOB_RUNNING;
 		lun_job_opened(job);
+	} else if (job->state == LUN_JOB_RUNNING && job->extra &&
+		   job->fleet->options.path_changed) {
+		job->fleet->options.path_changed(job, path);
 	}
 }
 
@@ -287,7 +300,10 @@ void lun_job_run(struct lun_job *job)
 	job->state = LUN_JOB_RUNNING;
 	job->look_path = 0;
 	uv_timer_start(&job->deadline, lun_job_late, job->fleet->options.context->timeout_ms, 0);
-	lun_exec_step(job);
+	if (job->fleet->options.run)
+		job->fleet->options.run(job);
+	else
+		lun_exec_step(job);
 }
 
 /* Identity of every path, one after the other. */

@@ -71,6 +71,8 @@ struct lun_job {
 	json_t *orders, *result;
 	bool step_failed;
 
+	void *extra; /* of options.run */
+
 	/* results */
 	json_t *steps;
 	char error[LUN_MESSAGE_MAX];
@@ -95,6 +97,8 @@ void lun_job_run(struct lun_job *job); /* the script, on open paths */
 void lun_job_fail(struct lun_job *job, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void lun_job_close(struct lun_job *job);
+/* Fails, or has options.interrupt() end what runs. */
+void lun_job_interrupt(struct lun_job *job, const char *why);
 /* job->request holds the command; then() is called with its last result, unit attentions taken. */
 void lun_job_send(struct lun_job *job, struct path *path, lun_job_then *then);
 /* The same for LOGICAL UNIT RESET. */

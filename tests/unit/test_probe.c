@@ -265,7 +265,7 @@ static void test_command_that_is_not_there_is_not_a_hole(void)
 	CU_ASSERT_EQUAL(ANSWER(run, COVERS_UNMAP), PROBE_ANSWER_YES);
 }
 
-static void test_asks_only_when_told_to_ask_only(void)
+static void test_takes_nothing_unless_told(void)
 {
 	struct fake_lun lun;
 	struct run run = {.lun = &lun, .options = thorough};
@@ -278,6 +278,22 @@ static void test_asks_only_when_told_to_ask_only(void)
 	CU_ASSERT_EQUAL(ANSWER(run, COVERS_WRITE), PROBE_ANSWER_NOT_TRIED);
 	CU_ASSERT_NOT_EQUAL(run.report.items[PROBE_ITEM_COVERS_WRITE].note[0], '\0');
 	CU_ASSERT_EQUAL(lun.writes, 0);
+}
+
+static void test_sends_no_order_when_told_to_ask_only(void)
+{
+	struct fake_lun lun;
+	struct run run = {.lun = &lun, .options = thorough};
+
+	fake_lun_init(&lun);
+	run.options.ask_only = true;
+	run_probe(&run);
+	CU_ASSERT_EQUAL(run.report.end, PROBE_END_DONE);
+	CU_ASSERT_EQUAL(lun.generation, 0);
+	CU_ASSERT_EQUAL(lun.writes, 0);
+	CU_ASSERT_EQUAL(ANSWER(run, FULL_STATUS), PROBE_ANSWER_YES);
+	CU_ASSERT_EQUAL(ANSWER(run, PREEMPT), PROBE_ANSWER_NOT_TRIED);
+	CU_ASSERT_EQUAL(run.report.looks, 5);
 }
 
 static void test_refuses_what_is_used(void)
@@ -558,7 +574,8 @@ static CU_TestInfo tests[] = {
 	{"a registration nobody bears", test_registration_that_nobody_bears_any_more},
 	{"APTPL that is only said", test_aptpl_that_is_only_said},
 	{"a missing command is no hole", test_command_that_is_not_there_is_not_a_hole},
-	{"asks only", test_asks_only_when_told_to_ask_only},
+	{"takes nothing unless told", test_takes_nothing_unless_told},
+	{"only asks when told", test_sends_no_order_when_told_to_ask_only},
 	{"refuses what is used", test_refuses_what_is_used},
 	{"refuses no disk, no reservations", test_refuses_what_is_no_lun_for_it},
 	{"range is checked", test_range_is_checked_before_anything_is_written},
