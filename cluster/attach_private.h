@@ -35,7 +35,9 @@ struct attach_record {
 				 same number */
 	uint64_t file_device, file_inode; /* LOOP: of mnt/disk; no other file system has the number
 					     as long as it is there */
-	char device[ATTACH_DEVICE_MAX];   /* "" when it is not made yet */
+	/* LOOP: the kernel's number for this use of the device; 0: not told (before Linux 5.15) */
+	uint64_t sequence;
+	char device[ATTACH_DEVICE_MAX]; /* "" when it is not made yet */
 };
 
 /* attach_state.c. A name that cannot be a file's, or too long a path: -EINVAL. */

@@ -95,11 +95,12 @@ void attach_record_start(struct attach_record *record, enum attach_kind kind, pi
 int attach_record_write(const struct attach_names *names, const struct attach_record *record)
 {
 	char path[ATTACH_PATH_MAX + 16], text[RECORD_MAX];
-	int length = snprintf(
-		text, sizeof text,
-		"lunkeeper-attach 1 %s %d %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n",
-		record->boot, (int)record->kind, (int)record->pid, record->pid_started,
-		record->file_device, record->file_inode, record->device[0] ? record->device : "-");
+	int length = snprintf(text, sizeof text,
+			      "lunkeeper-attach 1 %s %d %d %" PRIu64 " %" PRIu64 " %" PRIu64
+			      " %" PRIu64 " %s\n",
+			      record->boot, (int)record->kind, (int)record->pid,
+			      record->pid_started, record->file_device, record->file_inode,
+			      record->sequence, record->device[0] ? record->device : "-");
 	snprintf(path, sizeof path, "%s.new", names->state);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -130,9 +131,11 @@ int attach_record_read(const struct attach_names *names, struct attach_record *r
 	int error = small_file_read(names->state, text, sizeof text);
 	if (error < 0)
 		return error;
-	if (sscanf(text, "lunkeeper-attach 1 %39s %d %d %" SCNu64 " %" SCNu64 " %" SCNu64 " %63s",
+	if (sscanf(text,
+		   "lunkeeper-attach 1 %39s %d %d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+		   " %63s",
 		   record->boot, &kind, &pid, &record->pid_started, &record->file_device,
-		   &record->file_inode, record->device) != 7)
+		   &record->file_inode, &record->sequence, record->device) != 8)
 		return -EBADMSG;
 	boot_id(boot, sizeof boot);
 	if (strcmp(boot, record->boot) != 0)

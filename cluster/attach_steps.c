@@ -57,13 +57,27 @@ int attach_folders_make(const struct attach_names *names, char *message, size_t 
 	return error;
 }
 
+static bool program_found(const char *name)
+{
+	char path[ATTACH_PATH_MAX], places[2048];
+	const char *list = getenv("PATH");
+	snprintf(places, sizeof places, "%s", list ? list : "/usr/sbin:/usr/bin:/sbin:/bin");
+	char *rest = places;
+	for (char *place = strsep(&rest, ":"); place; place = strsep(&rest, ":")) {
+		snprintf(path, sizeof path, "%.300s/%s", place, name);
+		if (access(path, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool attach_kind_possible(enum attach_kind kind)
 {
 	switch (kind) {
 	case ATTACH_KIND_LOOP:
 		return access("/dev/loop-control", F_OK) == 0 && access("/dev/fuse", F_OK) == 0;
 	case ATTACH_KIND_NBD:
-		return access("/dev/nbd0", F_OK) == 0;
+		return access("/dev/nbd0", F_OK) == 0 && program_found("nbd-client");
 	case ATTACH_KIND_UBLK: /* wants a helper that Debian does not have yet */
 	case ATTACH_KIND_BEST:
 		break;
@@ -93,14 +107,34 @@ static bool loop_file_is(const char *device, const char *end)
 	return ends_with(text, end);
 }
 
-/* On a dead file the kernel cannot tell device and inode (ENOTCONN, not ENXIO). The recorded device
- * with a dead file of that name is ours, or another node's that is as dead. */
+/* Each use of a loop device has its own number. */
+static uint64_t loop_sequence(const char *device)
+{
+	char path[64];
+	unsigned long long sequence = 0;
+	snprintf(path, sizeof path, "/sys/block/%.20s/diskseq", device + strlen("/dev/"));
+	FILE *file = fopen(path, "re");
+	if (file && fscanf(file, "%llu", &sequence) != 1)
+		sequence = 0;
+	if (file)
+		fclose(file);
+	return sequence;
+}
+
+/* Asking a device for its status asks its file, which may be another node's, with a server that is
+ * stopped: so only where there is no number. On a dead file the kernel cannot tell device and inode
+ * (ENOTCONN, not ENXIO): the recorded device with a dead file of that name is ours, or another
+ * node's that is as dead. */
 static bool loop_open_is(int fd, const struct attach_record *record)
 {
 	struct loop_info64 info;
+	if (!loop_file_is(record->device, "/disk"))
+		return false;
+	if (record->sequence)
+		return loop_sequence(record->device) == record->sequence;
 	if (ioctl(fd, LOOP_GET_STATUS64, &info) == 0)
 		return info.lo_device == record->file_device && info.lo_inode == record->file_inode;
-	return errno != ENXIO && loop_file_is(record->device, "/disk");
+	return errno != ENXIO;
 }
 
 static bool loop_is(const char *device, const struct attach_record *record)
@@ -123,8 +157,10 @@ static void loop_search(const struct attach_names *names, struct attach_record *
 			continue;
 		snprintf(device, sizeof device, "/dev/%.16s", entry->d_name);
 		memcpy(candidate.device, device, sizeof device);
-		if (loop_file_is(device, names->disk) && loop_is(device, &candidate))
+		if (loop_file_is(device, names->disk) && loop_is(device, &candidate)) {
+			candidate.sequence = loop_sequence(device);
 			*record = candidate;
+		}
 	}
 	if (folder)
 		closedir(folder);
@@ -177,8 +213,10 @@ int attach_loop_make(const struct attach_names *names, uint32_t block_size,
 		else
 			memcpy(record->device, device, sizeof device);
 	}
-	if (error == 0)
+	if (error == 0) {
+		record->sequence = loop_sequence(record->device);
 		error = attach_record_write(names, record);
+	}
 	if (error < 0 && !message[0])
 		failed(message, size, "cannot write", names->state, -error);
 	if (control >= 0)

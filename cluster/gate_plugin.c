@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -106,7 +105,8 @@ static int gate_get_ready(void)
 		nbdkit_error("%s: %m", plugin.file.lock);
 		return -1;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
 		nbdkit_error("group %s has a gate process already (%s is locked)",
 			     plugin.file.group, plugin.file.lock);
 		close(fd);

@@ -126,6 +126,7 @@ struct plugin {
 	uv_loop_t loop;
 	uv_async_t wake;
 	uv_timer_t pump_timer; /* for requests that wait for their time */
+	uv_timer_t drop_timer; /* what is in flight when the gate fails ends then at the latest */
 	uv_timer_t alone_timer;
 	uv_signal_t terminate;
 	enum gate_state state;

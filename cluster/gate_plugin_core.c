@@ -19,6 +19,7 @@
 #include "cluster/gate_plugin.h"
 
 #define LOG_MAX (1024 * 1024)
+#define ANSWER_GRACE_MS 20
 #define STOP_LIMIT_S 3
 #define ALONE_CHECKS 8 /* times within the hold limit */
 
@@ -78,7 +79,7 @@ void core_finish(struct plugin *plugin, struct gate_io *io, int error)
 
 void core_wait(struct plugin *plugin, struct gate_io *io)
 {
-	if (plugin->state == GATE_STATE_FAILED) {
+	if (plugin->state == GATE_STATE_FAILED || io->epoch != plugin->epoch) {
 		core_finish(plugin, io, -EIO);
 		return;
 	}
@@ -127,16 +128,26 @@ static void waiting_fail(struct plugin *plugin)
 	}
 }
 
+/* What is in flight now came through the gate before it failed, and has had its chance to be
+ * answered. */
+static void drop_in_flight(uv_timer_t *timer)
+{
+	struct plugin *plugin = timer->data;
+	for (size_t i = 0; i < plugin->file.lun_count && plugin->state != GATE_STATE_OPEN; i++)
+		if (plugin->luns[i].in_flight > 0)
+			nexus_drop(&plugin->luns[i],
+				   "dropped with what was in flight when the gate failed");
+}
+
+/* A target that answers shall not lose its session for a command that was on its way just then. */
 static void enter_failed(struct plugin *plugin)
 {
 	pthread_mutex_lock(&plugin->lock);
 	plugin->epoch++;
 	pthread_mutex_unlock(&plugin->lock);
 	waiting_fail(plugin);
-	for (size_t i = 0; i < plugin->file.lun_count; i++)
-		if (plugin->luns[i].in_flight > 0)
-			nexus_drop(&plugin->luns[i],
-				   "dropped with what was in flight when the gate failed");
+	if (plugin->in_flight > 0)
+		uv_timer_start(&plugin->drop_timer, drop_in_flight, ANSWER_GRACE_MS, 0);
 }
 
 /* The only place where the state changes. */
@@ -195,16 +206,12 @@ static void take_inbox(struct plugin *plugin)
 	struct gate_io *io = plugin->inbox;
 	plugin->inbox = NULL;
 	plugin->inbox_end = &plugin->inbox;
-	uint32_t epoch = plugin->epoch;
 	pthread_mutex_unlock(&plugin->lock);
 
 	while (io) {
 		struct gate_io *next = io->next;
 		io->order = plugin->next_order++;
-		if (io->epoch != epoch)
-			core_finish(plugin, io, -EIO);
-		else
-			core_wait(plugin, io);
+		core_wait(plugin, io);
 		io = next;
 	}
 	core_pump(plugin);
@@ -268,8 +275,10 @@ static int core_prepare(struct plugin *plugin)
 		plugin->next_serial = (uint32_t)uv_hrtime();
 	uv_async_init(&plugin->loop, &plugin->wake, on_wake);
 	uv_timer_init(&plugin->loop, &plugin->pump_timer);
+	uv_timer_init(&plugin->loop, &plugin->drop_timer);
 	uv_timer_init(&plugin->loop, &plugin->alone_timer);
 	uv_signal_init(&plugin->loop, &plugin->terminate);
+	plugin->drop_timer.data = plugin;
 	plugin->wake.data = plugin->pump_timer.data = plugin->alone_timer.data =
 		plugin->terminate.data = plugin;
 	uint64_t period = plugin->file.hold_limit_ms / ALONE_CHECKS + 1;

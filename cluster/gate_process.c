@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -355,7 +354,9 @@ static pid_t lock_holder(const char *lock)
 	int fd = open(lock, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
-	bool held = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	/* Only asked for, never taken: a process that starts just now must find it free. */
+	struct flock ask = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	bool held = fcntl(fd, F_OFD_GETLK, &ask) == 0 && ask.l_type != F_UNLCK;
 	close(fd);
 	char *text = held ? file_read(lock, &length) : NULL;
 	pid_t pid = text ? atoi(text) : 0;

@@ -134,6 +134,19 @@ void rig_tgtd_start(void)
 	TGTADM("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL");
 }
 
+void rig_connections_cut(void)
+{
+	/* Every connection of every session but the other node's. */
+	const char *const line[] = {
+		"sh", "-c",
+		"tgtadm -C " CONTROL_PORT " --lld iscsi --op show --mode conn --tid 1 | awk '"
+		"/Session:/ {s = $2} /Connection:/ {c = $2} /Initiator:.*jerry/ {print s, c}' |"
+		"while read s c; do tgtadm -C " CONTROL_PORT
+		" --lld iscsi --op delete --mode conn --tid 1 --sid $s --cid $c || exit 1; done",
+		NULL};
+	CHECK(rig_command(5000, line) == 0);
+}
+
 void rig_tgtd_kill(void)
 {
 	kill(rig.tgtd, SIGKILL);
@@ -361,6 +374,11 @@ void rig_other_preempts(uint64_t key)
 	struct path *path = other_path(0);
 	CHECK(rig_order(path, PR_OUT_REGISTER_AND_IGNORE, 0, OTHER_KEY).outcome == SCSI_OUTCOME_OK);
 	CHECK(rig_order(path, PR_OUT_PREEMPT, OTHER_KEY, key).outcome == SCSI_OUTCOME_OK);
+}
+
+void rig_other_lets_go(void)
+{
+	CHECK(rig_order(other_path(0), PR_OUT_REGISTER, OTHER_KEY, 0).outcome == SCSI_OUTCOME_OK);
 }
 
 void rig_all_clear(void)

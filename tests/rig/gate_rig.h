@@ -72,6 +72,8 @@ int rig_command(unsigned limit_ms, const char *const *arguments);
 
 void rig_tgtd_start(void);
 void rig_tgtd_kill(void);
+/* The target closes the gate's connections. */
+void rig_connections_cut(void);
 
 void rig_gate_open(void);
 void rig_gate_close(bool stop);
@@ -85,6 +87,8 @@ struct scsi_result rig_order(struct path *path, enum pr_out_action action, uint6
 void rig_own(uint64_t key);
 /* The other node takes LUN 0 from `key`. */
 void rig_other_preempts(uint64_t key);
+/* It unregisters, which frees LUN 0. */
+void rig_other_lets_go(void);
 void rig_all_clear(void);
 
 void rig_attach(int lun);

@@ -55,9 +55,12 @@ static void case_service(void)
 	rig_detach(1);
 	CHECK(gate_set(rig.gate, GATE_STATE_FAILED) == 0);
 	WAIT(rig_state(GATE_STATE_FAILED) && rig_quiet(), 1000);
-	CHECK(RUN(10000, "mount", "-t", "ext4", "-o", "loop,ro", rig.image[0], path) == 0);
+	/* As the next node finds it, without a device. */
+	char order[160];
+	snprintf(file, sizeof file, "%s/copy", rig.folder);
+	snprintf(order, sizeof order, "dump /file %s", file);
+	CHECK(RUN(5000, "debugfs", "-R", order, rig.image[0]) == 0);
 	rig_writer_check(on_file, file);
-	CHECK(RUN(5000, "umount", path) == 0);
 }
 
 /* Held: nothing lands, nothing fails; opened: it goes on. */
@@ -179,6 +182,54 @@ static void case_session_lost(void)
 	CHECK(!writer->error);
 	rig_writer_check(writer, rig.image[1]);
 	rig_detach(1);
+}
+
+/* The target closes the connection, but lives: the same. */
+static void case_connection_cut(void)
+{
+	rig_own(KEY);
+	rig_attach(0);
+	rig_attach(1);
+	struct rig_writer *one = rig_writer_start(rig_device(0)),
+			  *two = rig_writer_start(rig_device(1));
+	for (unsigned round = 0; round < 5; round++) {
+		unsigned fresh = rig.fresh[1];
+		rig_connections_cut();
+		WAIT(rig.fresh[1] > fresh && rig_nexuses_up() && rig_quiet(), 3000);
+		CHECK(rig_state(GATE_STATE_HELD));
+		uint64_t acknowledged = one->acknowledged;
+		rig_own(KEY + round);
+		WAIT(one->acknowledged > acknowledged + 3, 2000);
+	}
+	rig_writer_stop(one);
+	rig_writer_stop(two);
+	CHECK(!one->error && !two->error);
+	rig_writer_check(one, rig.image[0]);
+	rig_writer_check(two, rig.image[1]);
+	rig_detach(0);
+	rig_detach(1);
+}
+
+/* A conflict that turns out well: what met it is sent again, and nothing is lost. */
+static void case_conflict_retaken(void)
+{
+	rig_own(KEY);
+	rig_attach(0);
+	struct rig_writer *writer = rig_writer_start(rig_device(0));
+	rig_other_preempts(KEY);
+	WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
+	CHECK(rig_view().cause == GATE_CAUSE_CONFLICT && rig_view().lun == 0);
+	uint64_t acknowledged = writer->acknowledged, digest = rig_image_digest(0);
+	rig_run_for(200);
+	CHECK(rig_image_digest(0) == digest && writer->acknowledged == acknowledged &&
+	      !writer->error);
+	rig_other_lets_go();
+	rig_own(KEY_2);
+	WAIT(writer->acknowledged > acknowledged + 3, 2000);
+	rig_writer_stop(writer);
+	CHECK(!writer->error);
+	rig_writer_check(writer, rig.image[0]);
+	rig_detach(0);
 }
 
 /* A target that is silent for longer than the give-up time: its session is dropped, and made again
@@ -434,6 +485,8 @@ static const struct {
 	{"preempted", case_preempted},
 	{"hung-target", case_hung_target},
 	{"session-lost", case_session_lost},
+	{"connection-cut", case_connection_cut},
+	{"conflict-retaken", case_conflict_retaken},
 	{"no-answer", case_no_answer},
 	{"daemon-restart", case_daemon_restart},
 	{"alone", case_alone},
