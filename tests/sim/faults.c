@@ -226,6 +226,7 @@ static void fault_power(struct world *world, bool fallback)
 	unsigned only = rng_below(&world->rng, world->lun_count + 2),
 		 age = fallback ? 1 + rng_below(&world->rng, 5) : 0;
 
+	excuse_all(world, until + 4 * SECOND, "the target lost power");
 	for (unsigned lun = 0; lun < world->lun_count; lun++) {
 		if (!world->luns[lun].powered || (only < world->lun_count && only != lun))
 			continue;
@@ -236,7 +237,6 @@ static void fault_power(struct world *world, bool fallback)
 		fault_later(world, until, FAULT_POWER, 0, lun, 0);
 		trace_lun(world, lun);
 	}
-	excuse_all(world, until + 4 * SECOND, "the target lost power");
 }
 
 static void fault_stall(struct world *world)
