@@ -234,6 +234,11 @@ void arbiter_gate_update(struct arbiter *a)
 			want = ARBITER_GATE_FAILED;
 		}
 	}
+	if (want == ARBITER_GATE_OPEN && a->gate_wanted != ARBITER_GATE_OPEN &&
+	    !(lun_is_fresh(&a->luns[0]) && lun_holds(&a->luns[0]))) {
+		lun_look_now(a, 0); /* and only when that shows that this node holds */
+		want = a->gate_wanted;
+	}
 	if (want == a->gate_wanted)
 		return;
 	effect.gate.gate = want;

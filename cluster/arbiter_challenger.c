@@ -221,7 +221,7 @@ static void judge_by_reason(struct arbiter *a, uint64_t holder)
 	if (!find_reason(a, &reason)) {
 		a->reason_set = false;
 		if (a->config.automatic && rank_order(a) == 0 && !a->maintenance && !a->parked)
-			look_in_time(a, a->next_probe_ms);
+			look_in_time(a, a->next_probe_ms > a->cool_until_ms ? a->next_probe_ms : a->cool_until_ms);
 		return;
 	}
 	if (!a->reason_set || a->reason != reason) {

@@ -300,8 +300,14 @@ static bool may_register(struct arbiter *a)
 {
 	if (a->gate != ARBITER_GATE_OPEN && a->gate_wanted != ARBITER_GATE_OPEN && a->quiet)
 		return true;
-	return !arbiter_rule(a, arbiter_is_owning(a) ? ARBITER_RULE_OWNER_HOLD_FOR_NEXUS
-						     : ARBITER_RULE_CHALLENGE_QUIET_FIRST, 0, 0);
+	if (!arbiter_rule(a, arbiter_is_owning(a) ? ARBITER_RULE_OWNER_HOLD_FOR_NEXUS
+						  : ARBITER_RULE_CHALLENGE_QUIET_FIRST, 0, 0))
+		return true;
+	if (arbiter_is_owning(a)) {
+		a->hold |= HOLD_RENEW;
+		arbiter_gate_update(a);
+	}
+	return false;
 }
 
 static void forget_key_in_look(struct arbiter_lun *l, uint64_t key)

@@ -320,6 +320,8 @@ void owner_judge(struct arbiter *a, bool news)
 			lun_drive(a, i);
 	judge_nexuses(a, 0);
 	gate_hold_over(a);
+	arbiter_gate_update(a);
+	arbiter_service_update(a);
 	lun_drive(a, 0);
 	owner_yield_drive(a);
 }
@@ -358,6 +360,7 @@ void owner_won(struct arbiter *a)
 	struct arbiter_lun *l = &a->luns[0];
 
 	remember_preempted(a, l->victim);
+	storage_returned(a);
 	if (a->state != ARBITER_STATE_SEIZING && a->state != ARBITER_STATE_TAKING)
 		return;
 	arbiter_set_state(a, ARBITER_STATE_TAKING, a->reason);
@@ -480,6 +483,7 @@ static void offer_expired(struct arbiter *a)
 	    arbiter_rule(a, ARBITER_RULE_OWNER_OFFER_EXPIRED, 0, l->key)) {
 		arbiter_set_state(a, ARBITER_STATE_TAKING, ARBITER_RULE_OWNER_OFFER_EXPIRED);
 		a->reason = ARBITER_RULE_OWNER_OFFER_EXPIRED;
+		a->members_owned = 0;
 		lun_renew(a, 0, arbiter_key_fresh(a, KEY_KIND_CLAIM), l->key);
 		lun_drive(a, 0);
 	} else if (a->offer_to != KEY_NODE_ANY) {
