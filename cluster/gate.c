@@ -117,6 +117,7 @@ void gate_view(const struct gate *gate, struct gate_view *view)
 		.cause = gate->state.cause,
 		.lun = gate->state.lun,
 		.quiet = gate->state.quiet,
+		.refused = gate->state.refused,
 		.waiting = gate->state.waiting,
 		.in_flight = gate->snapshot.in_flight,
 		.counters = gate->snapshot.counters,

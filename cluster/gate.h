@@ -90,6 +90,8 @@ struct gate_view {
 	enum gate_cause cause;
 	uint16_t lun; /* whom the cause is about */
 	bool quiet;
+	bool refused; /* the last order, OPEN, was not obeyed: it crossed a change, or a nexus is
+			 missing */
 	uint32_t waiting, in_flight;
 	struct gate_counters counters;   /* as of the last snapshot */
 	char reason[GATE_WIRE_TEXT_MAX]; /* of the last `down` */

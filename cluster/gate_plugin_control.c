@@ -308,19 +308,25 @@ static void command_start(struct client *client, const struct gate_message *mess
 
 /* --- orders --- */
 
-static bool nexuses_up(const struct plugin *plugin)
+/* The first LUN that cannot be used, or -1. */
+static int nexus_missing(const struct plugin *plugin)
 {
 	for (size_t i = 0; i < plugin->file.lun_count; i++)
 		if (plugin->luns[i].nexus != GATE_NEXUS_UP)
-			return false;
-	return true;
+			return (int)i;
+	return -1;
 }
 
 static void order_set(struct plugin *plugin, const struct gate_message_set *set)
 {
+	int missing = set->state == GATE_STATE_OPEN ? nexus_missing(plugin) : -1;
+
 	plugin->sequence = set->sequence;
-	if (set->state == GATE_STATE_OPEN &&
-	    (set->seen != plugin->spontaneous || !nexuses_up(plugin)))
+	if (missing >= 0 && plugin->cause == GATE_CAUSE_ORDERED) {
+		plugin->cause = GATE_CAUSE_NEXUS_LOST;
+		plugin->cause_lun = (uint16_t)missing;
+	}
+	if (missing >= 0 || (set->state == GATE_STATE_OPEN && set->seen != plugin->spontaneous))
 		control_tell_state(plugin, true);
 	else if (set->state == plugin->state)
 		control_tell_state(plugin, false);

@@ -179,10 +179,16 @@ void core_set(struct plugin *plugin, enum gate_state state, enum gate_cause caus
 void core_disturb(struct plugin *plugin, enum gate_cause cause, uint16_t lun)
 {
 	plugin->spontaneous++;
-	if (plugin->state == GATE_STATE_OPEN)
+	if (plugin->state == GATE_STATE_OPEN) {
 		core_set(plugin, GATE_STATE_HELD, cause, lun);
-	else
-		control_tell_state(plugin, false);
+		return;
+	}
+	/* An OPEN on its way will be refused, and who ordered it shall see why. */
+	if (plugin->state == GATE_STATE_HELD && plugin->cause == GATE_CAUSE_ORDERED) {
+		plugin->cause = cause;
+		plugin->cause_lun = lun;
+	}
+	control_tell_state(plugin, false);
 }
 
 /* A daemon that is gone, or stopped, must not leave I/O waiting for ever. */

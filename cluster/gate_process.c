@@ -185,7 +185,7 @@ static int names_fill(struct gate *gate, const struct gate_setup *setup, char *m
 	int length = snprintf(gate->folder, sizeof gate->folder, "%s/gate/%s", setup->run_folder,
 			      gate->group);
 	if (length < 0 || (size_t)length + sizeof "/control" > GATE_SOCKET_MAX) {
-		snprintf(message, size, "%s/control: too long for a socket's name (at most %u)",
+		snprintf(message, size, "%s/control: too long for a socket's name (at most %d)",
 			 gate->folder, GATE_SOCKET_MAX - 1);
 		return -ENAMETOOLONG;
 	}

@@ -134,9 +134,9 @@ void rig_tgtd_start(void)
 	TGTADM("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL");
 }
 
-void rig_connections_cut(void)
+/* Every connection of every session but the other node's. */
+static void connections_cut(bool looking)
 {
-	/* Every connection of every session but the other node's. */
 	const char *const line[] = {
 		"sh", "-c",
 		"tgtadm -C " CONTROL_PORT " --lld iscsi --op show --mode conn --tid 1 | awk '"
@@ -144,7 +144,25 @@ void rig_connections_cut(void)
 		"while read s c; do tgtadm -C " CONTROL_PORT
 		" --lld iscsi --op delete --mode conn --tid 1 --sid $s --cid $c || exit 1; done",
 		NULL};
-	CHECK(rig_command(5000, line) == 0);
+	if (looking) {
+		CHECK(rig_command(5000, line) == 0);
+		return;
+	}
+	int status = -1;
+	pid_t pid = start(line);
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	nanosleep(&(struct timespec){.tv_nsec = 50000000},
+		  NULL); /* the gate process has noticed; we read nothing */
+}
+
+void rig_connections_cut(void)
+{
+	connections_cut(true);
+}
+
+void rig_connections_cut_while_not_looking(void)
+{
+	connections_cut(false);
 }
 
 void rig_tgtd_kill(void)

@@ -74,6 +74,8 @@ void rig_tgtd_start(void);
 void rig_tgtd_kill(void);
 /* The target closes the gate's connections. */
 void rig_connections_cut(void);
+/* The same, while the loop stands still. */
+void rig_connections_cut_while_not_looking(void);
 
 void rig_gate_open(void);
 void rig_gate_close(bool stop);

@@ -170,7 +170,7 @@ static void case_session_lost(void)
 		CHECK(rig_view().cause == GATE_CAUSE_NEXUS_LOST);
 		CHECK(gate_set(rig.gate, GATE_STATE_OPEN) == 0); /* without a nexus: refused */
 		rig_run_for(50);
-		CHECK(rig_state(GATE_STATE_HELD));
+		CHECK(rig_state(GATE_STATE_HELD) && rig_view().refused);
 		rig_tgtd_start();
 		WAIT(rig_nexuses_up() && rig.fresh[1] > fresh, 10000);
 		CHECK(rig_state(GATE_STATE_HELD) && gate_lun_view(rig.gate, 1)->key == 0);
@@ -468,6 +468,16 @@ static void case_register_guard(void)
 	CHECK(result.outcome == SCSI_OUTCOME_FAILED && result.error == -EBUSY);
 	gate_set(rig.gate, GATE_STATE_HELD);
 	WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
+	CHECK(rig_view().cause == GATE_CAUSE_ORDERED);
+	/* An OPEN that crosses a loss on the wire is refused, and the cause is the loss, not the
+	 * order before. */
+	rig_connections_cut_while_not_looking();
+	CHECK(gate_set(rig.gate, GATE_STATE_OPEN) == 0);
+	WAIT(rig_view().refused, 2000);
+	CHECK(rig_state(GATE_STATE_HELD) && rig_view().cause == GATE_CAUSE_NEXUS_LOST);
+	WAIT(rig_nexuses_up(), 5000);
+	CHECK(rig_order(gate_path(rig.gate, 0), PR_OUT_REGISTER_AND_IGNORE, 0, KEY).outcome ==
+	      SCSI_OUTCOME_OK);
 	CHECK(rig_order(gate_path(rig.gate, 0), PR_OUT_REGISTER, KEY, KEY_2).outcome ==
 	      SCSI_OUTCOME_OK);
 	CHECK(gate_lun_view(rig.gate, 0)->key == KEY_2);
