@@ -391,6 +391,17 @@ void owner_lun_owned(struct arbiter *a, uint16_t i)
 	owner_check_complete(a);
 }
 
+static bool nexus_is_missing(const struct arbiter *a, const struct arbiter_lun *l)
+{
+	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++) {
+		const struct arbiter_nexus *x = &l->nexus[n];
+
+		if (x->up && !(x->registered && x->key == l->key) && x->retry_ms <= a->now_ms)
+			return true;
+	}
+	return false;
+}
+
 void owner_check_complete(struct arbiter *a)
 {
 	uint16_t owned = 0;
@@ -401,6 +412,11 @@ void owner_check_complete(struct arbiter *a)
 	if (owned != a->config.lun_count &&
 	    !(a->luns[0].phase == LUN_OWNED && a->luns[a->config.lun_count - 1].phase == LUN_IDLE))
 		return;
+	for (uint16_t i = 0; (a->hold & HOLD_NEXUS) && i < a->config.lun_count; i++)
+		if (nexus_is_missing(a, &a->luns[i])) {
+			lun_look_now(a, i); /* which has it registered */
+			return;
+		}
 	a->hold &= ~(unsigned)(HOLD_RENEW | HOLD_NEXUS);
 	if (a->state == ARBITER_STATE_TAKING || a->state == ARBITER_STATE_REASSERTING) {
 		arbiter_strike_replaced(a);
