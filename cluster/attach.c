@@ -257,9 +257,10 @@ static int helper_start(struct attach *attach)
 {
 	char uri[2 * ATTACH_PATH_MAX] = "nbd+unix:///", size[16];
 	char *nbdfuse[] = {"nbdfuse", "-P", attach->names.pid, attach->names.disk, uri, NULL};
+	/* By ioctl: with netlink there would be no process to know the device by. */
 	char *client[] = {
-		"nbd-client",       "-unix",       attach->socket, attach->nbd_device, "-N",
-		attach->names.name, "-block-size", size,           "-nofork",          NULL};
+		"nbd-client",       "-nonetlink", "-nofork",      "-block-size",      size, "-N",
+		attach->names.name, "-unix",      attach->socket, attach->nbd_device, NULL};
 	int error;
 
 	uri_append(uri, sizeof uri, attach->names.name);
