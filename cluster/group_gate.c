@@ -267,8 +267,12 @@ static void on_gate_up(struct gate *gate, bool found, void *user)
 	}
 	log_notice("%s: the gate process %u is %s", group->config->name, view.pid,
 		   found ? "connected again" : "new");
-	if (group->gate_ordered == GATE_STATE_FAILED && view.state != GATE_STATE_FAILED)
-		gate_set(gate, GATE_STATE_FAILED);
+	/* What was attached to the process before has lost its server for good. */
+	for (size_t i = 0; !found && i < group->lun_count; i++)
+		group->luns[i].stale = group->luns[i].attach != NULL;
+	/* An order that found no connection was not kept. */
+	if (group->gate_ordered < view.state)
+		gate_set(gate, group->gate_ordered);
 	else
 		post_gate(group);
 }
