@@ -18,8 +18,7 @@ struct service_host;
 
 struct service_host_options {
 	uv_loop_t *loop;
-	const struct config_group
-		*group; /* borrowed until service_host_reconfigure() or _close() */
+	const struct config_group *group; /* read during the call only */
 	const char *node;
 	const char *run_folder;
 	struct history *history; /* may be NULL */
