@@ -77,7 +77,18 @@ static bool invariants_excused(const struct world *world, const struct node *nod
 {
 	return world->now_us <= node->excused_until_us || !node->running || !node->daemon_running ||
 	       node->frozen_until_us > world->now_us ||
-	       node->daemon_paused_until_us > world->now_us || !node->want_fit;
+	       node->daemon_paused_until_us > world->now_us || !node->want_fit ||
+	       node->state == ARBITER_STATE_YIELDING || node->state == ARBITER_STATE_OFFERING;
+}
+
+/* An owner that hands over by itself has a reason when it begins to; what follows is no loss. */
+void invariants_yields(struct world *world, const struct node *node)
+{
+	if (world->now_us > node->excused_until_us && node->want_fit &&
+	    world->now_us > world->unreliable_until_us &&
+	    world->lost_answer + world->lost_command == 0)
+		world_fail(world, "healthy-owner", "%s yields, and nothing was wrong with it",
+			   trace_node_name(node));
 }
 
 static void invariants_owner(struct world *world, uint8_t holder)

@@ -478,6 +478,8 @@ static void shell_effect(struct world *world, struct node *node,
 		break;
 	case ARBITER_EFFECT_STATE:
 		node->state = effect->state.new_state;
+		if (node->state == ARBITER_STATE_YIELDING)
+			invariants_yields(world, node);
 		node->state_since_us = world->now_us;
 		break;
 	case ARBITER_EFFECT_RULE:

@@ -441,6 +441,7 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 void invariants_lun_changed(struct world *world, unsigned lun);
 void invariants_admitted(struct world *world, const struct command *command, unsigned port);
 void invariants_landed(struct world *world, const struct command *command);
+void invariants_yields(struct world *world, const struct node *node);
 bool invariants_unaware(const struct world *world, const struct node *node);
 void invariants_check(struct world *world);
 uint64_t invariants_bound_us(const struct world *world);
