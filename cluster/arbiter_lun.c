@@ -674,6 +674,13 @@ static void drive_clean(struct arbiter *a, uint16_t i)
 	owner_lun_owned(a, i);
 }
 
+/* The nexus that was registered has gone on the way, and another is there. */
+static void register_anew(struct arbiter *a, uint16_t i)
+{
+	if (arbiter_is_owning(a) && lun_nexus_up(&a->luns[i], false) != NO_NEXUS)
+		owner_renew(a, i, a->luns[i].key, ARBITER_RULE_OWNER_SWAP_ORPHAN);
+}
+
 static void drive_reset(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
@@ -684,8 +691,10 @@ static void drive_reset(struct arbiter *a, uint16_t i)
 		lun_drive(a, i);
 		return;
 	}
-	if (n == NO_NEXUS)
+	if (n == NO_NEXUS) {
+		register_anew(a, i);
 		return;
+	}
 	if (!arbiter_rule(a, ARBITER_RULE_CHALLENGE_RESET_UNIT, i, l->victim)) {
 		l->need_reset = false;
 		lun_drive(a, i);
@@ -701,7 +710,11 @@ static void drive_offer(struct arbiter *a, uint16_t i)
 	struct arbiter_lun *l = &a->luns[i];
 	uint8_t n = lun_nexus_up(l, true), registered = 0;
 
-	if (n == NO_NEXUS || !may_register(a))
+	if (n == NO_NEXUS) {
+		register_anew(a, i);
+		return;
+	}
+	if (!may_register(a))
 		return;
 	for (uint8_t k = 0; k < ARBITER_NEXUSES_MAX; k++)
 		registered = (uint8_t)(registered + (l->nexus[k].registered && l->nexus[k].key == l->key));
