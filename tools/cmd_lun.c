@@ -222,7 +222,7 @@ static int cmd_lun_do(int argc, char **argv)
 }
 
 static const struct cli_command lun_commands[] = {
-	{"list", cmd_lun_list, "Looking", "[DEVICE...]",
+	{"list", cmd_lun_list, "Looking", "[--target URL]",
 	 "the LUNs this machine sees, and what a target or portal has"},
 	{"show", cmd_lun_show, NULL, "DEVICE...", "what a LUN is, who holds it, who is registered"},
 	{"keys", cmd_lun_keys, NULL, "DEVICE...", "every registration"},

@@ -158,6 +158,7 @@ struct lun_look {
 	bool held;
 	uint64_t holder;
 	enum pr_type type;
+	uint64_t own_key; /* this nexus' key as far as we registered it ourselves; 0: unknown */
 	unsigned count, available;
 	struct lun_registration registrations[LUN_KEYS_MAX];
 };
@@ -254,6 +255,7 @@ struct lun_fleet_options {
 	void (*interrupt)(struct lun_job *job, const char *why); /* end soon */
 	void (*path_changed)(struct lun_job *job, struct path *path);
 	void (*finish)(struct lun_job *job); /* it is closed: free job->extra */
+	bool unidentified;                   /* run() on whatever answers there */
 	void *user;
 	bool keep;         /* sessions stay open between runs (shell, --hold) */
 	const char *doing; /* for progress; NULL: none is shown */

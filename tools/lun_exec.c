@@ -227,6 +227,29 @@ static void lun_exec_note_order(struct lun_job *job)
 	json_array_append_new(job->orders, order);
 }
 
+/* What this session is registered with, for later steps on targets that do not tell. */
+static void lun_exec_learn_key(struct lun_job *job)
+{
+	switch (job->plan.order.action) {
+	case PR_OUT_REGISTER:
+	case PR_OUT_REGISTER_AND_IGNORE:
+		job->own_key = job->plan.order.service_key;
+		break;
+	case PR_OUT_CLEAR:
+		job->own_key = 0;
+		break;
+	case PR_OUT_REGISTER_AND_MOVE:
+		if (job->plan.order.unregister)
+			job->own_key = 0;
+		break;
+	case PR_OUT_RESERVE:
+	case PR_OUT_RELEASE:
+	case PR_OUT_PREEMPT:
+	case PR_OUT_PREEMPT_AND_ABORT:
+		break;
+	}
+}
+
 static void lun_exec_ordered(struct lun_job *job)
 {
 	struct scsi_result result = job->request.result;
@@ -240,6 +263,8 @@ static void lun_exec_ordered(struct lun_job *job)
 		if (text[0])
 			json_object_set_new(job->result, "explanation", json_string(text));
 	}
+	if (result.outcome == SCSI_OUTCOME_OK && lun_exec_now(job)->verb != LUN_VERB_RESET)
+		lun_exec_learn_key(job);
 	lun_exec_order_next(job);
 }
 
@@ -367,6 +392,7 @@ static void lun_exec_looked_before(struct lun_job *job)
 	}
 	json_object_set_new(job->result, "before",
 			    lun_look_json(&job->look, lun_exec_context(job)));
+	job->look.own_key = lun_look_has_key(&job->look, job->own_key) ? job->own_key : 0;
 	lun_plan_make(&job->plan, lun_exec_now(job), &job->look, lun_exec_context(job), job->own);
 	lun_exec_planned(job);
 }

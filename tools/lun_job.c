@@ -214,6 +214,10 @@ static void lun_job_opened(struct lun_job *job)
 		lun_job_fail(job, "%s%s", reason, lun_job_advice(reason));
 		return;
 	}
+	if (job->fleet->options.unidentified) {
+		lun_job_run(job);
+		return;
+	}
 	job->doing = "identifying it";
 	job->identified = 0;
 	lun_job_identify(job);

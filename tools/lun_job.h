@@ -60,6 +60,7 @@ struct lun_job {
 	/* the look under way */
 	struct lun_look look;
 	bool no_full_status;
+	uint64_t own_key;
 	size_t look_path;
 	lun_job_then *looked;
 

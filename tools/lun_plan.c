@@ -57,7 +57,7 @@ static uint64_t lun_plan_own_key(const struct lun_look *look, const char *own)
 		if (strcasecmp(look->registrations[i].transport_id, own) == 0)
 			return look->registrations[i].key;
 	}
-	return 0;
+	return look->full && own[0] ? 0 : look->own_key;
 }
 
 static bool lun_plan_is_ours(uint64_t key, const struct lun_context *context)
