@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,12 +369,22 @@ static struct session *session_find(uv_loop_t *loop, const struct session_config
 	return session;
 }
 
+/* libiscsi writes data with writev(), so a connection that was reset would end the process. */
+static void ignore_broken_pipes(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+		signal(SIGPIPE, SIG_IGN);
+}
+
 static struct session *session_new(uv_loop_t *loop, const struct session_config *config)
 {
 	struct session *session = calloc(1, sizeof(*session));
 
 	if (!session)
 		return NULL;
+	ignore_broken_pipes();
 	session->loop = loop;
 	session->config = *config;
 	if (!session->config.login_timeout_ms)

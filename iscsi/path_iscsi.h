@@ -9,6 +9,7 @@
  * - A lost session is reported, and never made again without path_reconnect(). One path_reconnect()
  * logs in for all its paths.
  * - Each request's time-out is its own. Behind a request that was given up, ABORT TASK is sent.
+ * - The first path of a process makes it ignore SIGPIPE, unless it has a handler for that.
  * - Host names are resolved at every login, on libuv's workers.
  */
 #ifndef ISCSI_PATH_ISCSI_H

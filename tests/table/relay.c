@@ -206,6 +206,19 @@ void relay_cut(struct relay *relay)
 	}
 }
 
+void relay_reset(struct relay *relay)
+{
+	for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+		struct connection *connection = relay->connections[i];
+
+		if (connection && !connection->closing &&
+		    uv_tcp_close_reset(&connection->client.tcp, end_closed) == 0) {
+			connection->closing = true;
+			uv_close((uv_handle_t *)&connection->server.tcp, end_closed);
+		}
+	}
+}
+
 static void listener_closed(uv_handle_t *handle)
 {
 	free(handle->data);

@@ -24,6 +24,8 @@ uint16_t relay_port(const struct relay *relay);
 void relay_set(struct relay *relay, enum relay_mode mode);
 /* Cuts all connections. */
 void relay_cut(struct relay *relay);
+/* Cuts them with a TCP reset. */
+void relay_reset(struct relay *relay);
 /* Connections made so far. */
 unsigned relay_connections(const struct relay *relay);
 /* Closes everything; run the loop to its end afterwards. */

@@ -606,6 +606,42 @@ static void test_no_resend(void)
 	relay_stop(relay);
 }
 
+/* Much data on its way when the connection is reset: nothing that is written then may end the
+ * process. */
+static void test_reset_connection(void)
+{
+	uint32_t size = 8 * 1024 * 1024;
+	uint8_t *data = calloc(1, size);
+	struct scsi_request request = {.timeout_ms = 5000};
+	struct pending pending[3];
+	struct drive drive;
+	struct relay *relay = open_through_relay(&drive, 7);
+
+	relay_set(relay, RELAY_STALL);
+	scsi_write16_encode(&request, 0, size / BLOCK, false, data, size);
+	send_pending(&drive, &pending[0], request);
+	drive_run(&loop, 50);
+	relay_reset(relay);
+	usleep(20000);
+	/* Sent at once, before anybody looks at what has become of the connection. */
+	send_pending(&drive, &pending[1], request);
+	send_pending(&drive, &pending[2], test_unit_ready());
+	relay_set(relay, RELAY_PASS);
+	for (int i = 0; i < 3; i++) {
+		wait_pending(&pending[i], 1000);
+		CHECK(pending[i].request.result.error == -ENOTCONN);
+	}
+	snprintf(detail, sizeof(detail), "%s", drive.reason);
+	CHECK(drive_wait(&drive, PATH_STATE_DOWN, 100));
+	CHECK(strstr(drive.reason, "reset") || strstr(drive.reason, "closed") ||
+	      strstr(drive.reason, "pipe"));
+	CHECK(drive_reconnect(&drive) == 0);
+	become_ready(&drive);
+	drive_close(&drive);
+	relay_stop(relay);
+	free(data);
+}
+
 static void test_down_target(void)
 {
 	struct drive drive;
@@ -700,6 +736,7 @@ static const struct {
 	{"LOGICAL UNIT RESET", test_reset},
 	{"a lost session: all down, no login by itself, one for all", test_lost_session},
 	{"a lost session: nothing is sent again", test_no_resend},
+	{"a lost session: reset with data on its way", test_reset_connection},
 	{"a portal that accepts and stays silent", test_down_target},
 	{"close with commands outstanding", test_close_with_commands},
 	{"close while connecting", test_close_while_connecting},

@@ -16,9 +16,12 @@ if [ "${TGT_INSIDE:-}" != yes ]; then
 	[ $# -ge 2 ] || { echo "usage: tgt.sh LUNS COMMAND..." >&2; exit 2; }
 	TGT_DIR=$(mktemp -d /tmp/lunkeeper-tgt.XXXXXX)
 	export TGT_DIR TGT_INSIDE=yes
+	trap 'rm -rf "$TGT_DIR"' EXIT
+	trap 'kill "$inside" 2>/dev/null; exit 130' INT TERM HUP
 	status=0
-	unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$@" || status=$?
-	rm -rf "$TGT_DIR"
+	unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$@" &
+	inside=$!
+	wait "$inside" || status=$?
 	exit $status
 fi
 
