@@ -116,6 +116,22 @@ static void tgtadm(const char *const *arguments)
 }
 #define TGTADM(...) tgtadm((const char *const[]){__VA_ARGS__, NULL})
 
+void rig_lun_make(int lun, unsigned block_size)
+{
+	char number[12], size[16];
+	snprintf(number, sizeof number, "%d", lun + 1);
+	snprintf(size, sizeof size, "%u", block_size);
+	TGTADM("--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", number, "-b",
+	       rig.image[lun], "--blocksize", size);
+}
+
+void rig_lun_remove(int lun)
+{
+	char number[12];
+	snprintf(number, sizeof number, "%d", lun + 1);
+	TGTADM("--op", "delete", "--mode", "logicalunit", "--tid", "1", "--lun", number);
+}
+
 void rig_tgtd_start(void)
 {
 	const char *const line[] = {
@@ -125,12 +141,8 @@ void rig_tgtd_start(void)
 	rig.tgtd = start(line);
 	WAIT(rig_command(2000, show) == 0, 5000);
 	TGTADM("--op", "new", "--mode", "target", "--tid", "1", "-T", TARGET);
-	for (int i = 0; i < RIG_LUNS; i++) {
-		char number[8];
-		snprintf(number, sizeof number, "%d", i + 1);
-		TGTADM("--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", number, "-b",
-		       rig.image[i]);
-	}
+	for (int i = 0; i < RIG_LUNS; i++)
+		rig_lun_make(i, 512);
 	TGTADM("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL");
 }
 
@@ -435,6 +447,7 @@ void rig_attach(int lun)
 			.run_folder = rig.run,
 			.name = gate_lun_view(rig.gate, (uint16_t)lun)->name,
 			.nbd_socket = gate_nbd_socket(rig.gate),
+			.block_size = gate_lun_view(rig.gate, (uint16_t)lun)->block_size,
 		};
 		rig.attach[lun] = attach_new(rig.loop, &setup, attach_lost, NULL);
 	}

@@ -70,6 +70,8 @@ void rig_run_for(unsigned ms);
 int rig_command(unsigned limit_ms, const char *const *arguments);
 #define RUN(limit_ms, ...) rig_command(limit_ms, (const char *const[]){__VA_ARGS__, NULL})
 
+void rig_lun_make(int lun, unsigned block_size);
+void rig_lun_remove(int lun);
 void rig_tgtd_start(void);
 void rig_tgtd_kill(void);
 /* The target closes the gate's connections. */

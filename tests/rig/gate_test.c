@@ -486,6 +486,63 @@ static void case_register_guard(void)
 	CHECK(gate_restart(rig.gate) == -EBUSY);
 }
 
+/* What NBD clients are told, and requests larger than one command. */
+static void case_nbd(void)
+{
+	char uri[200], command[600], file[120], back[120];
+	rig_own(KEY);
+	snprintf(uri, sizeof uri, "nbd+unix:///two?socket=%s", gate_nbd_socket(rig.gate));
+	snprintf(command, sizeof command,
+		 "nbdinfo --json '%s' | tr -d ' \\n\\t' | grep '\"can_fua\":true' | "
+		 "grep '\"can_flush\":true' | grep '\"can_multi_conn\":true' | "
+		 "grep '\"can_trim\":false' | grep '\"block_size_minimum\":512' | "
+		 "grep '\"export-size\":%u,'",
+		 uri, RIG_LUN_SIZE);
+	CHECK(RUN(5000, "sh", "-c", command) == 0);
+	snprintf(file, sizeof file, "%s/random", rig.folder);
+	snprintf(back, sizeof back, "%s/back", rig.folder);
+	snprintf(command, sizeof command, "head -c %u /dev/urandom >%s && : >%s", RIG_LUN_SIZE,
+		 file, back);
+	CHECK(RUN(5000, "sh", "-c", command) == 0);
+	CHECK(RUN(9000, "nbdcopy", "--flush", "--request-size=8388608", file, uri) == 0);
+	CHECK(RUN(5000, "cmp", file, rig.image[1]) == 0);
+	CHECK(RUN(9000, "nbdcopy", "--request-size=33554432", uri, back) == 0);
+	CHECK(RUN(5000, "cmp", file, back) == 0);
+	CHECK(RUN(5000, "rm", file, back) == 0);
+	snprintf(command, sizeof command, "nbdinfo 'nbd+unix:///three?socket=%s'",
+		 gate_nbd_socket(rig.gate));
+	CHECK(RUN(5000, "sh", "-c", command) > 0);
+	gate_set(rig.gate, GATE_STATE_FAILED);
+	WAIT(rig_state(GATE_STATE_FAILED), 1000);
+	CHECK(RUN(5000, "nbdcopy", uri, "null:") > 0);
+}
+
+/* A LUN of 4096 byte blocks becomes a device of such. */
+static void case_big_blocks(void)
+{
+	char path[120], file[140], command[200];
+	rig_gate_close(true);
+	rig_lun_remove(0);
+	rig_lun_make(0, 4096);
+	rig_gate_open();
+	rig_own(KEY);
+	CHECK(gate_lun_view(rig.gate, 0)->block_size == 4096);
+	rig_attach(0);
+	snprintf(command, sizeof command, "test $(blockdev --getss %s) = 4096", rig_device(0));
+	CHECK(RUN(2000, "sh", "-c", command) == 0);
+	mounted(path, sizeof path);
+	snprintf(file, sizeof file, "%s/file", path);
+	struct rig_writer *writer = rig_writer_start(file);
+	rig_writer_stop(writer);
+	rig_writer_check(writer, file);
+	CHECK(!writer->error && RUN(5000, "umount", path) == 0);
+	rig_detach(0);
+	rig_gate_close(true);
+	rig_lun_remove(0);
+	rig_lun_make(0, 512);
+	rig_gate_open();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -507,6 +564,8 @@ static const struct {
 	{"detach", case_detach},
 	{"wrong-wwid", case_wrong_wwid},
 	{"register-guard", case_register_guard},
+	{"nbd", case_nbd},
+	{"big-blocks", case_big_blocks},
 };
 
 static void run_case(size_t index)
