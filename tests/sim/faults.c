@@ -558,8 +558,8 @@ static void fault_end(struct world *world, const struct world_event *event)
 		world->timing.slow_max_ms = world->timing.slow_min_ms = 0;
 		break;
 	case FAULT_LOSSY:
-		world->lost_answer = world->profile->lost_answer;
-		world->lost_command = world->profile->lost_command;
+		world->lost_answer = world->ceased ? 0 : world->profile->lost_answer;
+		world->lost_command = world->ceased ? 0 : world->profile->lost_command;
 		break;
 	case FAULT_UNFIT:
 		fault_fit_again(world, node);

@@ -341,10 +341,26 @@ static void invariants_changes(struct world *world)
 			   world->ownership_changes, world->fault_count);
 }
 
+/* Faults cease: from here on nothing is lost or stuck any more. */
+static void invariants_cease(struct world *world)
+{
+	if (world->ceased || world->now_us < world->faults_until_us)
+		return;
+	world->ceased = true;
+	if (world->lost_answer + world->lost_command + world->delayed == 0)
+		return;
+	world->lost_answer = world->lost_command = world->delayed = 0;
+	faults_disturb(world,
+		       world->now_us +
+			       12 * SECOND); /* the last writes without an answer are given up */
+}
+
 void invariants_check(struct world *world)
 {
+	invariants_cease(world);
 	invariants_changes(world);
-	if (!invariants_calm(world)) {
+	if (!invariants_calm(world) ||
+	    world->lost_answer + world->lost_command + world->delayed > 0) {
 		world->disturbed_us =
 			world->disturbed_us > world->now_us ? world->disturbed_us : world->now_us;
 		world->settled_since_us = 0;

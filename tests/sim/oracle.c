@@ -110,6 +110,13 @@ static bool oracle_window_full(const struct node *node, const struct watch *watc
 	return false;
 }
 
+static bool oracle_owning(const struct node *node)
+{
+	return node->state == ARBITER_STATE_TAKING || node->state == ARBITER_STATE_OWNER ||
+	       node->state == ARBITER_STATE_REASSERTING || node->state == ARBITER_STATE_YIELDING ||
+	       node->state == ARBITER_STATE_OFFERING || node->state == ARBITER_STATE_CUT_OFF;
+}
+
 /* Takes over from `victim` (0: nobody held). */
 static void oracle_takeover(struct world *world, struct node *node, uint64_t own, uint64_t victim)
 {
@@ -127,6 +134,8 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 	}
 	if (watch->owns)
 		return; /* an owner that takes back what came back, or lost its reservation */
+	if (victim == 0 && oracle_owning(node))
+		return; /* it has not heard yet that it has lost: then the target refuses */
 	if (watch->window_key != own || watch->window_holder != victim ||
 	    watch->window_looks == 0) {
 		world_fail(
@@ -154,7 +163,8 @@ static void oracle_stand_back(struct world *world, struct node *node, uint64_t v
 	char text[32];
 	struct key key;
 
-	if (watch->owns || world->same_numbers || oracle_recorded(node, victim) ||
+	if (watch->owns || (victim == 0 && oracle_owning(node)) || world->same_numbers ||
+	    oracle_recorded(node, victim) ||
 	    (key_decode(&key, victim) && key.kind == KEY_KIND_OFFER))
 		return;
 	for (unsigned i = 0; i < watch->key_count; i++) {
@@ -275,8 +285,9 @@ static void oracle_order(struct world *world, struct node *node,
 			   trace_key(effect->order.key, text, sizeof(text)));
 	if (effect->order.action == PR_OUT_RESERVE) {
 		if (effect->lun == 0) {
+			if (!watch->window_passed)
+				oracle_stand_back(world, node, 0);
 			oracle_takeover(world, node, effect->order.key, 0);
-			oracle_stand_back(world, node, 0);
 		} else {
 			oracle_member(world, node, effect->lun, 0);
 		}
@@ -299,8 +310,9 @@ static void oracle_order(struct world *world, struct node *node,
 	if (effect->lun == 0) {
 		if (!oracle_preempted(watch, effect->order.service_key))
 			watch->preempted[watch->preempted_next++ % 8] = effect->order.service_key;
+		if (!watch->window_passed)
+			oracle_stand_back(world, node, effect->order.service_key);
 		oracle_takeover(world, node, effect->order.key, effect->order.service_key);
-		oracle_stand_back(world, node, effect->order.service_key);
 	} else {
 		oracle_member(world, node, effect->lun, effect->order.service_key);
 	}

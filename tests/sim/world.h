@@ -264,7 +264,7 @@ struct world {
 	struct rng rng;
 	const struct profile *profile;
 	uint64_t now_us, order;
-	bool trace, done;
+	bool trace, done, ceased;
 	/* shape */
 	uint8_t node_count, nexus_count, lun_count;
 	bool look_apart; /* looks have a nexus of their own, which is never registered */
