@@ -219,6 +219,21 @@ static enum arbiter_gate gate_for_state(const struct arbiter *a)
 	return ARBITER_GATE_FAILED;
 }
 
+/* What has to be seen before the gate opens: this node holds every LUN, and the leader in a look newer than all orders. */
+static bool group_is_held(struct arbiter *a)
+{
+	if (!lun_is_fresh(&a->luns[0]) || !lun_holds(&a->luns[0])) {
+		lun_look_now(a, 0);
+		return false;
+	}
+	for (uint16_t i = 1; i < a->config.lun_count; i++)
+		if (!a->luns[i].look_seen || !lun_holds(&a->luns[i])) {
+			lun_look_now(a, i);
+			return false;
+		}
+	return true;
+}
+
 void arbiter_gate_update(struct arbiter *a)
 {
 	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_GATE};
@@ -234,11 +249,8 @@ void arbiter_gate_update(struct arbiter *a)
 			want = ARBITER_GATE_FAILED;
 		}
 	}
-	if (want == ARBITER_GATE_OPEN && a->gate_wanted != ARBITER_GATE_OPEN &&
-	    !(lun_is_fresh(&a->luns[0]) && lun_holds(&a->luns[0]))) {
-		lun_look_now(a, 0); /* and only when that shows that this node holds */
+	if (want == ARBITER_GATE_OPEN && a->gate_wanted != ARBITER_GATE_OPEN && !group_is_held(a))
 		want = a->gate_wanted;
-	}
 	if (want == a->gate_wanted)
 		return;
 	effect.gate.gate = want;

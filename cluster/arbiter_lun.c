@@ -64,6 +64,8 @@ void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase)
 	l->expect = 0;
 	a->members_wake_ms = a->now_ms;
 	l->surveyed = false;
+	if (phase == LUN_SURVEY) /* as it is now, however long it has been left alone */
+		l->look_seen = false;
 	if (phase == LUN_WINDOW || phase == LUN_IDLE)
 		l->next_look_ms = a->now_ms;
 }

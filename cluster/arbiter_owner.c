@@ -340,7 +340,8 @@ void owner_judge_member(struct arbiter *a, uint16_t i)
 		lun_drive(a, i);
 		return;
 	}
-	if (a->state == ARBITER_STATE_OFFERING || a->state == ARBITER_STATE_YIELDING)
+	if (a->state == ARBITER_STATE_OFFERING ||
+	    (a->state == ARBITER_STATE_YIELDING && a->service == ARBITER_SERVICE_STOPPED))
 		return; /* it will be taken, or given up, with the leader */
 	if (judge_not_holding(a, i, ARBITER_RULE_OWNER_MEMBER_LOST))
 		return;
