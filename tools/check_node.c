@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cluster/attach.h"
 #include "cluster/state.h"
 #include "iscsi/secrets.h"
 #include "tools/check.h"
@@ -87,6 +88,28 @@ static void check_program(struct check_run *run, const char *name, const char *p
 			  package);
 }
 
+/* As lunkeeperd looks for it: beside the program, or as installed. */
+static void check_plugin(struct check_run *run)
+{
+	const char *named = getenv("LUNKEEPER_GATE");
+	char program[512] = "", path[600];
+	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	char *slash = length > 0 ? strrchr(program, '/') : NULL;
+
+	if (slash)
+		*slash = '\0';
+	snprintf(path, sizeof(path), "%s/lunkeeper-gate.so", program);
+	if (named)
+		snprintf(path, sizeof(path), "%s", named);
+	else if (access(path, R_OK) != 0)
+		snprintf(path, sizeof(path), LUNKEEPER_LIBDIR "/lunkeeper-gate.so");
+	if (access(path, R_OK) == 0)
+		check_say(run, CHECK_GOOD, "gate", "%s", path);
+	else
+		check_say(run, CHECK_ERROR, "gate", "%s: %s; `make install` puts it there", path,
+			  strerror(errno));
+}
+
 static bool check_needs_gate(const struct config *config)
 {
 	for (size_t i = 0; i < config->group_count; i++) {
@@ -102,14 +125,16 @@ static void check_programs(struct check_run *run)
 
 	if (check_needs_gate(config)) {
 		check_program(run, "nbdkit", "nbdkit");
-		check_program(run, "nbdfuse", "nbdfuse");
-		if (access("/dev/fuse", F_OK) != 0 || access("/dev/loop-control", F_OK) != 0)
+		check_plugin(run);
+		if (attach_kind_possible(ATTACH_KIND_NBD))
+			check_say(run, CHECK_GOOD, "devices", "/dev/nbdN");
+		else if (attach_kind_possible(ATTACH_KIND_LOOP))
+			check_program(run, "nbdfuse", "nbdfuse");
+		else
 			check_say(
 				run, CHECK_ERROR, "devices",
-				"/dev/fuse or /dev/loop-control is missing: no device can be made "
-				"for a LUN; load the modules fuse and loop");
-		else
-			check_say(run, CHECK_GOOD, "devices", "/dev/fuse and /dev/loop-control");
+				"neither /dev/nbd0 nor /dev/fuse with /dev/loop-control: no device "
+				"can be made for a LUN; load the modules nbd, or fuse and loop");
 	}
 	for (size_t g = 0; g < config->group_count; g++) {
 		for (size_t r = 0; r < config->groups[g].resource_count; r++) {
@@ -289,12 +314,10 @@ static void check_times(struct check_run *run, const struct config_lun *lun, con
 			  json_string_value(json_array_get(json_object_get(verdict, "lines"), 0)));
 	else if ((json_int_t)defend_ms * 1000 < p99 * LUN_PROBE_DEFEND_FACTOR)
 		check_say(run, CHECK_ERROR, lun->name,
-			  "defend = %" PRIu32
-			  "ms is less than 4 times its answer time (p99 %s); at "
-			  "least %lldms",
+			  "defend = %" PRIu32 "ms is less than 4 times its answer time (p99 %s); "
+			  "at least %lldms",
 			  defend_ms, time,
-			  (long long)json_integer_value(
-				  json_object_get(looks, "smallest_defend_ms")));
+			  (long long)((p99 * LUN_PROBE_DEFEND_FACTOR + 49999) / 50000 * 50));
 	else
 		check_say(run, CHECK_GOOD, lun->name, "answers in %s (p99), defend = %" PRIu32 "ms",
 			  time, defend_ms);
@@ -323,12 +346,6 @@ static void check_lun(struct check_run *run, const struct config_lun *lun, const
 			  check_text(holder, "who"));
 	else
 		check_say(run, CHECK_GOOD, lun->name, "%s; nobody holds it", wwid);
-	if (!lun->wwid)
-		check_say(
-			run, CHECK_WARNING, lun->name,
-			"wwid is not configured: another LUN under its name would not be noticed; "
-			"wwid = \"%s\"",
-			wwid);
 	check_times(run, lun, wwid);
 }
 
