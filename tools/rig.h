@@ -23,7 +23,7 @@
 #define RIG_NODES_MAX 32
 #define RIG_NETWORKS 2 /* every node reaches the SAN by two networks */
 #define RIG_LUNS_MAX 4096
-#define RIG_LOOPS_MAX 64
+#define RIG_LOOPS_MAX 2048
 #define RIG_TARGET_IQN "iqn.2026-01.test.rig:san"
 #define RIG_PORT 3260
 
@@ -71,6 +71,7 @@ struct rig {
 	size_t node_count;
 	struct rig_loop loops[RIG_LOOPS_MAX];
 	size_t loop_count;
+	uint64_t fault_ms; /* CLOCK_BOOTTIME at which the last fault took effect */
 	char message[512];
 };
 
@@ -199,7 +200,7 @@ const char *rig_node_log(const struct rig *rig, const struct rig_node *node,
 
 /* rig_loop.c: loop devices outlive the namespaces they were made in. */
 void rig_loops_note(struct rig *rig);
-/* Detaches those noted whose node is gone; returns how many are left attached. */
+/* Detaches those noted whose node is gone; returns how many of these are still attached. */
 size_t rig_loops_clear(struct rig *rig);
 
 /* rig_config.c */

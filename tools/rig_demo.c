@@ -41,7 +41,7 @@ say(const struct demo *demo, const char *format, ...)
 	if (demo->json)
 		return;
 	va_start(arguments, format);
-	printf("   ");
+	printf("%s", strcmp(format, "%s") ? "   " : "");
 	vprintf(format, arguments);
 	printf("\n");
 	va_end(arguments);

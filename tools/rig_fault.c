@@ -338,5 +338,6 @@ int rig_fault(struct rig *rig, int argc, char **argv, char *told, size_t size)
 		argv++;
 	}
 	rig_loops_note(rig);
+	rig->fault_ms = rig_now_ms();
 	return fault->run(rig, node, argc > 1 ? argv[1] : NULL, told, size);
 }

@@ -23,6 +23,7 @@
 
 #define BOOT_WAIT_MS 10000
 #define DEATH_WAIT_MS 10000
+#define RUN_OUTPUT_MAX 65536
 
 bool rig_machine_runs(const struct rig_machine *machine)
 {
@@ -261,13 +262,21 @@ int rig_machine_call(struct rig *rig, const struct rig_machine *machine, enum ri
 	_exit(pid < 0 ? 125 : machine_wait(pid));
 }
 
-static int exec_program(void *user)
+/* Our own programs are found first. */
+static void machine_set_path(void)
 {
-	char *const *argv = user, path[4096];
+	char path[4096];
 
 	snprintf(path, sizeof path, "%s:%s", rig_programs(),
 		 getenv("PATH") ? getenv("PATH") : "/usr/sbin:/usr/bin:/sbin:/bin");
 	setenv("PATH", path, 1);
+}
+
+static int exec_program(void *user)
+{
+	char *const *argv = user;
+
+	machine_set_path();
 	execvp(argv[0], argv);
 	dprintf(STDERR_FILENO, "%s: %s\n", argv[0], strerror(errno));
 	return errno == ENOENT ? 127 : 126;
@@ -290,9 +299,13 @@ struct machine_run {
 static int run_inside(void *user)
 {
 	struct machine_run *run = user;
-	char output[8192];
-	int status = rig_run(run->argv, run->input, output, sizeof output);
+	char *output = calloc(1, RUN_OUTPUT_MAX);
+	int status;
 
+	if (!output)
+		return 125;
+	machine_set_path();
+	status = rig_run(run->argv, run->input, output, RUN_OUTPUT_MAX);
 	if (write(run->out, output, strlen(output)) < 0)
 		return 125;
 	return status < 0 ? 125 : status;

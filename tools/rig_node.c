@@ -188,6 +188,8 @@ int rig_node_boot(struct rig *rig, struct rig_node *node)
 		    errno != EEXIST)
 			return rig_fail(rig, errno, "cannot make %s: %s", path, strerror(errno));
 	node->daemon = (struct rig_process){0};
+	/* Its records of devices go with its run folder. */
+	rig_loops_note(rig);
 	error = rig_machine_boot(rig, &node->machine, rig_node_setup);
 	if (!error)
 		error = rig_net_plug(rig, &node->machine);
@@ -208,6 +210,7 @@ int rig_node_kill(struct rig *rig, struct rig_node *node)
 		if (error)
 			return error;
 	}
+	rig->fault_ms = rig_now_ms();
 	error = rig_machine_kill(rig, &node->machine);
 	node->daemon = (struct rig_process){0};
 	return error;

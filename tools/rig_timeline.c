@@ -62,6 +62,15 @@ static enum rig_moment timeline_moment(const json_t *event)
 	return RIG_MOMENT_COUNT;
 }
 
+/* "OLD -> NEW: why; holder: who" is cut down to "why". */
+static void timeline_why(const char *text, char *buffer, size_t size)
+{
+	const char *why = strstr(text, ": ");
+
+	why = why ? why + 2 : text;
+	snprintf(buffer, size, "%.*s", (int)strcspn(why, ";"), why);
+}
+
 /* A challenge that was turned away is not the one that won: every later one takes its place, until
  * the LUN is owned. */
 void rig_timeline_read(struct rig *rig, struct rig_node *survivor, const char *group,
@@ -82,8 +91,8 @@ void rig_timeline_read(struct rig *rig, struct rig_node *survivor, const char *g
 			continue;
 		timeline->at_ms[moment] =
 			(uint64_t)json_integer_value(json_object_get(event, "mono_ms"));
-		snprintf(timeline->text[moment], sizeof timeline->text[moment], "%s",
-			 event_text(event, "text"));
+		timeline_why(event_text(event, "text"), timeline->text[moment],
+			     sizeof timeline->text[moment]);
 	}
 	json_decref(events);
 }
@@ -122,10 +131,10 @@ int rig_failover(struct rig *rig, const char *group, const char *fault, struct r
 		since[i] = &rig->nodes[i] != owner && rig_machine_runs(&rig->nodes[i].machine)
 				   ? rig_last_event(rig, &rig->nodes[i])
 				   : 0;
-	timeline->at_ms[RIG_MOMENT_FAULT] = rig_now_ms();
 	error = rig_fault(rig, 2, argv, told, sizeof told);
 	if (error)
 		return error;
+	timeline->at_ms[RIG_MOMENT_FAULT] = rig->fault_ms;
 	snprintf(timeline->text[RIG_MOMENT_FAULT], sizeof timeline->text[0], "%s", told);
 	rig_last_acknowledged(rig, &last);
 	error = rig_wait_acknowledged(rig, last.record.epoch, timeout_ms, &last, &first);
