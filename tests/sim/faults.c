@@ -420,6 +420,29 @@ static void fault_stranger_end(struct world *world, const struct lasting *lastin
 	invariants_lun_changed(world, lasting->lun);
 }
 
+/* What a target that fell back has brought back of strangers who have left, somebody removes in the
+ * end. */
+void faults_remove_strangers(struct world *world)
+{
+	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
+	     i++) {
+		if (world->lasting_faults[i].used &&
+		    world->lasting_faults[i].kind == FAULT_STRANGER_KEY)
+			return;
+	}
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		struct lun *unit = &world->luns[lun].lun;
+
+		for (uint16_t i = 0; i < unit->nexus_count && world->luns[lun].powered; i++) {
+			if (!unit->nexuses[i].registered ||
+			    unit->nexuses[i].identity.initiator != STRANGER)
+				continue;
+			stranger_out(world, lun, i, PR_OUT_REGISTER_AND_IGNORE, 0, 0);
+			excuse_all(world, world->now_us, "a stranger's key came back");
+		}
+	}
+}
+
 /* ---- beginning, choice, end ---- */
 
 static void fault_apply(struct world *world, enum fault_kind kind, struct node *node)

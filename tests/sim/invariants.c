@@ -81,16 +81,40 @@ static bool invariants_excused(const struct world *world, const struct node *nod
 	       node->state == ARBITER_STATE_YIELDING || node->state == ARBITER_STATE_OFFERING;
 }
 
-/* An owner that hands over by itself has a reason when it begins to; what follows is no loss. */
-void invariants_yields(struct world *world, const struct node *node)
+static bool invariants_candidate(struct world *world, struct node *node)
 {
-	if (world->now_us > node->excused_until_us && node->want_fit &&
+	if (!node->running || !node->daemon_running || node->frozen_until_us > world->now_us ||
+	    node->daemon_paused_until_us > world->now_us || !node->want_fit)
+		return false;
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		bool up = false;
+
+		for (unsigned i = 0; i < world->nexus_count; i++)
+			up |= net_nexus_up(world, node->index, lun, i) &&
+			      !node->nexuses[lun][i].standby;
+		if (!up)
+			return false;
+	}
+	return true;
+}
+
+/* An owner that hands over by itself has a reason when it begins to; what follows is no loss. */
+void invariants_yields(struct world *world, struct node *node)
+{
+	if (world->now_us > node->excused_until_us && invariants_candidate(world, node) &&
 	    world->now_us > world->unreliable_until_us &&
 	    world->lost_answer + world->lost_command == 0)
 		world_fail(world, "healthy-owner", "%s yields, and nothing was wrong with it",
 			   trace_node_name(node));
 }
 
+static bool invariants_owning(const struct node *node)
+{
+	return node->state == ARBITER_STATE_TAKING || node->state == ARBITER_STATE_OWNER ||
+	       node->state == ARBITER_STATE_REASSERTING || node->state == ARBITER_STATE_CUT_OFF;
+}
+
+/* Excuse: it lost the reservation to nobody while it was excused, and has given up since. */
 static void invariants_owner(struct world *world, uint8_t holder)
 {
 	struct node *loser, *winner = &world->nodes[holder];
@@ -105,7 +129,8 @@ static void invariants_owner(struct world *world, uint8_t holder)
 		if (world->now_us <= world->unreliable_until_us ||
 		    world->lost_answer + world->lost_command > 0)
 			world->challenges_lost += !invariants_excused(world, loser);
-		else if (!invariants_excused(world, loser))
+		else if (!invariants_excused(world, loser) &&
+			 !(world->vanished_excused && !invariants_owning(loser)))
 			world_fail(world, "healthy-owner",
 				   "%s loses lun 0 to %s, and nothing was wrong with it",
 				   trace_node_name(loser), trace_node_name(winner));
@@ -114,6 +139,7 @@ static void invariants_owner(struct world *world, uint8_t holder)
 		world->nodes[world->owner].deposed_us = world->now_us;
 	winner->deposed_us = 0;
 	world->owner = holder;
+	world->vanished_excused = false;
 	world->epoch++;
 }
 
@@ -122,6 +148,7 @@ void invariants_lun_changed(struct world *world, unsigned lun)
 {
 	struct sim_lun *unit = &world->luns[lun];
 	uint8_t holder = unit->lun.held ? net_port_node(world, lun, unit->lun.holder) : NONE8;
+	uint8_t was = unit->holder_node;
 
 	for (uint16_t i = 0; i < unit->lun.nexus_count; i++) {
 		uint64_t key = unit->lun.nexuses[i].registered ? unit->lun.nexuses[i].key : 0;
@@ -139,6 +166,8 @@ void invariants_lun_changed(struct world *world, unsigned lun)
 	}
 	if (lun == 0 && holder != NONE8)
 		invariants_owner(world, holder);
+	else if (lun == 0 && was != NONE8 && world->owner != NONE8)
+		world->vanished_excused = invariants_excused(world, &world->nodes[world->owner]);
 }
 
 /* ---- 3 and 4: what must come about ---- */
@@ -182,23 +211,6 @@ static uint64_t invariants_linger_us(const struct world *world, const struct nod
 	uint64_t us = owner->config.defend_ms * MS + 4 * invariants_look_us(world) + 100 * MS;
 
 	return world->profile->lost_answer > 0 ? 4 * us + 10 * SECOND : us;
-}
-
-static bool invariants_candidate(struct world *world, struct node *node)
-{
-	if (!node->running || !node->daemon_running || node->frozen_until_us > world->now_us ||
-	    node->daemon_paused_until_us > world->now_us || !node->want_fit)
-		return false;
-	for (unsigned lun = 0; lun < world->lun_count; lun++) {
-		bool up = false;
-
-		for (unsigned i = 0; i < world->nexus_count; i++)
-			up |= net_nexus_up(world, node->index, lun, i) &&
-			      !node->nexuses[lun][i].standby;
-		if (!up)
-			return false;
-	}
-	return true;
 }
 
 static bool invariants_calm(struct world *world)
@@ -358,6 +370,8 @@ static void invariants_cease(struct world *world)
 void invariants_check(struct world *world)
 {
 	invariants_cease(world);
+	if (world->ceased && world->strangers > 0)
+		faults_remove_strangers(world);
 	invariants_changes(world);
 	if (!invariants_calm(world) ||
 	    world->lost_answer + world->lost_command + world->delayed > 0) {

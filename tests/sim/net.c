@@ -230,6 +230,7 @@ uint16_t net_send(struct world *world, enum command_kind kind, unsigned node, un
 			arrive = session->arrive_us;
 		if (rng_chance(&world->rng, 500000))
 			session->arrive_us = arrive;
+		faults_excuse(world, &world->nodes[node], arrive, "its commands were stuck");
 	} else {
 		if (arrive < session->arrive_us)
 			arrive = session->arrive_us;

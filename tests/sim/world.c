@@ -161,7 +161,8 @@ static void world_reset(struct world *world)
 	memset(world, 0, offsetof(struct world, luns));
 	for (unsigned i = 0; i < WORLD_NODES_MAX; i++)
 		world->nodes[i].arbiter = arbiters[i];
-	memset(&world->owner, 0, offsetof(struct world, sessions) - offsetof(struct world, owner));
+	memset(&world->vanished_excused, 0,
+	       offsetof(struct world, sessions) - offsetof(struct world, vanished_excused));
 	memset(&world->failed, 0, sizeof(*world) - offsetof(struct world, failed));
 }
 

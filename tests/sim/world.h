@@ -291,6 +291,7 @@ struct world {
 	/* parts */
 	struct node nodes[WORLD_NODES_MAX];
 	struct sim_lun luns[WORLD_LUNS_MAX];
+	bool vanished_excused;
 	uint8_t owner; /* the last that held the leader in truth */
 	uint32_t epoch, tenure;
 	uint64_t settled_since_us;
@@ -428,6 +429,7 @@ void faults_begin(struct world *world);
 void faults_event(struct world *world, const struct world_event *event);
 void faults_excuse(struct world *world, struct node *node, uint64_t until_us, const char *why);
 uint64_t faults_slack_us(const struct world *world);
+void faults_remove_strangers(struct world *world);
 void faults_disturb(struct world *world, uint64_t until_us);
 
 /* oracle.c: what one node may do, judged by what it could know */
@@ -441,7 +443,7 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 void invariants_lun_changed(struct world *world, unsigned lun);
 void invariants_admitted(struct world *world, const struct command *command, unsigned port);
 void invariants_landed(struct world *world, const struct command *command);
-void invariants_yields(struct world *world, const struct node *node);
+void invariants_yields(struct world *world, struct node *node);
 bool invariants_unaware(const struct world *world, const struct node *node);
 void invariants_check(struct world *world);
 uint64_t invariants_bound_us(const struct world *world);
