@@ -530,6 +530,8 @@ static void drive_survey(struct arbiter *a, uint16_t i)
 		lun_look_now(a, 0);
 		return;
 	}
+	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++) /* whoever held it in between has removed what there was */
+		l->nexus[n].registered = false;
 	lun_set_phase(a, i, LUN_REGISTER);
 	lun_drive(a, i);
 }
