@@ -134,7 +134,7 @@ check-purity: $(PURE)
 UNIT_RUN ?=
 check-unit: $(UNIT)
 	@set -e; for t in $(UNIT); do $(UNIT_RUN) $$t >$$t.log 2>&1 || { cat $$t.log; exit 1; }; \
-		printf '  %-24s %s\n' $${t##*/} "$$(awk '/asserts/ {print $$5 " assertions"}' $$t.log)"; done
+		printf '  %-24s %s\n' $${t##*/} "$$(awk '/asserts/ {print $$2 " assertions"}' $$t.log)"; done
 
 check-table-sim: $(BUILD)/tests/table/run_sim
 	$(BUILD)/tests/table/run_sim

@@ -14,7 +14,8 @@
 
 static json_t *faults_json(const struct config_faults *faults)
 {
-	json_t *texts = json_array();
+	json_t *texts = json_array(); /* the errors first */
+	size_t errors = 0;
 	char text[600];
 
 	for (size_t k = 0; k < faults->count; k++) {
@@ -23,7 +24,10 @@ static json_t *faults_json(const struct config_faults *faults)
 			log_error("%s", text);
 		else
 			log_warning("%s", text);
-		json_array_append_new(texts, json_string(text));
+		if (faults->list[k].severity == CONFIG_ERROR)
+			json_array_insert_new(texts, errors++, json_string(text));
+		else
+			json_array_append_new(texts, json_string(text));
 	}
 	return texts;
 }
@@ -69,7 +73,6 @@ static void apply_group(struct daemon *daemon, const struct config_diff_group *d
 	const struct config_group *config =
 		difference->new_group ? difference->new_group : difference->old_group;
 	const char *what = config_change_name(difference->change);
-	char text[200];
 	int error = 0;
 
 	switch (difference->change) {
@@ -98,9 +101,9 @@ static void apply_group(struct daemon *daemon, const struct config_diff_group *d
 			what = "new, but it could not be opened; see the log";
 		break;
 	}
-	snprintf(text, sizeof text, "%s: %s", config->name, what);
-	log_notice("configuration: %s", text);
-	json_array_append_new(changes, json_string(text));
+	log_notice("configuration: %s: %s", config->name, what);
+	json_array_append_new(changes,
+			      json_pack("{s:s, s:s}", "name", config->name, "change", what));
 }
 
 int daemon_reload(struct daemon *daemon, json_t **answer)
@@ -141,6 +144,6 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 	config_diff_free(&diff);
 	daemon_free_retired(daemon);
 	daemon_note(daemon, "config", "reloaded: %zu groups changed", json_array_size(changes));
-	json_object_set_new(*answer, "changes", changes);
+	json_object_set_new(*answer, "groups", changes);
 	return 0;
 }

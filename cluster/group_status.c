@@ -173,7 +173,7 @@ json_t *group_status_json(const struct group *group)
 			 group->started ? arbiter_state_name(view.state) : "starting", "reason",
 			 arbiter_rule_text(group->reason), "since_ms", age(group->since_ms), "gate",
 			 arbiter_gate_name(view.gate), "gate_kind", group->gate ? "nbdkit" : "none",
-			 "service", arbiter_service_name(view.service), "fit", view.fit,
+			 "service", arbiter_service_name(view.service), "fit", !*group->unfit,
 			 "unfit_reason", *group->unfit ? group->unfit : NULL, "maintenance",
 			 view.maintenance, "automatic", view.automatic);
 	json_object_set_new(json, "key", group_key_json(group->daemon, view.key));

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <malloc.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -315,12 +316,19 @@ static int make_folder(const char *path)
 	return -1;
 }
 
-static int make_run_folder(const struct daemon *daemon)
+/* Absolute from here on: other processes find their files there too. */
+static int make_run_folder(struct daemon *daemon)
 {
-	char path[400];
+	static char folder[PATH_MAX];
+	char path[PATH_MAX + 8];
 
 	if (make_folder(daemon->run_folder))
 		return -1;
+	if (!realpath(daemon->run_folder, folder)) {
+		log_error("the folder %s: %s", daemon->run_folder, strerror(errno));
+		return -1;
+	}
+	daemon->run_folder = folder;
 	snprintf(path, sizeof path, "%s/dev", daemon->run_folder);
 	return make_folder(path);
 }
