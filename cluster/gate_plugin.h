@@ -137,7 +137,9 @@ struct plugin {
 	uint32_t waiting_count, in_flight, closing_count;
 	uint64_t next_order;
 	uint32_t next_serial;
-	uint64_t held_since_ms, started_ms;
+	uint32_t alone_checks,
+		alone_heard; /* checks in a row that found us held and the daemon silent */
+	uint64_t started_ms;
 	struct gate_counters counters;
 	struct control *control;
 	bool told_quiet;
@@ -185,7 +187,7 @@ void control_stop(struct plugin *plugin);
 void control_tell_state(struct plugin *plugin, bool refused);
 void control_tell_lun(struct plugin_lun *lun);
 void control_tell_attention(struct plugin_lun *lun, uint8_t asc, uint8_t ascq);
-/* When the daemon was last heard; 0: none is connected. */
-uint64_t control_heard_ms(const struct plugin *plugin);
+/* Moves whenever the daemon says something. */
+uint32_t control_heard(const struct plugin *plugin);
 
 #endif

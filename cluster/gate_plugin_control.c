@@ -36,7 +36,7 @@ struct client {
 struct control {
 	uv_pipe_t listener;
 	struct client *client; /* NULL: no daemon */
-	uint64_t heard_ms;
+	uint32_t heard;
 	uint32_t commands;   /* in flight, of this daemon and of earlier ones */
 	uint32_t generation; /* counts the connections */
 	uint8_t output[GATE_WIRE_FRAME_MAX];
@@ -56,9 +56,9 @@ struct outgoing {
 	uint8_t bytes[];
 };
 
-uint64_t control_heard_ms(const struct plugin *plugin)
+uint32_t control_heard(const struct plugin *plugin)
 {
-	return plugin->control && plugin->control->client ? plugin->control->heard_ms : 0;
+	return plugin->control->heard;
 }
 
 static void client_closed(uv_handle_t *handle)
@@ -440,7 +440,7 @@ static void received(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 		client_drop(client, count == UV_EOF ? "closed" : uv_strerror((int)count));
 		return;
 	}
-	client->plugin->control->heard_ms = core_now_ms();
+	client->plugin->control->heard++;
 	client->used += (size_t)count;
 	take_input(client);
 }
@@ -476,7 +476,7 @@ static void connection(uv_stream_t *listener, int status)
 		client_drop(control->client, "another took its place");
 	control->client = client;
 	control->generation++;
-	control->heard_ms = core_now_ms();
+	control->heard++;
 	plugin->sequence = 0;
 }
 

@@ -165,8 +165,8 @@ void core_set(struct plugin *plugin, enum gate_state state, enum gate_cause caus
 	plugin->state = state;
 	plugin->cause = cause;
 	plugin->cause_lun = lun;
-	if (state == GATE_STATE_HELD && old != GATE_STATE_HELD)
-		plugin->held_since_ms = core_now_ms();
+	if (old != state)
+		plugin->alone_checks = 0;
 	if (state == GATE_STATE_FAILED && old != GATE_STATE_FAILED)
 		enter_failed(plugin);
 	plugin->told_quiet = state != GATE_STATE_OPEN && core_quiet(plugin);
@@ -191,17 +191,20 @@ void core_disturb(struct plugin *plugin, enum gate_cause cause, uint16_t lun)
 	control_tell_state(plugin, false);
 }
 
-/* A daemon that is gone, or stopped, must not leave I/O waiting for ever. */
+/* A daemon that is gone, or stopped, must not leave I/O waiting for ever. Counted, not timed:
+ * behind a stall of this process the daemon's messages are read before another check comes. */
 static void check_alone(uv_timer_t *timer)
 {
 	struct plugin *plugin = timer->data;
-	uint64_t since = control_heard_ms(plugin);
-	if (plugin->state != GATE_STATE_HELD)
+	uint32_t heard = control_heard(plugin);
+	if (plugin->state != GATE_STATE_HELD || heard != plugin->alone_heard) {
+		plugin->alone_heard = heard;
+		plugin->alone_checks = 0;
 		return;
-	if (since < plugin->held_since_ms)
-		since = plugin->held_since_ms;
-	if (core_now_ms() - since < plugin->file.hold_limit_ms)
+	}
+	if (++plugin->alone_checks < ALONE_CHECKS)
 		return;
+	plugin->alone_checks = 0;
 	plugin->spontaneous++;
 	core_set(plugin, GATE_STATE_FAILED, GATE_CAUSE_ALONE, 0);
 }

@@ -310,7 +310,8 @@ static void case_alone(void)
 	rig_gate_close(false);
 	uint64_t before = now_ms();
 	WAIT(writer->error, 3000);
-	CHECK(now_ms() - before >= 700);
+	CHECK(now_ms() - before >=
+	      300); /* the last word was a refreshing ago, more on a busy machine */
 	rig_writer_stop(writer);
 	rig_gate_open();
 	CHECK(rig_state(GATE_STATE_FAILED) && rig_view().cause == GATE_CAUSE_ALONE);
