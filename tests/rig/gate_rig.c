@@ -51,10 +51,10 @@ static void clean_up(void)
 void rig_fail(const char *file, int line, const char *what)
 {
 	char log[200];
-	fprintf(stderr, "\n%s:%d: not so: %s\n", file, line, what);
 	snprintf(log, sizeof log, "tail -n 30 %s/gate/*/log >&2", rig.run);
 	if (system(log) < 0)
 		fprintf(stderr, "(no log)\n");
+	fprintf(stderr, "\n%s:%d: not so: %s\n", file, line, what);
 	exit(1);
 }
 
