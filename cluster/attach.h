@@ -20,6 +20,9 @@
 
 enum attach_kind { ATTACH_KIND_BEST, ATTACH_KIND_LOOP, ATTACH_KIND_NBD, ATTACH_KIND_UBLK };
 
+/* This machine has what the kind needs: device nodes and helper program. */
+bool attach_kind_possible(enum attach_kind kind);
+
 struct attach_setup {
 	const char *run_folder; /* RUN */
 	const char *name;       /* of the LUN: the link's name and the NBD export's */

@@ -70,7 +70,6 @@ void attach_take_apart(const struct attach_names *names, const struct attach_rec
 void attach_process_end(const struct attach_record *record, int wait_ms);
 /* What is left when nothing is attached any more. */
 void attach_forget(const struct attach_names *names);
-bool attach_kind_possible(enum attach_kind kind);
 /* A free /dev/nbdN; -ENODEV. */
 int attach_nbd_free(char *device, size_t size);
 

@@ -75,12 +75,15 @@ bool attach_kind_possible(enum attach_kind kind)
 {
 	switch (kind) {
 	case ATTACH_KIND_LOOP:
-		return access("/dev/loop-control", F_OK) == 0 && access("/dev/fuse", F_OK) == 0;
+		return access("/dev/loop-control", F_OK) == 0 && access("/dev/fuse", F_OK) == 0 &&
+		       program_found("nbdfuse");
 	case ATTACH_KIND_NBD:
 		return access("/dev/nbd0", F_OK) == 0 && program_found("nbd-client");
 	case ATTACH_KIND_UBLK: /* wants a helper that Debian does not have yet */
-	case ATTACH_KIND_BEST:
 		break;
+	case ATTACH_KIND_BEST:
+		return attach_kind_possible(ATTACH_KIND_NBD) ||
+		       attach_kind_possible(ATTACH_KIND_LOOP);
 	}
 	return false;
 }
