@@ -47,7 +47,7 @@ struct history_options {
 	void *user;
 };
 
-/* Opens or makes the database; a damaged one is moved aside (.damaged-TIME) with a notice. Blocks;
+/* Opens or makes the database; a damaged one is moved aside (FILE.damaged) with a notice. Blocks;
  * for the start. Returns 0, or -errno with a message; then *history is set nevertheless and keeps
  * events in memory only (watchers work, queries fail), unless -ENOMEM. */
 int history_open(struct history **history, uv_loop_t *loop, const struct history_options *options,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What history.c (on the loop) and history_disk.c (on the worker) share.
+ * Between the history's queue (history.c) and its database (history_db.c).
  */
 #ifndef CLUSTER_HISTORY_INTERNAL_H
 #define CLUSTER_HISTORY_INTERNAL_H
@@ -9,63 +9,48 @@
 
 #include "cluster/history.h"
 
-/* An event that owns its strings. */
-struct history_entry {
+#define HISTORY_CACHE_KIB 128
+#define HISTORY_BATCH_MAX 256
+
+/* A copied event; its strings lie behind it. */
+struct history_item {
+	struct history_item *next;
+	size_t bytes;
 	struct history_event event;
 };
 
-/* An event to be written (entry), or a query. */
-struct history_task {
-	struct history_task *next;
-	struct history_entry *entry;
-	int64_t since_id;
-	uint32_t limit;
-	char *query_group;
-	history_answer *answer;
-	void *user;
-	int error;
-	char message[256];
-	struct history_entry **found;
-	size_t found_count;
-};
+/* NULL without memory. */
+struct history_item *history_item_copy(const struct history_event *event);
 
-struct history_notice {
-	struct history_notice *next;
-	bool trouble;
-	char text[400];
-};
-
-struct history {
-	struct history_options options;
-	char *file;
-	int64_t next_id;
-	uint64_t dropped_noted; /* of `dropped`: told by an event of its own */
-	struct history_watch *watches;
-	uv_async_t async;
-	uv_thread_t thread;
-	bool threaded;
-	/* Under the mutex: */
-	uv_mutex_t mutex;
-	uv_cond_t wake;
-	struct history_task *first, *last, *done_first, *done_last;
-	struct history_notice *notices;
-	size_t waiting;
-	uint64_t dropped;
-	bool stop;
-	uint64_t stop_by_ms;
-	/* The worker's (and history_open()'s and history_close()'s, when it does not run): */
-	sqlite3 *database;
+/* Used by one thread at a time. */
+struct history_db {
+	char file[512];
+	sqlite3 *db; /* NULL: not open */
 	sqlite3_stmt *insert;
-	bool in_trouble;
-	uint64_t writes_since_trim, retry_ms;
+	unsigned inserted; /* since the bounds were looked at */
 };
 
-struct history_entry *history_entry_copy(const struct history_event *event);
-void history_entry_free(struct history_entry *entry);
+enum history_db_error {
+	HISTORY_DB_OK,
+	HISTORY_DB_TROUBLE, /* disk full, I/O error, ...: try again later */
+	HISTORY_DB_DAMAGED, /* was closed: move it aside and open a new one */
+};
 
-/* history_disk.c */
-int history_disk_open(struct history *history, char *message, size_t message_size);
-void history_disk_close(struct history *history);
-void history_disk_work(void *history);
+/* Opens or makes it and finds the greatest id. message says what is wrong, with what to do. */
+enum history_db_error history_db_open(struct history_db *db, int64_t *last_id, char *message,
+				      size_t size);
+void history_db_close(struct history_db *db);
+/* To FILE.damaged; an earlier one of these is replaced. */
+void history_db_move_aside(struct history_db *db, char *message, size_t size);
+/* All of them, or none. */
+enum history_db_error history_db_insert(struct history_db *db, const struct history_item *items,
+					size_t count, char *message, size_t size);
+/* Deletes what is too old or too much. Cheap when there is nothing to do. */
+enum history_db_error history_db_trim(struct history_db *db, uint32_t days, uint64_t bytes,
+				      char *message, size_t size);
+/* A list in the order of ids, to be freed one by one. */
+enum history_db_error history_db_find(struct history_db *db, const struct history_query *query,
+				      struct history_item **items, size_t *count, char *message,
+				      size_t size);
 
 #endif
