@@ -167,7 +167,8 @@ void invariants_lun_changed(struct world *world, unsigned lun)
 	if (lun == 0 && holder != NONE8)
 		invariants_owner(world, holder);
 	else if (lun == 0 && was != NONE8 && world->owner != NONE8)
-		world->vanished_excused = invariants_excused(world, &world->nodes[world->owner]);
+		world->vanished_excused = invariants_excused(world, &world->nodes[world->owner]) ||
+					  !invariants_owning(&world->nodes[world->owner]);
 }
 
 /* ---- 3 and 4: what must come about ---- */
