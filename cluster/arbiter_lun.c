@@ -96,6 +96,14 @@ static uint32_t look_period(const struct arbiter *a, uint16_t i)
 	return d;
 }
 
+/* When an answer is not to be expected any more: later the longer nothing has been answered. */
+static uint64_t flight_overdue_ms(const struct arbiter *a, const struct arbiter_lun *l, const struct arbiter_flight *flight)
+{
+	uint32_t slow = l->slow_ms > a->luns[0].slow_ms ? l->slow_ms : a->luns[0].slow_ms;
+
+	return flight->began_ms + 2 * (uint64_t)slow + ((uint64_t)a->config.defend_ms << (l->unanswered < 8 ? l->unanswered : 8) / 2);
+}
+
 static void look_send(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
@@ -107,8 +115,7 @@ static void look_send(struct arbiter *a, uint16_t i)
 	for (size_t k = 1; k < LOOKS_IN_FLIGHT && flight->id != 0; k++)
 		if (l->flights[k].id == 0 || l->flights[k].began_ms < flight->began_ms)
 			flight = &l->flights[k];
-	if (flight->id != 0 && flight->epoch == l->epoch &&
-	    a->now_ms < flight->began_ms + 2 * (uint64_t)l->slow_ms + a->config.defend_ms) {
+	if (flight->id != 0 && flight->epoch == l->epoch && a->now_ms < flight_overdue_ms(a, l, flight)) {
 		/* The array is slow. Late answers count: were the slowest thrown away, only the lucky ones would be seen. */
 		l->next_look_ms = a->now_ms + a->config.defend_ms / 2;
 		if (i != 0 && l->next_look_ms < a->members_wake_ms)
@@ -147,19 +154,31 @@ void lun_pump_looks(struct arbiter *a, uint16_t i)
 	look_send(a, i);
 }
 
+/* A look that began after what has happened last, unless one is on its way that may still be expected to be answered. */
 void lun_look_now(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
+	uint64_t due = l->no_look_before_ms > a->now_ms ? l->no_look_before_ms : a->now_ms;
+	bool asked = false;
 
 	if (l->order.id != 0)
 		return;
-	for (size_t k = 0; k < LOOKS_IN_FLIGHT; k++)
-		if (l->flights[k].id != 0 && l->flights[k].epoch == l->epoch)
-			return;
-	l->unanswered = 0;
-	l->next_look_ms = l->no_look_before_ms > a->now_ms ? l->no_look_before_ms : a->now_ms;
-	if (i != 0 && l->next_look_ms < a->members_wake_ms)
-		a->members_wake_ms = l->next_look_ms;
+	for (size_t k = 0; k < LOOKS_IN_FLIGHT; k++) {
+		uint64_t overdue = flight_overdue_ms(a, l, &l->flights[k]);
+
+		if (l->flights[k].id == 0 || l->flights[k].epoch != l->epoch)
+			continue;
+		asked = true;
+		if (overdue > due)
+			due = overdue;
+	}
+	if (asked && l->next_look_ms <= due)
+		return;
+	if (!asked)
+		l->unanswered = 0;
+	l->next_look_ms = due;
+	if (i != 0 && due < a->members_wake_ms)
+		a->members_wake_ms = due;
 }
 
 void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter_look *look, bool *news)
