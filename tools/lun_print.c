@@ -76,8 +76,9 @@ static void lun_print_step_error(const char *device, const json_t *step)
 {
 	const char *error = lun_text(step, "error"), *explanation = lun_text(step, "explanation");
 	const char *danger = lun_text(step, "danger"), *name = lun_text(step, "step");
+	bool undone = danger[0] && !json_object_get(step, "orders");
 
-	if (danger[0])
+	if (undone)
 		cli_error("%s: %s: %s: %s", device, name, error, danger);
 	else if (explanation[0])
 		cli_error("%s: %s: %s: %s", device, name, error, explanation);
@@ -85,7 +86,7 @@ static void lun_print_step_error(const char *device, const json_t *step)
 		cli_error("%s: %s", device, error);
 	else
 		cli_error("%s: %s: %s", device, name, error);
-	if (danger[0])
+	if (undone)
 		lun_print_effects(step, stderr);
 }
 
