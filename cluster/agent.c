@@ -187,7 +187,8 @@ static void agent_report(struct agent *agent, const siginfo_t *ended)
 		used = snprintf(error, sizeof(error), "%s exited with status %d", name,
 				result.exit_status);
 	if (used > 0 && (size_t)used < sizeof(error) && *last)
-		snprintf(error + used, sizeof(error) - (size_t)used, ": %.*s", AGENT_LINE_MAX, last);
+		snprintf(error + used, sizeof(error) - (size_t)used, ": %.*s", AGENT_LINE_MAX,
+			 last);
 	result.error = *error ? error : NULL;
 	agent->phase = AGENT_REPORTED;
 	agent->done(&result, agent->user);
@@ -445,7 +446,7 @@ static void environment_device(struct environment *environment, const char *lun,
 	char name[CONFIG_NAME_MAX + 1];
 	size_t i;
 
-	for (i = 0; lun[i] && i < CONFIG_NAME_MAX; i++) {
+	for (i = 0; i < CONFIG_NAME_MAX && lun[i]; i++) {
 		char c = lun[i];
 
 		if (c >= 'a' && c <= 'z')

@@ -239,7 +239,8 @@ static struct token scan_string(struct scanner *scan)
 		if (second == '\n')
 			scan->line++;
 		if (second == '\0')
-			config_error(scan->context, scan->line, "found a zero byte in a text: no value can hold one");
+			config_error(scan->context, scan->line,
+				     "found a zero byte in a text: no value can hold one");
 	}
 	/* libconfuse would take line after line up to the next quote, and blame that one. */
 	if (scan->next >= scan->end || *scan->next == '\n') {

@@ -99,10 +99,11 @@ struct history_item *history_item_copy(const struct history_event *event)
 		       item_text_size(event->rule) + item_text_size(event->text) +
 		       item_text_size(event->node) + item_text_size(event->details);
 	struct history_item *item = malloc(bytes);
-	char *to = (char *)(item + 1);
+	char *to;
 
 	if (!item)
 		return NULL;
+	to = (char *)(item + 1);
 	item->next = NULL;
 	item->bytes = bytes;
 	item->event = *event;

@@ -335,9 +335,10 @@ static void host_deadline(uv_timer_t *timer)
 static void host_step(struct service_host *host, const struct service_event *event)
 {
 	struct service_effects effects;
-	uint64_t now_ms = clock_now_ms(),
-		 deadline_ms = service_step(&host->service, now_ms, event, &effects);
+	uint64_t now_ms = clock_now_ms(), deadline_ms;
 
+	effects.count = 0;
+	deadline_ms = service_step(&host->service, now_ms, event, &effects);
 	for (size_t i = 0; i < effects.count; i++) {
 		const struct service_effect *effect = &effects.items[i];
 

@@ -334,10 +334,10 @@ static int disk_take_lock(struct state_disk *disk, char *message, size_t size)
 static int disk_try_writing(struct state_disk *disk, char *message, size_t size)
 {
 	struct state_job *job = calloc(1, sizeof(*job) + 32);
-	int error = job ? 0 : -ENOMEM;
+	int error;
 
-	if (error)
-		return error;
+	if (!job)
+		return -ENOMEM;
 	snprintf(job->name, sizeof(job->name), "write-test");
 	job->length = (size_t)snprintf(job->data, 32, "%d\n", (int)getpid());
 	disk_write_jobs(disk, job);
