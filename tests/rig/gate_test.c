@@ -119,10 +119,10 @@ static void case_preempted(void)
 	if (fd >= 0)
 		close(fd);
 	free(block);
+	rig_writer_stop(writer);
 	CHECK(RUN(3000, "umount", path) == 0);
 	CHECK(rig_image_digest(0) == digest);
 	WAIT(access(device, F_OK) < 0 || RUN(1000, "losetup", device) != 0, 3000);
-	rig_writer_stop(writer);
 }
 
 /* Dirty pages and a target that hangs: failing the gate frees everybody. */
@@ -142,12 +142,12 @@ static void case_hung_target(void)
 	gate_set(rig.gate, GATE_STATE_FAILED);
 	WAIT(writer->error, 1000);
 	CHECK(writer->failed_ns - before < 500000000);
+	rig_writer_stop(writer); /* it has the file open until it has ended */
 	CHECK(RUN(3000, "umount", path) == 0);
 	rig_detach(0);
 	WAIT(rig_quiet(), 3000);
 	kill(rig.tgtd, SIGCONT);
 	WAIT(rig_nexuses_up(), 10000);
-	rig_writer_stop(writer);
 	rig_own(KEY_2); /* and it can be used again */
 	rig_attach(0);
 	writer = rig_writer_start(rig_device(0));
@@ -331,9 +331,9 @@ static void case_gate_killed(void)
 	unsigned ups = rig.ups;
 	CHECK(kill((pid_t)rig_view().pid, SIGKILL) == 0);
 	WAIT(writer->error, 2000);
+	rig_writer_stop(writer);
 	CHECK(RUN(3000, "umount", path) == 0);
 	rig_detach(0);
-	rig_writer_stop(writer);
 	WAIT(rig.ups > ups, 8000);
 	CHECK(!rig.found && rig_state(GATE_STATE_FAILED));
 	rig_own(KEY_2);
