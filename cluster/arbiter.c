@@ -101,6 +101,15 @@ bool arbiter_key_own(const struct arbiter *a, uint64_t key)
 	return false;
 }
 
+/* By somebody with the same number, who has come to the same incarnation. */
+static bool key_is_borne(const struct arbiter *a, uint64_t key)
+{
+	for (uint8_t k = 0; k < a->luns[0].look.key_count; k++)
+		if (((a->luns[0].look.keys[k] ^ key) & NODE_AND_INCARNATION) == 0)
+			return true;
+	return false;
+}
+
 uint64_t arbiter_key_fresh(struct arbiter *a, enum key_kind kind)
 {
 	struct key key = {
@@ -114,7 +123,7 @@ uint64_t arbiter_key_fresh(struct arbiter *a, enum key_kind kind)
 	do {
 		key.incarnation = a->incarnation++;
 		value = key_encode(&key);
-	} while (key.incarnation == 0 || arbiter_key_own(a, value));
+	} while (key.incarnation == 0 || arbiter_key_own(a, value) || key_is_borne(a, value));
 	return value;
 }
 

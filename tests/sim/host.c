@@ -250,6 +250,7 @@ static void host_service_event(struct world *world, const struct world_event *ev
 	fails = node->service_fails || node->gate == ARBITER_GATE_FAILED;
 	node->service = fails ? ARBITER_SERVICE_STOPPED : ARBITER_SERVICE_RUNNING;
 	host_service_tell(world, node, fails);
+	world->failed_starts += fails;
 	if (fails)
 		return;
 	node->write_serial = world_serial(world);

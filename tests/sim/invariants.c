@@ -347,7 +347,8 @@ static void invariants_changes(struct world *world)
 {
 	/* A fault may cost the owner its place, and the next one again while it lasts; without any
 	 * nothing changes. */
-	unsigned allowed = 3 * world->fault_count + (world->profile->lost_answer > 0 ? 2 : 0);
+	unsigned allowed = 3 * (world->fault_count + world->failed_starts) +
+			   (world->profile->lost_answer > 0 ? 2 : 0);
 
 	if (world->ownership_changes > allowed)
 		world_fail(world, "changes", "%u changes of ownership for %u faults",

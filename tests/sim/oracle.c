@@ -207,7 +207,7 @@ static void oracle_register(struct world *world, struct node *node,
 	else if (!node->gate_quiet || (node->gate == ARBITER_GATE_HELD && !node->tenure_valid))
 		world_fail(world, "registers-quietly", "%s registers before it is quiet",
 			   trace_node_name(node));
-	watch->registered_us = NEVER_US; /* until it ends */
+	watch->registered = UINT32_MAX; /* until it ends */
 	watch->window_key = effect->order.service_key;
 	watch->window_looks = 0;
 	watch->window_passed = false;
@@ -305,7 +305,7 @@ static void oracle_order(struct world *world, struct node *node,
 	/* Who has not registered since it saw itself hold turns others away: should it have been
 	 * preempted meanwhile, it is not registered any more and the target refuses. A REGISTER in
 	 * between would make that PREEMPT a takeover. */
-	if (watch->held_own_us != 0 && watch->held_own_us >= watch->registered_us)
+	if (watch->held_own != 0 && watch->held_own > watch->registered)
 		return;
 	if (effect->lun == 0) {
 		if (!oracle_preempted(watch, effect->order.service_key))
@@ -339,7 +339,7 @@ static void oracle_gate(struct world *world, struct node *node, const struct arb
 				   watch->looked ? trace_key(watch->holder, text, sizeof(text))
 						 : "nothing",
 				   lun);
-		else if (watch->claims > 0 || watch->look_began_us < watch->claim_ended_us)
+		else if (watch->claims > 0 || watch->look_serial < watch->claim_ended)
 			world_fail(world, "gate-after-look",
 				   "%s opens its gate without a look at lun %u later than its last "
 				   "order",
@@ -390,11 +390,12 @@ void oracle_order_ended(struct world *world, struct node *node, unsigned lun)
 
 	watch->orders--;
 	watch->order_ended_us = world->now_us;
-	if (watch->registered_us == NEVER_US)
-		watch->registered_us = world->now_us;
+	watch->order_ended = world_serial(world);
+	if (watch->registered == UINT32_MAX)
+		watch->registered = watch->order_ended;
 	if (watch->claims > 0) { /* there is one order at a time */
 		watch->claims--;
-		watch->claim_ended_us = world->now_us;
+		watch->claim_ended = watch->order_ended;
 	}
 }
 
@@ -402,7 +403,7 @@ static void oracle_window_look(struct world *world, struct watch *watch, const s
 {
 	uint64_t holder = watch->held ? watch->holder : 0;
 
-	if (op->began_us < watch->order_ended_us || watch->orders > 0)
+	if (op->serial < watch->order_ended || watch->orders > 0)
 		return;
 	if (!oracle_shows(watch, watch->window_key)) {
 		watch->window_looks = 0;
@@ -446,10 +447,11 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 {
 	struct watch *watch = &node->watches[lun];
 
-	if (!look->ok || (watch->looked && op->began_us < watch->look_began_us))
+	if (!look->ok || (watch->looked && op->serial < watch->look_serial))
 		return;
 	watch->looked = true;
 	watch->look_began_us = op->began_us;
+	watch->look_serial = op->serial;
 	watch->look_ended_us = world->now_us;
 	watch->held = look->held;
 	watch->holder = look->holder;
@@ -457,6 +459,7 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 	memcpy(watch->keys, look->keys, look->key_count * sizeof(look->keys[0]));
 	if (look->held && oracle_recorded(node, look->holder)) {
 		watch->held_own_us = op->began_us;
+		watch->held_own = op->serial;
 		watch->owns = true;
 	} else if (look->held && !oracle_preempted(watch, look->holder)) {
 		watch->owns = false;

@@ -158,16 +158,16 @@ struct write {
 struct watch {
 	uint32_t orders;         /* outstanding */
 	uint64_t order_ended_us; /* the last one */
-	uint32_t claims;         /* those of them that are about holding the LUN */
-	uint64_t claim_ended_us; /* nothing believed of the holder may be older */
+	/* Which came first, of things in one microsecond too: serial numbers of operations. */
+	uint32_t order_ended, claim_ended, registered, look_serial, held_own;
+	uint32_t claims; /* those of them that are about holding the LUN */
 	bool looked, held;
 	bool owns; /* has seen itself hold, and nobody else since but whom it had taken the LUN from
 		    */
 	uint64_t preempted[8];
 	unsigned preempted_next;
 	uint64_t look_began_us, look_ended_us, holder;
-	uint64_t registered_us; /* when the last REGISTER ended */
-	uint64_t held_own_us;   /* the last look that showed an own key hold */
+	uint64_t held_own_us; /* the last look that showed an own key hold */
 	/* Looks since the last REGISTER that showed the own key beside the same holder. */
 	uint64_t window_key, window_holder, window_from_us;
 	bool window_passed;    /* it was full, and the order that followed did not get through */
@@ -280,7 +280,7 @@ struct world {
 	uint64_t faults_until_us, end_us;
 	uint64_t disturbed_us; /* the last moment at which something was wrong */
 	uint32_t lost_command, lost_answer, busy, delayed; /* parts of a million */
-	unsigned fault_count, ownership_changes;
+	unsigned fault_count, failed_starts, ownership_changes;
 	uint64_t commanded_until_us, unreliable_until_us;
 	struct lasting {
 		bool used;
