@@ -636,6 +636,8 @@ static void drive_confirm(struct arbiter *a, uint16_t i)
 		}
 	}
 	l->seat_holds = true;
+	if (i == 0)
+		a->won = l->look;
 	if (i == 0 && (l->key >> 32 & 0xf) == KEY_KIND_OFFER) {
 		lun_set_phase(a, i, LUN_OFFERED);
 		owner_offered(a);
@@ -667,6 +669,27 @@ static void drive_spread(struct arbiter *a, uint16_t i)
 	}
 	lun_set_phase(a, i, LUN_CLEAN);
 	lun_drive(a, i);
+}
+
+/* Whoever challenges without a pause, and there may be several, must not keep the winner from ever being done. */
+static bool only_newcomers(const struct arbiter *a, const struct arbiter_lun *l)
+{
+	struct key key;
+
+	if (l != &a->luns[0] || l->phase != LUN_CLEAN || !lun_is_fresh(l) || a->won.truncated)
+		return false;
+	for (uint8_t k = 0; k < l->look.key_count; k++) {
+		uint64_t value = l->look.keys[k];
+
+		if (value == l->key || !arbiter_key_ours(a, value))
+			continue;
+		if (arbiter_key_own(a, value) || !key_decode(&key, value) || key.kind != KEY_KIND_CLAIM)
+			return false;
+		for (uint8_t j = 0; j < a->won.key_count; j++)
+			if (a->won.keys[j] == value)
+				return false;
+	}
+	return true;
 }
 
 static void drive_clean(struct arbiter *a, uint16_t i)
@@ -839,7 +862,7 @@ void lun_drive(struct arbiter *a, uint16_t i)
 
 	if (l->order.id != 0 || l->wait_ms > a->now_ms || a->state == ARBITER_STATE_RELEASED)
 		return;
-	if (phase_defends(l->phase) && lun_defend(a, i))
+	if (phase_defends(l->phase) && !only_newcomers(a, l) && lun_defend(a, i))
 		return;
 	switch (l->phase) {
 	case LUN_IDLE:

@@ -157,6 +157,7 @@ struct arbiter {
 	uint8_t stray_next;
 
 	/* owner */
+	struct arbiter_look won; /* what the leader showed when it was won: what has come since is a challenge, not a leftover */
 	uint64_t preempted[REMEMBERED_KEYS]; /* holders that this node took over from */
 	uint8_t preempted_next;
 	bool yield;            /* stop the service and offer */
