@@ -9,6 +9,7 @@
 #include "cluster/key.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +101,11 @@ enum history_db_error history_db_open(struct history_db *db, int64_t *last_id, c
 				      size_t size)
 {
 	enum history_db_error error;
+	int fd = open(db->file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
 
+	/* SQLite would make it readable for others; its further files take the mode of this one. */
+	if (fd >= 0)
+		close(fd);
 	*last_id = 0;
 	sqlite3_soft_heap_limit64(HISTORY_HEAP_LIMIT);
 	if (sqlite3_open_v2(db->file, &db->db,
