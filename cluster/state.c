@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define STATE_RETRY_MS 1000
+#define STATE_LAZY_MAX 16 /* writes under way that nobody waits for; a claim waits behind them */
 
 struct state_waiter {
 	struct state_waiter *next;
@@ -45,6 +46,7 @@ struct state {
 	uv_timer_t retry;
 	struct state_group *groups;
 	size_t writing; /* jobs under way */
+	size_t lazy;    /* those of them that nobody waits for */
 	bool troubled, closing;
 	unsigned open_handles;
 	void (*trouble)(const char *message, void *user);
@@ -85,6 +87,8 @@ static void state_group_write(struct state_group *group)
 
 	if (group->job || group->version == group->durable)
 		return;
+	if (!group->waiters && !group->closed && !state->closing && state->lazy >= STATE_LAZY_MAX)
+		return; /* when others have ended */
 	length = state_claims_encode(&group->claims, text, sizeof(text));
 	job = calloc(1, sizeof(*job) + length);
 	if (!job) {
@@ -96,10 +100,12 @@ static void state_group_write(struct state_group *group)
 	job->version = group->version;
 	job->incarnation = group->claims.incarnation;
 	job->keep_aside = group->keep_aside;
+	job->lazy = !group->waiters;
 	job->length = length;
 	memcpy(job->data, text, length);
 	group->job = job;
 	state->writing++;
+	state->lazy += job->lazy ? 1 : 0;
 	state_hold_loop(state);
 	state_disk_submit(&state->disk, job);
 }
@@ -170,6 +176,7 @@ static void state_job_ended(struct state *state, struct state_job *job)
 	char message[STATE_MESSAGE_SIZE] = "";
 
 	state->writing--;
+	state->lazy -= job->lazy ? 1 : 0;
 	if (job->error) {
 		state_trouble_text(message, sizeof(message), state->disk.folder, job->step,
 				   job->name, job->error);
@@ -203,6 +210,11 @@ static void state_jobs_ended(struct state *state)
 		state_job_ended(state, job);
 		job = next;
 	}
+	/* those that had to wait for their turn */
+	for (struct state_group *group = state->groups; group && !state->troubled;
+	     group = group->next)
+		if (state->lazy < STATE_LAZY_MAX)
+			state_group_write(group);
 	state_hold_loop(state);
 }
 

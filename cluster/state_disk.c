@@ -77,26 +77,34 @@ static void disk_new_name(const struct state_job *job, char name[96])
 	snprintf(name, 96, "%s.new", job->name);
 }
 
-static int disk_write_new(struct state_disk *disk, struct state_job *job)
+static void disk_write_new(struct state_disk *disk, struct state_job *job)
 {
 	char name[96];
-	int fd, error = 0;
 
 	disk_new_name(job, name);
-	fd = openat(disk->folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		    0600);
-	if (fd < 0)
-		return disk_fail(job, "make");
-	if (disk_write_all(fd, job->data, job->length) != 0)
-		error = disk_fail(job, "write");
-	else if (fsync(fd) != 0)
-		error = disk_fail(job, "sync");
+	job->fd = openat(disk->folder_fd, name,
+			 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (job->fd < 0)
+		disk_fail(job, "make");
+	else if (disk_write_all(job->fd, job->data, job->length) != 0)
+		disk_fail(job, "write");
+}
+
+static void disk_sync_new(struct state_disk *disk, struct state_job *job)
+{
+	char name[96];
+
+	if (job->fd < 0)
+		return;
+	if (!job->error && fsync(job->fd) != 0)
+		disk_fail(job, "sync");
 	/* some file systems report a full disk only here */
-	if (close(fd) != 0 && !error)
-		error = disk_fail(job, "write");
-	if (error)
+	if (close(job->fd) != 0 && !job->error)
+		disk_fail(job, "write");
+	job->fd = -1;
+	disk_new_name(job, name);
+	if (job->error)
 		unlinkat(disk->folder_fd, name, 0);
-	return error;
 }
 
 static void disk_rename(struct state_disk *disk, struct state_job *job)
@@ -114,11 +122,14 @@ static void disk_rename(struct state_disk *disk, struct state_job *job)
 		unlinkat(disk->folder_fd, name, 0);
 }
 
-/* All at once: one sync of the folder serves them all. */
+/* All at once: the first sync commits the journal for the others too, and one sync of the folder
+ * serves them all. */
 static void disk_write_jobs(struct state_disk *disk, struct state_job *jobs)
 {
 	for (struct state_job *job = jobs; job; job = job->next)
 		disk_write_new(disk, job);
+	for (struct state_job *job = jobs; job; job = job->next)
+		disk_sync_new(disk, job);
 	for (struct state_job *job = jobs; job; job = job->next)
 		if (!job->error)
 			disk_rename(disk, job);
@@ -129,13 +140,30 @@ static void disk_write_jobs(struct state_disk *disk, struct state_job *jobs)
 			disk_fail(job, "sync the folder after writing");
 }
 
+/* Under the lock: takes a batch of what was submitted, if anything was. */
+static struct state_job *disk_take_batch(struct state_disk *disk, struct state_job **last)
+{
+	struct state_job *jobs = disk->submitted;
+
+	if (!jobs)
+		return NULL;
+	*last = jobs;
+	for (unsigned count = 1; count < STATE_BATCH_MAX && (*last)->next; count++)
+		*last = (*last)->next;
+	disk->submitted = (*last)->next;
+	if (!disk->submitted)
+		disk->submitted_last = &disk->submitted;
+	(*last)->next = NULL;
+	return jobs;
+}
+
 static void disk_thread(void *user)
 {
 	struct state_disk *disk = user;
 
 	uv_mutex_lock(&disk->lock);
 	while (disk->submitted || !disk->stop) {
-		struct state_job *jobs = disk->submitted, *last = jobs;
+		struct state_job *last = NULL, *jobs = disk_take_batch(disk, &last);
 
 		if (!jobs) {
 			disk->busy = false;
@@ -143,12 +171,8 @@ static void disk_thread(void *user)
 			uv_cond_wait(&disk->wanted, &disk->lock);
 			continue;
 		}
-		disk->submitted = NULL;
-		disk->submitted_last = &disk->submitted;
 		uv_mutex_unlock(&disk->lock);
 		disk_write_jobs(disk, jobs);
-		while (last->next)
-			last = last->next;
 		uv_mutex_lock(&disk->lock);
 		*disk->ended_last = jobs;
 		disk->ended_last = &last->next;

@@ -8,6 +8,7 @@
 #include "cluster/state.h"
 
 #define STATE_STACK_SIZE (128u << 10)
+#define STATE_BATCH_MAX 64 /* files made durable together */
 
 /* One file to be replaced. The loop's until it is submitted and after it was taken back; the
  * thread's in between. */
@@ -17,6 +18,8 @@ struct state_job {
 	uint64_t version;
 	uint16_t incarnation;
 	bool keep_aside;
+	bool lazy; /* nobody waits for it */
+	int fd;    /* the thread's */
 	char name[80];
 	const char *step; /* what failed */
 	int error;        /* 0 or -errno */
