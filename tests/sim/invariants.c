@@ -14,9 +14,10 @@
 /* ---- 1: who may write ---- */
 
 /* Under "registrants only" the target admits everybody who is registered, so the reservation alone
- * does not keep the rule: the nodes must. Excuse: while nobody holds the LUN the target admits
+ * does not keep the rule: the nodes must. Excuses: while nobody holds the LUN the target admits
  * anybody, and no node can prevent that; it is closed again by whoever reserves, and what lands
- * later is judged by invariants_landed(). */
+ * later is judged by invariants_landed(). Who had been registered before that somebody reserved is
+ * admitted until the new holder has removed it, which it does before its gate opens. */
 void invariants_admitted(struct world *world, const struct command *command, unsigned port)
 {
 	const struct sim_lun *unit = &world->luns[command->lun];
@@ -25,6 +26,11 @@ void invariants_admitted(struct world *world, const struct command *command, uns
 	struct key key;
 
 	if (!unit->lun.held)
+		return;
+	if (unit->holder_node != command->node && unit->holder_node != NONE8 &&
+	    world->nodes[unit->holder_node].gate != ARBITER_GATE_OPEN &&
+	    command->tenure >= unit->landed_tenure &&
+	    unit->registered_us[port] < unit->holder_since_us)
 		return;
 	if (unit->holder_node != command->node) {
 		world_fail(world, "writes-of-the-owner",
