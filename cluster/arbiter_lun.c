@@ -63,7 +63,7 @@ void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase)
 	l->tries = 0;
 	l->expect = 0;
 	a->members_wake_ms = a->now_ms;
-	l->surveyed = false;
+	l->surveyed = l->defended = false;
 	if (phase == LUN_SURVEY) /* as it is now, however long it has been left alone */
 		l->look_seen = false;
 	if (phase == LUN_WINDOW || phase == LUN_IDLE)
@@ -308,6 +308,7 @@ static void register_send(struct arbiter *a, uint16_t i, uint8_t n)
 	uint64_t expected;
 
 	l->tries++;
+	l->defended = false;
 	if (expected_key(l, &l->nexus[n], l->expect, &expected)) {
 		order_send(a, i, n, PR_OUT_REGISTER, expected, l->key);
 	} else { /* a key that nobody here knows of; we are quiet, so it may be overwritten */
@@ -521,6 +522,7 @@ static bool lun_defend(struct arbiter *a, uint16_t i)
 	}
 	if (rule == ARBITER_RULE_OWNER_GRANT_REQUEST)
 		owner_grant(a, victim);
+	l->defended = true;
 	order_send(a, i, n, abort ? PR_OUT_PREEMPT_AND_ABORT : PR_OUT_PREEMPT, l->key, victim);
 	return true;
 }
@@ -654,7 +656,7 @@ static void drive_spread(struct arbiter *a, uint16_t i)
 	struct arbiter_lun *l = &a->luns[i];
 
 	/* Orders make looks old; whoever only registers does not see who challenges. */
-	if (!lun_is_fresh(l) && a->now_ms - l->look_began_ms >= a->config.defend_ms / 2) {
+	if (!l->defended && !lun_is_fresh(l) && a->now_ms - l->look_began_ms >= a->config.defend_ms / 2) {
 		lun_look_now(a, i);
 		return;
 	}
@@ -862,7 +864,8 @@ void lun_drive(struct arbiter *a, uint16_t i)
 
 	if (l->order.id != 0 || l->wait_ms > a->now_ms || a->state == ARBITER_STATE_RELEASED)
 		return;
-	if (phase_defends(l->phase) && !only_newcomers(a, l) && lun_defend(a, i))
+	if (phase_defends(l->phase) && !only_newcomers(a, l) && !(l->phase == LUN_SPREAD && l->defended) &&
+	    lun_defend(a, i))
 		return;
 	switch (l->phase) {
 	case LUN_IDLE:

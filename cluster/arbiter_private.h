@@ -76,6 +76,7 @@ struct arbiter_lun {
 	bool no_abort;    /* the target refused PREEMPT AND ABORT */
 	bool orphan;      /* our nexus was not registered although the LUN lists our key: that one is a lost nexus's */
 	bool need_reset;  /* something was preempted without ABORT, or nobody held: old writes may still be queued */
+	bool defended;    /* SPREAD: the last order turned somebody away, so the next one registers */
 	bool was_reset;   /* since the LUN was won: whoever registers later has nothing queued */
 	bool surveyed;         /* SURVEY: `victim` is what was found */
 	uint32_t survey_id;    /* looks from this number on began after it was found */
