@@ -380,7 +380,7 @@ static void client_process(struct control_client_state *client)
 	client->processing = true;
 	while (!client->closing && !client->request &&
 	       uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) <=
-		       CONTROL_STREAM_QUEUE_MAX &&
+		       CONTROL_PAUSE_QUEUE &&
 	       control_lines_next(&client->lines, &line, &length))
 		client_line(client, line, length);
 	client->processing = false;

@@ -17,8 +17,9 @@
 
 #define CONTROL_LINE_MAX 65536 /* of a request, without its newline */
 #define CONTROL_CLIENTS_MAX 64
+#define CONTROL_PAUSE_QUEUE (256u << 10) /* who lets this much wait is not read from */
 #define CONTROL_STREAM_QUEUE_MAX                                                                   \
-	(256u << 10)           /* a reader of a stream that lets more wait is dropped */
+	(2u << 20) /* a stream whose reader lets more wait ends: room for one long answer */
 #define CONTROL_STALL_MS 10000 /* a reader that takes nothing for this long is dropped */
 #define CONTROL_DEPTH_MAX 16   /* of a request's JSON */
 

@@ -246,6 +246,7 @@ struct follow {
 	char *group;
 	bool following, gone;
 	int64_t last_id;
+	int64_t asked_id; /* the newest event when the query was made */
 };
 
 static void follow_free(struct follow *follow)
@@ -278,6 +279,8 @@ static void on_follower_gone(struct control_request *request, void *user)
 	follow_free(follow);
 }
 
+static void follow_find(struct follow *follow, int64_t since, uint32_t limit);
+
 static void on_found(int error, const char *message, const struct history_event *events,
 		     size_t count, void *user)
 {
@@ -291,6 +294,11 @@ static void on_found(int error, const char *message, const struct history_event 
 	for (size_t k = 0; k < count; k++)
 		on_event(&events[k], follow);
 	if (follow->following && !follow->gone) {
+		/* what was added while the query was under way is in neither */
+		if (history_last_id(follow->daemon->history) > follow->asked_id) {
+			follow_find(follow, follow->asked_id, HISTORY_QUERY_LIMIT);
+			return;
+		}
 		follow->watch = history_watch_add(follow->daemon->history, on_event, follow);
 		if (follow->watch)
 			return;
@@ -299,10 +307,17 @@ static void on_found(int error, const char *message, const struct history_event 
 	follow_free(follow);
 }
 
+static void follow_find(struct follow *follow, int64_t since, uint32_t limit)
+{
+	struct history_query query = {since, follow->group, limit};
+
+	follow->asked_id = history_last_id(follow->daemon->history);
+	history_find(follow->daemon->history, &query, on_found, follow);
+}
+
 static void do_events(struct control_request *request, const json_t *arguments, void *user)
 {
 	struct daemon *daemon = user;
-	struct history_query query;
 	struct follow *follow;
 	int64_t since, limit;
 	const char *name;
@@ -326,8 +341,7 @@ static void do_events(struct control_request *request, const json_t *arguments, 
 	follow->group = name ? strdup(name) : NULL;
 	follow->last_id = -1;
 	control_on_gone(request, on_follower_gone, follow);
-	query = (struct history_query){since, follow->group, (uint32_t)limit};
-	history_find(daemon->history, &query, on_found, follow);
+	follow_find(follow, since, (uint32_t)limit);
 }
 
 /* --- the daemon itself --- */

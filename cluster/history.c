@@ -221,6 +221,17 @@ uint64_t history_dropped(const struct history *history)
 	return dropped;
 }
 
+int64_t history_last_id(const struct history *history)
+{
+	struct history *unlocked = (struct history *)history; /* only its lock is touched */
+	int64_t last_id;
+
+	pthread_mutex_lock(&unlocked->lock);
+	last_id = history->last_id;
+	pthread_mutex_unlock(&unlocked->lock);
+	return last_id;
+}
+
 struct history_watch *history_watch_add(struct history *history, history_watcher *watcher,
 					void *user)
 {

@@ -60,6 +60,8 @@ void history_set_bounds(struct history *history, uint32_t days, uint64_t size);
 /* Copies the event. Returns its id; it is numbered also when it was dropped. */
 int64_t history_add(struct history *history, const struct history_event *event);
 uint64_t history_dropped(const struct history *history);
+/* The id of the newest event; 0: none yet. */
+int64_t history_last_id(const struct history *history);
 
 /* Called by history_add(), before the event is on disk. */
 typedef void history_watcher(const struct history_event *event, void *user);
