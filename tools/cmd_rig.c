@@ -111,7 +111,7 @@ static int cmd_rig_up(int argc, char **argv)
 	options.luns = (unsigned)luns.value;
 	options.portals = (unsigned)portals.value;
 	options.io_threads = (unsigned)threads.value;
-	options.name = options.name ? options.name : "rig";
+	options.name = options.name ? options.name : RIG_NAME_DEFAULT;
 	if (options.service && !strcmp(options.service, "builtin") && !options.file_system)
 		options.file_system = "ext4";
 	if (strcmp(target, "tgt")) {

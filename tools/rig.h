@@ -19,6 +19,7 @@
 
 #define RIG_ROOT "/run/lunkeeper-rig"
 #define RIG_NAME_MAX 32
+#define RIG_NAME_DEFAULT "rig"
 #define RIG_PATH_MAX 256
 #define RIG_NODES_MAX 32
 #define RIG_NETWORKS 2 /* every node reaches the SAN by two networks */
@@ -79,7 +80,7 @@ struct rig {
 int rig_fail(struct rig *rig, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 bool rig_name_is_good(const char *name);
-/* "NAME", or the only rig there is (NULL). Takes the lock; waits for it. */
+/* "NAME"; NULL: RIG_NAME_DEFAULT, or the only rig there is. Takes the lock; waits for it. */
 int rig_open(struct rig *rig, const char *name);
 /* Opens for looking only: no lock, nothing may be changed or saved. */
 int rig_open_reading(struct rig *rig, const char *name);
@@ -202,6 +203,16 @@ const char *rig_node_log(const struct rig *rig, const struct rig_node *node,
 void rig_loops_note(struct rig *rig);
 /* Detaches those noted whose node is gone; returns how many of these are still attached. */
 size_t rig_loops_clear(struct rig *rig);
+
+/* rig_fuse.c: the FUSE connections that a node's devices stand on. */
+struct rig_fuse {
+	unsigned connection; /* its number below /sys/fs/fuse/connections */
+};
+/* As the machine's daemon wrote them down; returns how many, at most max. */
+size_t rig_fuse_list(const struct rig *rig, const char *machine, struct rig_fuse *list, size_t max);
+void rig_fuse_abort(const struct rig_fuse *list, size_t count);
+/* Those of all nodes. */
+void rig_fuse_abort_all(const struct rig *rig);
 
 /* rig_config.c */
 struct rig_options {

@@ -14,34 +14,79 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cluster/attach_private.h"
 #include "tools/rig.h"
 
-/* Loop devices that a node's records name; returns how many, at most max. */
-static size_t loop_records(const struct rig *rig, const struct rig_node *node,
-			   struct rig_loop *loops, size_t max)
+/* What a machine's daemon wrote down; visit() is called for each. The SAN has none. */
+static void loop_records(const struct rig *rig, const char *machine,
+			 void (*visit)(const struct attach_record *record, void *user), void *user)
 {
 	char run[RIG_PATH_MAX], attach[RIG_PATH_MAX];
 	struct dirent *entry;
-	size_t count = 0;
 	DIR *folder;
 
-	rig_path(rig, run, "%s/run", node->machine.name);
-	folder = opendir(rig_path(rig, attach, "%s/run/attach", node->machine.name));
-	while (folder && count < max && (entry = readdir(folder))) {
+	rig_path(rig, run, "%s/run", machine);
+	folder = opendir(rig_path(rig, attach, "%s/run/attach", machine));
+	while (folder && (entry = readdir(folder))) {
 		struct attach_record record;
 		struct attach_names names;
 
 		if (entry->d_name[0] != '.' && attach_names_fill(&names, run, entry->d_name) == 0 &&
-		    attach_record_read(&names, &record) == 0 &&
-		    sscanf(record.device, "/dev/loop%u", &loops[count].number) == 1)
-			loops[count++].sequence = record.sequence;
+		    attach_record_read(&names, &record) == 0)
+			visit(&record, user);
 	}
 	if (folder)
 		closedir(folder);
-	return count;
+}
+
+struct loop_list {
+	struct rig_loop *loops;
+	size_t count, max;
+};
+
+static void loop_visit(const struct attach_record *record, void *user)
+{
+	struct loop_list *list = user;
+	struct rig_loop loop = {.sequence = record->sequence};
+
+	if (list->count < list->max && sscanf(record->device, "/dev/loop%u", &loop.number) == 1)
+		list->loops[list->count++] = loop;
+}
+
+struct fuse_list {
+	struct rig_fuse *items;
+	size_t count, max;
+};
+
+/* The connection's number is the file system's anonymous device number. */
+static void fuse_visit(const struct attach_record *record, void *user)
+{
+	struct fuse_list *list = user;
+
+	if (list->count < list->max && record->kind == ATTACH_KIND_LOOP && record->file_device)
+		list->items[list->count++].connection = (unsigned)minor(record->file_device);
+}
+
+size_t rig_fuse_list(const struct rig *rig, const char *machine, struct rig_fuse *items, size_t max)
+{
+	struct fuse_list list = {.items = items, .max = max};
+
+	loop_records(rig, machine, fuse_visit, &list);
+	return list.count;
+}
+
+void rig_fuse_abort_all(const struct rig *rig)
+{
+	struct rig_fuse list[RIG_LOOPS_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < rig->node_count; i++)
+		count += rig_fuse_list(rig, rig->nodes[i].machine.name, list + count,
+				       RIG_LOOPS_MAX - count);
+	rig_fuse_abort(list, count);
 }
 
 static bool loop_in(const struct rig_loop *loop, const struct rig_loop *loops, size_t count)
@@ -93,9 +138,10 @@ void rig_loops_note(struct rig *rig)
 	struct rig_loop loops[RIG_LOOPS_MAX];
 
 	for (size_t i = 0; i < rig->node_count; i++) {
-		size_t count = loop_records(rig, &rig->nodes[i], loops, RIG_LOOPS_MAX);
+		struct loop_list list = {.loops = loops, .max = RIG_LOOPS_MAX};
 
-		for (size_t j = 0; j < count && rig->loop_count < RIG_LOOPS_MAX; j++)
+		loop_records(rig, rig->nodes[i].machine.name, loop_visit, &list);
+		for (size_t j = 0; j < list.count && rig->loop_count < RIG_LOOPS_MAX; j++)
 			if (!loop_in(&loops[j], rig->loops, rig->loop_count))
 				rig->loops[rig->loop_count++] = loops[j];
 	}
@@ -105,15 +151,15 @@ void rig_loops_note(struct rig *rig)
 size_t rig_loops_clear(struct rig *rig)
 {
 	struct rig_loop used[RIG_LOOPS_MAX];
-	size_t used_count = 0, kept = 0, left = 0;
+	struct loop_list list = {.loops = used, .max = RIG_LOOPS_MAX};
+	size_t kept = 0, left = 0;
 
 	for (size_t i = 0; i < rig->node_count; i++)
 		if (rig_machine_runs(&rig->nodes[i].machine))
-			used_count += loop_records(rig, &rig->nodes[i], used + used_count,
-						   RIG_LOOPS_MAX - used_count);
+			loop_records(rig, rig->nodes[i].machine.name, loop_visit, &list);
 	for (size_t i = 0; i < rig->loop_count; i++) {
 		struct rig_loop loop = rig->loops[i];
-		bool in_use = loop_in(&loop, used, used_count);
+		bool in_use = loop_in(&loop, used, list.count);
 
 		if (!in_use && !loop_is_gone(&loop))
 			loop_detach(&loop);

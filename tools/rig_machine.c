@@ -23,6 +23,7 @@
 
 #define BOOT_WAIT_MS 10000
 #define DEATH_WAIT_MS 10000
+#define FUSE_MAX 1024
 #define RUN_OUTPUT_MAX 65536
 
 bool rig_machine_runs(const struct rig_machine *machine)
@@ -155,47 +156,40 @@ int rig_machine_boot(struct rig *rig, struct rig_machine *machine, rig_machine_s
 	return error;
 }
 
-/* A process that waits for an answer of a FUSE server that is itself stuck does not die; ending the
- * connection answers it. Only connections mounted in the machine's own namespace are touched. */
-static void machine_abort_fuse(const struct rig_machine *machine)
+/* The mount namespace is kept until every process is dead. Otherwise a dying FUSE server could be
+ * the last one in it, and would unmount a file system that waits for that very server. */
+static int machine_hold_mounts(const struct rig_machine *machine)
 {
-	char path[RIG_PATH_MAX], line[4096];
-	unsigned major, minor;
-	FILE *mounts;
+	char path[64];
 
-	snprintf(path, sizeof path, "/proc/%d/mountinfo", (int)machine->init.pid);
-	mounts = fopen(path, "re");
-	while (mounts && fgets(line, sizeof line, mounts)) {
-		if (!strstr(line, " - fuse") || sscanf(line, "%*d %*d %u:%u", &major, &minor) != 2)
-			continue;
-		snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", minor);
-		int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-		if (fd >= 0) {
-			if (write(fd, "1", 1) < 0)
-				dprintf(STDERR_FILENO, "%s: %s\n", path, strerror(errno));
-			close(fd);
-		}
-	}
-	if (mounts)
-		fclose(mounts);
+	snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)machine->init.pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 int rig_machine_kill(struct rig *rig, struct rig_machine *machine)
 {
+	int mounts;
+	bool gone;
+
 	if (!rig_machine_runs(machine))
 		return 0;
+	mounts = machine_hold_mounts(machine);
 	rig_process_signal(&machine->init, SIGKILL);
 	/* Version 1's freezer keeps even SIGKILL waiting; the thawed die before they run on. */
 	if (machine->frozen)
 		rig_machine_thaw(rig, machine);
-	if (!rig_process_wait_gone(&machine->init, DEATH_WAIT_MS / 4)) {
-		machine_abort_fuse(machine);
-		if (!rig_process_wait_gone(&machine->init, DEATH_WAIT_MS))
-			return rig_fail(rig, EBUSY,
-					"%s does not die: a process of it hangs in the kernel",
-					machine->name);
+	gone = rig_process_wait_gone(&machine->init, DEATH_WAIT_MS / 4);
+	if (!gone) {
+		struct rig_fuse list[FUSE_MAX];
+
+		rig_fuse_abort(list, rig_fuse_list(rig, machine->name, list, FUSE_MAX));
+		gone = rig_process_wait_gone(&machine->init, DEATH_WAIT_MS);
 	}
+	if (mounts >= 0)
+		close(mounts);
+	if (!gone)
+		return rig_fail(rig, EBUSY, "%s does not die: a process of it hangs in the kernel",
+				machine->name);
 	machine->init = (struct rig_process){0};
 	return rig_save(rig);
 }

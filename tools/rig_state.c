@@ -265,22 +265,25 @@ size_t rig_list(char names[][RIG_NAME_MAX], size_t max)
 
 static int rig_name(struct rig *rig, const char *name)
 {
-	char names[8][RIG_NAME_MAX];
+	char names[64][RIG_NAME_MAX];
 	size_t count;
 
 	memset(rig, 0, sizeof *rig);
 	rig->lock = -1;
 	if (!name || !*name) {
-		count = rig_list(names, 8);
+		count = rig_list(names, 64);
 		if (!count)
 			return rig_fail(rig, ENOENT,
 					"there is no rig; `lunkeeper rig up` makes one");
-		if (count > 1)
+		name = names[0];
+		for (size_t i = 0; i < count && count > 1; i++)
+			if (!strcmp(names[i], RIG_NAME_DEFAULT))
+				name = names[i];
+		if (count > 1 && strcmp(name, RIG_NAME_DEFAULT))
 			return rig_fail(rig, EINVAL,
 					"there is more than one rig (%s, %s%s); say "
 					"which with --name",
 					names[0], names[1], count > 2 ? ", ..." : "");
-		name = names[0];
 	}
 	if (!rig_name_is_good(name))
 		return rig_fail(rig, EINVAL,

@@ -197,6 +197,8 @@ int rig_target_slow(struct rig *rig, unsigned milliseconds)
 	if (pid < 0)
 		return rig_fail(rig, errno, "no process: %s", strerror(errno));
 	rig_process_note(&rig->slow, pid);
+	for (int i = 0; i < START_WAIT_MS && rig_process_state(&rig->target) != 'T'; i++)
+		rig_sleep_ms(1);
 	return rig_save(rig);
 }
 

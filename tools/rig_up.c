@@ -181,6 +181,10 @@ int rig_down(const char *name, char *message, size_t size)
 	if (known)
 		down_known(&rig);
 	error = rig_cgroup_sweep(rig.name);
+	if (error < 0) {
+		rig_fuse_abort_all(&rig);
+		error = rig_cgroup_sweep(rig.name);
+	}
 	if (!known && error == 0 && access(rig.folder, F_OK) < 0)
 		return -ENOENT;
 	if (error < 0) {

@@ -50,7 +50,7 @@ daemon() {
 }
 echo "--- a configuration that is not there, or wrong"
 refuses '/etc/lunkeeper/nothing.conf' daemon --config /etc/lunkeeper/nothing.conf
-echo 'cluster = 5 oops' >"$FOLDER/jerry/etc/bad.conf"
+echo 'clutter = 5' >"$FOLDER/jerry/etc/bad.conf"
 LINES_MAX=6 refuses 'bad.conf:1' daemon --config /etc/lunkeeper/bad.conf
 refuses 'no node|not.*configur|stranger' daemon --node stranger
 
