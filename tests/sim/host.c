@@ -121,8 +121,8 @@ static void host_gate_change(struct world *world, struct node *node, enum arbite
 			for (unsigned i = 0; i < world->nexus_count; i++) {
 				struct nexus *nexus = &node->nexuses[lun][i];
 
-				if (nexus->session != NONE && nexus->told_fresh)
-					nexus->data = true;
+				nexus->data = nexus->session != NONE && nexus->told_fresh &&
+					      (node->data_nexuses[lun] & 1u << i);
 			}
 		}
 	}

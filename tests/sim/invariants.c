@@ -18,15 +18,19 @@
  * anybody, and no node can prevent that; it is closed again by whoever reserves, and what lands
  * later is judged by invariants_landed(). Who had been registered before that somebody reserved is
  * admitted until the new holder has removed it, which it does before its gate opens. */
-void invariants_admitted(struct world *world, const struct command *command, unsigned port)
+void invariants_admitted(struct world *world, struct command *command, unsigned port)
 {
 	const struct sim_lun *unit = &world->luns[command->lun];
 	const struct node *node = &world->nodes[command->node];
 	char text[32];
 	struct key key;
 
-	if (!unit->lun.held)
+	if (!unit->lun.held) {
+		/* Sent in time, stuck on the way, and let in because its successor's reservation is
+		 * lost. */
+		command->unaware |= command->tenure < unit->landed_tenure;
 		return;
+	}
 	if (unit->holder_node != command->node && unit->holder_node != NONE8 &&
 	    world->nodes[unit->holder_node].gate != ARBITER_GATE_OPEN &&
 	    command->tenure >= unit->landed_tenure &&
@@ -65,15 +69,22 @@ void invariants_landed(struct world *world, const struct command *command)
 {
 	struct sim_lun *unit = &world->luns[command->lun];
 	const struct node *node = &world->nodes[command->node];
+	const struct write *write = &node->writes[command->op];
+	bool in_flight = write->used && write->serial == command->op_serial;
 
-	if (command->tenure < unit->landed_tenure && !command->unaware)
+	/* A node's own earlier write is late only if the node still knew of it when it began anew:
+	 * one that ended with its session may still come, and nobody can tell. */
+	if (command->tenure < unit->landed_tenure && !command->unaware &&
+	    (unit->landed_node != command->node || in_flight))
 		world_fail(world, "late-writes",
-			   "a write of %s (tenure %u) lands on lun %u after the first one of "
-			   "tenure %u",
+			   "a write of %s (tenure %u) lands on lun %u after the first one of %s "
+			   "(tenure %u)",
 			   trace_node_name(node), command->tenure, command->lun,
-			   unit->landed_tenure);
-	if (command->tenure > unit->landed_tenure)
+			   trace_node_name(&world->nodes[unit->landed_node]), unit->landed_tenure);
+	if (command->tenure > unit->landed_tenure) {
 		unit->landed_tenure = command->tenure;
+		unit->landed_node = command->node;
+	}
 }
 
 /* ---- 2 and 5: who may lose, and how often ---- */

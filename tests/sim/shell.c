@@ -454,6 +454,21 @@ static void shell_begin_op(struct world *world, struct node *node,
 	op_send(world, op);
 }
 
+/* Data uses only nexuses that are registered; the daemon asks the arbiter which these are. */
+static void shell_data_nexuses(struct world *world, struct node *node)
+{
+	struct arbiter_lun_view view;
+
+	for (unsigned lun = 0; lun < world->lun_count; lun++) {
+		arbiter_get_lun_view(node->arbiter, (uint16_t)lun, &view);
+		node->data_nexuses[lun] = 0;
+		for (unsigned i = 0; i < world->nexus_count; i++) {
+			if (view.nexus[i].registered && view.nexus[i].key == view.key)
+				node->data_nexuses[lun] |= (uint8_t)(1u << i);
+		}
+	}
+}
+
 static void shell_effect(struct world *world, struct node *node,
 			 const struct arbiter_effect *effect)
 {
@@ -471,6 +486,7 @@ static void shell_effect(struct world *world, struct node *node,
 		host_disk(world, node, 0, effect->record.key);
 		break;
 	case ARBITER_EFFECT_GATE:
+		shell_data_nexuses(world, node);
 		host_gate_order(world, node, effect->gate.gate, effect->gate.drop_caches);
 		break;
 	case ARBITER_EFFECT_SERVICE:

@@ -217,6 +217,8 @@ struct node {
 	bool gate_quiet, gate_told_quiet, gate_drop_caches;
 	uint32_t gate_serial;
 	unsigned in_flight, waiting;
+	uint8_t data_nexuses[WORLD_LUNS_MAX]; /* that the arbiter took for registered when it opened
+						 the gate: a bit each */
 	struct write writes[WORLD_WRITES_MAX];
 	uint32_t gate_changes; /* those that nobody ordered */
 	uint32_t gate_orders, gate_orders_reached;
@@ -243,6 +245,7 @@ struct sim_lun {
 	uint32_t power_serial;
 	uint64_t stalled_until_us;
 	uint32_t landed_tenure;
+	uint8_t landed_node;
 	uint8_t holder_node; /* in truth; NONE8: nobody or a stranger */
 	uint64_t holder_since_us;
 	uint64_t registered_us[LUN_NEXUSES_MAX];
@@ -441,7 +444,7 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 
 /* invariants.c: what must hold in truth */
 void invariants_lun_changed(struct world *world, unsigned lun);
-void invariants_admitted(struct world *world, const struct command *command, unsigned port);
+void invariants_admitted(struct world *world, struct command *command, unsigned port);
 void invariants_landed(struct world *world, const struct command *command);
 void invariants_yields(struct world *world, struct node *node);
 bool invariants_unaware(const struct world *world, const struct node *node);
