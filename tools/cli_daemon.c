@@ -96,10 +96,10 @@ const char *cli_json_key(const json_t *key, char *buffer, size_t size)
 			text++;
 		snprintf(buffer, size, "foreign 0x%s", text);
 	} else if (cli_json_text(key, "node")[0]) {
-		snprintf(buffer, size, "%s %s %04x", cli_json_text(key, "node"),
+		snprintf(buffer, size, "%s %s %u", cli_json_text(key, "node"),
 			 cli_json_text(key, "kind"), (unsigned)cli_json_number(key, "incarnation"));
 	} else {
-		snprintf(buffer, size, "node %d %s %04x", (int)cli_json_number(key, "node_id"),
+		snprintf(buffer, size, "node %d %s %u", (int)cli_json_number(key, "node_id"),
 			 cli_json_text(key, "kind"), (unsigned)cli_json_number(key, "incarnation"));
 	}
 	return buffer;

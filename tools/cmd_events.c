@@ -66,7 +66,7 @@ static void events_print(struct events *events, const json_t *event)
 		 group[0] && lun[0] && strcmp(group, lun) != 0 ? "/" : "",
 		 strcmp(group, lun) != 0 ? lun : "");
 	events_print_time(events, cli_json_number(event, "time_ms"));
-	printf("%-18s %s%-8s%s  %s%s%s\n", where[0] ? where : "daemon",
+	printf("%-18s %s%-9s%s  %s%s%s\n", where[0] ? where : "daemon",
 	       cli_colour(stdout, events_colour(kind)), kind, cli_colour(stdout, CLI_PLAIN),
 	       strcmp(kind, "alarm") == 0 ? cli_colour(stdout, CLI_BAD) : "",
 	       cli_json_text(event, "text"),

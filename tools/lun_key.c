@@ -73,7 +73,7 @@ const char *lun_key_who(uint64_t value, const struct lun_context *context, char 
 		else
 			snprintf(more, sizeof(more), "defends every %u ms",
 				 key.interval * KEY_INTERVAL_UNIT_MS);
-		snprintf(buffer, size, "%s, %s %04x, %s", node, key_kind_name(key.kind),
+		snprintf(buffer, size, "%s, %s %u, %s", node, key_kind_name(key.kind),
 			 key.incarnation, more);
 	}
 	return buffer;

@@ -161,7 +161,7 @@ static void test_keys_in_words(void)
 	CU_ASSERT_STRING_EQUAL(lun_key_who(0x70726f6265123401u, &none, who, sizeof(who)),
 			       "a `lun probe`");
 	lun_key_who(make_key(0x12345, KEY_KIND_CLAIM, 3), &none, who, sizeof(who));
-	CU_ASSERT_STRING_EQUAL(who, "node 3 of cluster 12345, claim 0007, defends every 500 ms");
+	CU_ASSERT_STRING_EQUAL(who, "node 3 of cluster 12345, claim 7, defends every 500 ms");
 	lun_key_who(make_key(0x54321, KEY_KIND_CLAIM, 3), &context, who, sizeof(who));
 	CU_ASSERT_PTR_NOT_NULL(strstr(who, "another cluster"));
 }
