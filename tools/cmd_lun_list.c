@@ -53,9 +53,9 @@ static void list_got_luns(struct lun_job *job)
 	const char *base = job->device->name;
 	char url[PATH_NAME_MAX];
 
-	if (job->request.result.outcome != SCSI_OUTCOME_OK ||
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK ||
 	    scsi_report_luns_decode(&luns, SCSI_LUN_FLAT_MAX + 1, list->buffer,
-				    job->request.result.transferred)) {
+				    job->exec.request.result.transferred)) {
 		lun_job_fail(job, "REPORT LUNS: %s", lun_job_result_text(job));
 		return;
 	}
@@ -73,7 +73,7 @@ static void list_report_luns(struct lun_job *job)
 	size_t index = 0;
 
 	job->doing = "REPORT LUNS";
-	scsi_report_luns_encode(&job->request, list->buffer, LIST_REPORT_LUNS_SIZE);
+	scsi_report_luns_encode(&job->exec.request, list->buffer, LIST_REPORT_LUNS_SIZE);
 	lun_job_send(job, lun_job_up_path(job, 0, &index), list_got_luns);
 }
 

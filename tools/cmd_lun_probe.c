@@ -305,7 +305,7 @@ static void probing_restore_wrote(struct lun_job *job)
 	struct probing *probing = job->extra;
 	char text[LUN_MESSAGE_MAX] = "";
 
-	if (job->request.result.outcome != SCSI_OUTCOME_OK)
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK)
 		snprintf(text, sizeof(text), "WRITE: %s", lun_job_result_text(job));
 	probing_restored(probing, text);
 }
@@ -327,7 +327,7 @@ static void probing_restore(struct probing *probing)
 		probing_restored(probing, path ? message : "no path is up");
 		return;
 	}
-	scsi_write16_encode(&job->request, kept->first_block, kept->block_count, false,
+	scsi_write16_encode(&job->exec.request, kept->first_block, kept->block_count, false,
 			    kept->blocks, kept->block_count * kept->block_size);
 	lun_job_send(job, path, probing_restore_wrote);
 }

@@ -102,8 +102,8 @@ static void lun_exec_got_capabilities(struct lun_job *job)
 	struct pr_capabilities c;
 	json_t *types = json_array();
 
-	if (job->request.result.outcome != SCSI_OUTCOME_OK ||
-	    pr_capabilities_decode(&c, job->buffer, job->request.result.transferred)) {
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK ||
+	    pr_capabilities_decode(&c, job->buffer, job->exec.request.result.transferred)) {
 		char text[LUN_MESSAGE_MAX];
 
 		snprintf(text, sizeof(text), "REPORT CAPABILITIES: %s", lun_job_result_text(job));
@@ -150,7 +150,7 @@ static struct path *lun_exec_path(struct lun_job *job)
 		return path;
 	}
 	for (size_t i = 0; i < job->path_count; i++) {
-		char number[8];
+		char number[24];
 
 		path = job->paths[i].path;
 		snprintf(number, sizeof(number), "%zu", i);
@@ -173,8 +173,8 @@ static void lun_exec_tested(struct lun_job *job)
 {
 	json_object_set_new(job->result, "answer", json_string(lun_job_result_text(job)));
 	json_object_set_new(job->result, "answer_us",
-			    json_integer(job->request.result.duration_us));
-	if (job->request.result.outcome != SCSI_OUTCOME_OK)
+			    json_integer(job->exec.request.result.duration_us));
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK)
 		lun_exec_error(job, lun_job_result_text(job));
 	lun_exec_next(job);
 }
@@ -202,7 +202,7 @@ static void lun_exec_order_next(struct lun_job *job);
 
 static void lun_exec_note_order(struct lun_job *job)
 {
-	const struct scsi_result *result = &job->request.result;
+	const struct scsi_result *result = &job->exec.request.result;
 	json_t *order = json_object();
 	char key[KEY_TEXT_SIZE];
 
@@ -252,7 +252,7 @@ static void lun_exec_learn_key(struct lun_job *job)
 
 static void lun_exec_ordered(struct lun_job *job)
 {
-	struct scsi_result result = job->request.result;
+	struct scsi_result result = job->exec.request.result;
 	char text[LUN_MESSAGE_MAX];
 
 	lun_exec_note_order(job);
@@ -290,7 +290,7 @@ static void lun_exec_order_next(struct lun_job *job)
 		return;
 	}
 	job->doing = pr_out_action_name(job->plan.order.action);
-	pr_out_encode(&job->request, &job->plan.order, job->parameter, sizeof(job->parameter));
+	pr_out_encode(&job->exec.request, &job->plan.order, job->parameter, sizeof(job->parameter));
 	lun_job_send(job, path, lun_exec_ordered);
 }
 
@@ -422,11 +422,11 @@ void lun_exec_step(struct lun_job *job)
 		if (!path) {
 			lun_exec_next(job);
 		} else if (lun_exec_now(job)->verb == LUN_VERB_TEST) {
-			scsi_test_unit_ready_encode(&job->request);
+			scsi_test_unit_ready_encode(&job->exec.request);
 			lun_job_send(job, path, lun_exec_tested);
 		} else {
 			memset(job->buffer, 0, sizeof(job->buffer));
-			pr_in_encode(&job->request, PR_IN_REPORT_CAPABILITIES, job->buffer,
+			pr_in_encode(&job->exec.request, PR_IN_REPORT_CAPABILITIES, job->buffer,
 				     sizeof(job->buffer));
 			lun_job_send(job, path, lun_exec_got_capabilities);
 		}

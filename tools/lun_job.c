@@ -18,6 +18,11 @@ static void lun_job_identify(struct lun_job *job);
 
 /* Ends. */
 
+static bool lun_job_is_over(const struct lun_job *job)
+{
+	return job->state == LUN_JOB_CLOSING || job->state == LUN_JOB_DONE;
+}
+
 static void lun_job_path_closed(void *user)
 {
 	struct lun_job *job = user;
@@ -37,7 +42,7 @@ static void lun_job_timer_closed(uv_handle_t *handle)
 
 void lun_job_close(struct lun_job *job)
 {
-	if (job->state == LUN_JOB_CLOSING || job->state == LUN_JOB_DONE)
+	if (lun_job_is_over(job))
 		return;
 	job->state = LUN_JOB_CLOSING;
 	job->closing = job->path_count + 2;
@@ -90,84 +95,62 @@ static void lun_job_late(uv_timer_t *timer)
 
 /* Commands. */
 
-static void lun_job_again(uv_timer_t *timer)
+static void lun_job_answered(struct pr_exec *exec)
 {
-	struct lun_job *job = timer->data;
+	struct lun_job *job = exec->user;
 
-	if (job->in_flight) {
-		path_submit(job->sent_to, &job->request);
-		return;
-	}
-	job->then(job);
-}
-
-static void lun_job_answered(struct scsi_request *request)
-{
-	struct lun_job *job = request->user;
-	uint32_t wait_ms = 0;
-
-	if (job->state == LUN_JOB_CLOSING || job->state == LUN_JOB_DONE)
-		return;
-	switch (scsi_retry_judge(&request->result, job->attempt, &wait_ms)) {
-	case SCSI_RETRY_AT_ONCE:
-		wait_ms = 0;
-		/* fall through */
-	case SCSI_RETRY_LATER:
-		job->attempt++;
-		uv_timer_start(&job->wait, lun_job_again, wait_ms, 0);
-		return;
-	case SCSI_RETRY_OTHER_PATH:
-	case SCSI_RETRY_FINAL:
-		break;
-	}
-	job->in_flight = false;
-	job->then(job);
+	if (!lun_job_is_over(job))
+		job->then(job);
 }
 
 void lun_job_send(struct lun_job *job, struct path *path, lun_job_then *then)
 {
 	uint32_t limit = job->fleet->options.context->timeout_ms;
 
-	job->request.timeout_ms = limit < LUN_COMMAND_TIMEOUT_MS ? limit : LUN_COMMAND_TIMEOUT_MS;
-	job->request.done = lun_job_answered;
-	job->request.user = job;
+	job->exec.user = job;
 	job->sent_to = path;
-	job->attempt = 0;
 	job->then = then;
-	job->in_flight = true;
-	path_submit(path, &job->request);
+	pr_exec_start(&job->exec, path,
+		      limit < LUN_COMMAND_TIMEOUT_MS ? limit : LUN_COMMAND_TIMEOUT_MS,
+		      lun_job_answered);
 }
 
 static void lun_job_was_reset(struct scsi_request *request)
 {
 	struct lun_job *job = request->user;
 
-	if (job->state == LUN_JOB_CLOSING || job->state == LUN_JOB_DONE)
-		return;
-	job->then(job);
+	if (!lun_job_is_over(job))
+		job->then(job);
 }
 
 void lun_job_reset(struct lun_job *job, struct path *path, lun_job_then *then)
 {
-	job->request.timeout_ms = LUN_COMMAND_TIMEOUT_MS;
-	job->request.done = lun_job_was_reset;
-	job->request.user = job;
+	job->exec.request.timeout_ms = LUN_COMMAND_TIMEOUT_MS;
+	job->exec.request.done = lun_job_was_reset;
+	job->exec.request.user = job;
 	job->sent_to = path;
 	job->then = then;
-	path_reset_logical_unit(path, &job->request);
+	path_reset_logical_unit(path, &job->exec.request);
+}
+
+static void lun_job_waited(uv_timer_t *timer)
+{
+	struct lun_job *job = timer->data;
+
+	job->then(job);
 }
 
 void lun_job_wait(struct lun_job *job, uint32_t ms, lun_job_then *then)
 {
 	job->then = then;
-	uv_timer_start(&job->wait, lun_job_again, ms, 0);
+	uv_timer_start(&job->wait, lun_job_waited, ms, 0);
 }
 
 const char *lun_job_result_text(const struct lun_job *job)
 {
 	static char text[LUN_MESSAGE_MAX / 2];
 
-	return scsi_result_text(&job->request.result, text, sizeof(text));
+	return scsi_result_text(&job->exec.request.result, text, sizeof(text));
 }
 
 struct path *lun_job_up_path(struct lun_job *job, size_t from, size_t *index)
@@ -229,7 +212,7 @@ static void lun_job_path_changed(struct path *path, enum path_state state, const
 	struct lun_job *job = user;
 	bool all = true;
 
-	if (job->state == LUN_JOB_CLOSING || job->state == LUN_JOB_DONE)
+	if (lun_job_is_over(job))
 		return;
 	for (size_t i = 0; i < job->path_count; i++) {
 		struct lun_job_path *p = &job->paths[i];
@@ -323,7 +306,7 @@ static void lun_job_name_own(struct lun_job *job, const struct path *path)
 
 static bool lun_job_check_wwid(struct lun_job *job, const char *wwid, const char *path)
 {
-	const struct scsi_request *request = &job->request;
+	const struct scsi_request *request = &job->exec.request;
 	const char *wanted = job->device->wwid;
 
 	if (job->identified == 0)
@@ -347,10 +330,11 @@ static void lun_job_got_wwid(struct lun_job *job)
 {
 	char wwid[SCSI_WWID_MAX] = "";
 
-	if (job->request.result.outcome == SCSI_OUTCOME_OK)
-		scsi_wwid_decode(wwid, sizeof(wwid), job->buffer, job->request.result.transferred);
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK)
+		scsi_wwid_decode(wwid, sizeof(wwid), job->buffer,
+				 job->exec.request.result.transferred);
 	else
-		job->request.result.transferred = 0;
+		job->exec.request.result.transferred = 0;
 	if (!lun_job_check_wwid(job, wwid, job->sent_to->name))
 		return;
 	job->identified++;
@@ -361,8 +345,8 @@ static void lun_job_got_inquiry(struct lun_job *job)
 {
 	struct scsi_inquiry inquiry;
 
-	if (job->request.result.outcome != SCSI_OUTCOME_OK ||
-	    scsi_inquiry_decode(&inquiry, job->buffer, job->request.result.transferred)) {
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK ||
+	    scsi_inquiry_decode(&inquiry, job->buffer, job->exec.request.result.transferred)) {
 		lun_job_fail(job, "INQUIRY: %s", lun_job_result_text(job));
 		return;
 	}
@@ -379,7 +363,7 @@ static void lun_job_got_inquiry(struct lun_job *job)
 	if (job->identified == 0)
 		job->inquiry = inquiry;
 	memset(job->buffer, 0, 1024);
-	scsi_inquiry_page_encode(&job->request, 0x83, job->buffer, 1024);
+	scsi_inquiry_page_encode(&job->exec.request, 0x83, job->buffer, 1024);
 	lun_job_send(job, job->sent_to, lun_job_got_wwid);
 }
 
@@ -394,6 +378,6 @@ static void lun_job_identify(struct lun_job *job)
 	if (!job->own[0])
 		lun_job_name_own(job, path);
 	memset(job->buffer, 0, 96);
-	scsi_inquiry_encode(&job->request, job->buffer, 96);
+	scsi_inquiry_encode(&job->exec.request, job->buffer, 96);
 	lun_job_send(job, path, lun_job_got_inquiry);
 }

@@ -8,6 +8,7 @@
 #ifndef TOOLS_LUN_JOB_H
 #define TOOLS_LUN_JOB_H
 
+#include "scsi/pr_exec.h"
 #include "tools/lun.h"
 
 enum lun_job_state {
@@ -42,11 +43,9 @@ struct lun_job {
 	const char *doing; /* for "no answer while ..." */
 
 	/* the command under way */
-	struct scsi_request request;
+	struct pr_exec exec;
 	struct path *sent_to;
-	unsigned attempt;
 	lun_job_then *then;
-	bool in_flight;
 	uint8_t buffer[LUN_JOB_BUFFER];
 	uint8_t parameter[PR_OUT_PARAMETER_LENGTH + PR_TRANSPORT_ID_MAX];
 
@@ -60,6 +59,7 @@ struct lun_job {
 	/* the look under way */
 	struct lun_look look;
 	bool no_full_status;
+	unsigned look_attempt;
 	uint64_t own_key;
 	size_t look_path;
 	lun_job_then *looked;
@@ -100,7 +100,8 @@ void lun_job_fail(struct lun_job *job, const char *format, ...)
 void lun_job_close(struct lun_job *job);
 /* Fails, or has options.interrupt() end what runs. */
 void lun_job_interrupt(struct lun_job *job, const char *why);
-/* job->request holds the command; then() is called with its last result, unit attentions taken. */
+/* job->exec.request holds the command; then() is called with its last result, unit attentions
+ * taken. */
 void lun_job_send(struct lun_job *job, struct path *path, lun_job_then *then);
 /* The same for LOGICAL UNIT RESET. */
 void lun_job_reset(struct lun_job *job, struct path *path, lun_job_then *then);

@@ -7,6 +7,8 @@
 
 #include "tools/lun_job.h"
 
+#define LUN_LOOK_ATTEMPTS_MAX 3
+
 static void lun_look_send(struct lun_job *job, enum pr_in_action what, lun_job_then *then)
 {
 	struct path *path = lun_job_up_path(job, job->look_path, &job->look_path);
@@ -18,13 +20,13 @@ static void lun_look_send(struct lun_job *job, enum pr_in_action what, lun_job_t
 		return;
 	}
 	memset(job->buffer, 0, sizeof(job->buffer));
-	pr_in_encode(&job->request, what, job->buffer, sizeof(job->buffer));
+	pr_in_encode(&job->exec.request, what, job->buffer, sizeof(job->buffer));
 	lun_job_send(job, path, then);
 }
 
 static void lun_look_failed(struct lun_job *job, const char *command)
 {
-	const struct scsi_result *result = &job->request.result;
+	const struct scsi_result *result = &job->exec.request.result;
 
 	if (result->outcome == SCSI_OUTCOME_UNKNOWN && job->look_path + 1 < job->path_count) {
 		job->look_path++;
@@ -45,17 +47,26 @@ static void lun_look_failed(struct lun_job *job, const char *command)
 
 /* READ KEYS and READ RESERVATION */
 
+static void lun_look_again(struct lun_job *job);
+
 static void lun_look_got_reservation(struct lun_job *job)
 {
 	struct lun_look *look = &job->look;
 	struct pr_reservation reservation;
 
-	if (job->request.result.outcome != SCSI_OUTCOME_OK ||
-	    pr_reservation_decode(&reservation, job->buffer, job->request.result.transferred)) {
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK ||
+	    pr_reservation_decode(&reservation, job->buffer,
+				  job->exec.request.result.transferred)) {
 		lun_look_failed(job, "READ RESERVATION");
 		return;
 	}
-	look->duration_us += job->request.result.duration_us;
+	/* Somebody ordered something in between: the two would not belong together. */
+	if (reservation.generation != look->generation &&
+	    ++job->look_attempt < LUN_LOOK_ATTEMPTS_MAX) {
+		lun_look_again(job);
+		return;
+	}
+	look->duration_us += job->exec.request.result.duration_us;
 	look->held = reservation.held;
 	look->holder = reservation.key;
 	look->type = reservation.type;
@@ -69,15 +80,16 @@ static void lun_look_got_reservation(struct lun_job *job)
 static void lun_look_got_keys(struct lun_job *job)
 {
 	struct lun_look *look = &job->look;
-	uint64_t values[LUN_KEYS_MAX];
+	uint64_t values[LUN_KEYS_MAX] = {0};
 	struct pr_keys keys = {.keys = values};
 
-	if (job->request.result.outcome != SCSI_OUTCOME_OK ||
-	    pr_keys_decode(&keys, LUN_KEYS_MAX, job->buffer, job->request.result.transferred)) {
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK ||
+	    pr_keys_decode(&keys, LUN_KEYS_MAX, job->buffer,
+			   job->exec.request.result.transferred)) {
 		lun_look_failed(job, "READ KEYS");
 		return;
 	}
-	look->duration_us += job->request.result.duration_us;
+	look->duration_us += job->exec.request.result.duration_us;
 	look->generation = keys.generation;
 	look->count = keys.count;
 	look->available = keys.available;
@@ -119,19 +131,19 @@ static void lun_look_got_full_status(struct lun_job *job)
 	struct pr_full_status_entry entry;
 	int more = -1;
 
-	if (job->request.result.outcome == SCSI_OUTCOME_OK &&
-	    pr_full_status_begin(&cursor, job->buffer, job->request.result.transferred) == 0) {
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK &&
+	    pr_full_status_begin(&cursor, job->buffer, job->exec.request.result.transferred) == 0) {
 		look->generation = cursor.generation;
 		while ((more = pr_full_status_next(&cursor, &entry)) > 0)
 			lun_look_take_entry(look, &entry);
 	}
 	if (more == 0 && cursor.complete) {
-		look->duration_us = job->request.result.duration_us;
+		look->duration_us = job->exec.request.result.duration_us;
 		look->full = look->ok = true;
 		job->looked(job);
 		return;
 	}
-	if (job->request.result.outcome == SCSI_OUTCOME_UNKNOWN) {
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_UNKNOWN) {
 		lun_look_failed(job, "READ FULL STATUS");
 		return;
 	}
@@ -141,10 +153,8 @@ static void lun_look_got_full_status(struct lun_job *job)
 	lun_look_send(job, PR_IN_READ_KEYS, lun_look_got_keys);
 }
 
-void lun_job_look(struct lun_job *job, lun_job_then *looked)
+static void lun_look_again(struct lun_job *job)
 {
-	job->looked = looked;
-	job->doing = "looking at it";
 	memset(&job->look, 0, offsetof(struct lun_look, registrations));
 	if (job->no_full_status)
 		lun_look_send(job, PR_IN_READ_KEYS, lun_look_got_keys);
@@ -152,13 +162,21 @@ void lun_job_look(struct lun_job *job, lun_job_then *looked)
 		lun_look_send(job, PR_IN_READ_FULL_STATUS, lun_look_got_full_status);
 }
 
+void lun_job_look(struct lun_job *job, lun_job_then *looked)
+{
+	job->looked = looked;
+	job->doing = "looking at it";
+	job->look_attempt = 0;
+	lun_look_again(job);
+}
+
 /* Size. */
 
 static void lun_size_got_serial(struct lun_job *job)
 {
-	if (job->request.result.outcome == SCSI_OUTCOME_OK)
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK)
 		scsi_serial_decode(job->serial, sizeof(job->serial), job->buffer,
-				   job->request.result.transferred);
+				   job->exec.request.result.transferred);
 	job->sized = true;
 	job->looked(job);
 }
@@ -166,28 +184,28 @@ static void lun_size_got_serial(struct lun_job *job)
 static void lun_size_ask_serial(struct lun_job *job)
 {
 	memset(job->buffer, 0, 256);
-	scsi_inquiry_page_encode(&job->request, 0x80, job->buffer, 255);
+	scsi_inquiry_page_encode(&job->exec.request, 0x80, job->buffer, 255);
 	lun_job_send(job, job->sent_to, lun_size_got_serial);
 }
 
 static void lun_size_got_capacity10(struct lun_job *job)
 {
-	if (job->request.result.outcome == SCSI_OUTCOME_OK)
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK)
 		scsi_capacity10_decode(&job->capacity, job->buffer,
-				       job->request.result.transferred);
+				       job->exec.request.result.transferred);
 	lun_size_ask_serial(job);
 }
 
 static void lun_size_got_capacity16(struct lun_job *job)
 {
-	if (job->request.result.outcome == SCSI_OUTCOME_OK &&
-	    scsi_capacity16_decode(&job->capacity, job->buffer, job->request.result.transferred) ==
-		    0) {
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK &&
+	    scsi_capacity16_decode(&job->capacity, job->buffer,
+				   job->exec.request.result.transferred) == 0) {
 		lun_size_ask_serial(job);
 		return;
 	}
 	memset(job->buffer, 0, 8);
-	scsi_read_capacity10_encode(&job->request, job->buffer);
+	scsi_read_capacity10_encode(&job->exec.request, job->buffer);
 	lun_job_send(job, job->sent_to, lun_size_got_capacity10);
 }
 
@@ -202,6 +220,6 @@ void lun_job_size(struct lun_job *job, lun_job_then *then)
 		return;
 	}
 	memset(job->buffer, 0, 32);
-	scsi_read_capacity16_encode(&job->request, job->buffer);
+	scsi_read_capacity16_encode(&job->exec.request, job->buffer);
 	lun_job_send(job, path, lun_size_got_capacity16);
 }

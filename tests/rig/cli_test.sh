@@ -75,7 +75,7 @@ expect 2 "--timeout wants a time with its unit" -- lun show --timeout 5 "$T/1"
 expect 2 "no device named" -- lun show
 expect 2 "mailstore: no device" -- lun show mailstore
 expect 2 "without }" -- lun show "$T/{1-3"
-for command in list show keys capabilities probe test register unregister reserve release preempt clear reset do shell \
+for command in list show keys capabilities probe test register unregister reserve release preempt clear reset "do" shell \
 	claim take yield; do
 	expect 0 "usage: lunkeeper lun $command" -- lun $command --help
 done
@@ -128,20 +128,20 @@ chmod 600 "$TGT_DIR/good-secrets" "$TGT_DIR/bad-secrets"
 echo "ordering"
 # shellcheck disable=SC2086
 {
-	expect 0 "registered 0x1" "holds it (WE-RO)" "released" "unregistered" -- lun do $jerry \
+	expect 0 "registered 0x1" "holds it (WE-RO)" "released" "unregistered" -- lun "do" $jerry \
 		'register --key 1; reserve; keys; release; unregister' "$T/1"
 	expect 0 "0 registrations" -- lun keys $jerry "$T/1"
-	expect 0 "64 devices: 64 ok" -- lun do $jerry 'register --key 1; reserve --key 1 --type ea-ro; release; unregister' \
+	expect 0 "64 devices: 64 ok" -- lun "do" $jerry 'register --key 1; reserve --key 1 --type ea-ro; release; unregister' \
 		"$T/{1-64}"
-	expect 0 "64 devices: 64 ok" -- lun do --parallel 3 $jerry 'register --key 1; unregister' "$T/{1-64}"
+	expect 0 "64 devices: 64 ok" -- lun "do" --parallel 3 $jerry 'register --key 1; unregister' "$T/{1-64}"
 	expect 1 "not registered with 0x1" -- lun reserve $jerry --key 1 "$T/1"
 	expect 0 "would send REGISTER" -- lun register --dry-run $jerry --key 1 "$T/2"
 	expect 0 "tgt ties a registration to its session" -- lun register $jerry --key 1 "$T/2"
 	expect 0 "0x1" -- lun keys $jerry "$T/2"
 	# what an ended session left there goes by another's PREEMPT
-	expect 1 "preempt: not done without --force" "0x1" "loses its registration" -- lun do $jerry \
+	expect 1 "preempt: not done without --force" "0x1" "loses its registration" -- lun "do" $jerry \
 		'register --key 2; preempt --key 2 --victim 1' "$T/2"
-	expect 0 "preempted 0x1" "preempted 0x2" -- lun do $jerry \
+	expect 0 "preempted 0x1" "preempted 0x2" -- lun "do" $jerry \
 		'register --key 3; preempt --key 3 --victim 1 --force; preempt --victim 2 --force; unregister' "$T/2"
 	expect 0 "0 registrations" -- lun keys $jerry "$T/2"
 	expect 1 "LOGICAL UNIT RESET ends the commands of everybody" -- lun reset $jerry "$T/1"
@@ -150,21 +150,21 @@ echo "ordering"
 
 echo "a holder"
 # shellcheck disable=SC2086
-"$LUNKEEPER" lun do --hold $jerry 'register --key 51; reserve --key 51' "$T/3" >"$TGT_DIR/holder" 2>&1 &
+"$LUNKEEPER" lun "do" --hold $jerry 'register --key 51; reserve --key 51' "$T/3" >"$TGT_DIR/holder" 2>&1 &
 holder=$!
 wait_for grep -q "holds it" "$TGT_DIR/holder"
 # shellcheck disable=SC2086
 {
 	expect 0 "0x51" "holds" -- lun keys $tom "$T/3"
-	expect 1 "0x51 holds it" -- lun do $tom 'register --key 52; reserve; unregister' "$T/3"
+	expect 1 "0x51 holds it" -- lun "do" $tom 'register --key 52; reserve; unregister' "$T/3"
 	expect 1 "not done without --force" "loses its registration and the reservation" -- \
-		lun do $tom 'register --key 53; clear' "$T/3"
-	expect 0 "needs --force" "0x51" -- lun do --dry-run $tom 'clear --key 53' "$T/3"
+		lun "do" $tom 'register --key 53; clear' "$T/3"
+	expect 0 "needs --force" "0x51" -- lun "do" --dry-run $tom 'clear --key 53' "$T/3"
 	expect 1 "which of the registered keys is this nexus'" -- lun register --ignore --key 54 $tom "$T/3"
 	expect 1 "not probed: somebody holds it" "0x51  holds WE-RO" -- lun probe $tom "$T/3"
-	expect 1 "PREEMPT AND ABORT" "without --abort" -- lun do $tom \
+	expect 1 "PREEMPT AND ABORT" "without --abort" -- lun "do" $tom \
 		'register --key 55; preempt --victim 51 --abort --force' "$T/3"
-	expect 0 "0x56 holds it" -- lun do $tom 'register --key 56; preempt --victim 51 --force; clear --force' "$T/3"
+	expect 0 "0x56 holds it" -- lun "do" $tom 'register --key 56; preempt --victim 51 --force; clear --force' "$T/3"
 	expect 0 "0 registrations" -- lun keys $tom "$T/3"
 }
 kill -INT $holder
@@ -282,9 +282,9 @@ expect 1 "less than 4 times its answer time" "at least 800ms" -- \
 expect 1 "no node" -- check --node --as spike --state "$TGT_DIR/state" "$TGT_DIR/good.conf"
 expect 2 "did you mean store?" -- lun show -c "$TGT_DIR/good.conf" stor
 # A key of this cluster is one of its nodes'; anything else is foreign.
-"$LUNKEEPER" lun do -c "$TGT_DIR/good.conf" --node jerry 'register --key abc; show; unregister' store >"$out" 2>&1 || fail "do"
+"$LUNKEEPER" lun "do" -c "$TGT_DIR/good.conf" --node jerry 'register --key abc; show; unregister' store >"$out" 2>&1 || fail "do"
 grep -q "foreign" "$out" || fail "a foreign key is not called so"
-expect 1 "another logical unit" -- lun do -c "$TGT_DIR/wrong.conf" --node jerry 'register --key abc' store
+expect 1 "another logical unit" -- lun "do" -c "$TGT_DIR/wrong.conf" --node jerry 'register --key abc' store
 expect 0 "0 registrations" -- lun keys -c "$TGT_DIR/good.conf" --node jerry --all
 
 echo "completion"
