@@ -340,6 +340,7 @@ static void invariants_settle(struct world *world)
 	uint64_t enough_us = faults_slack_us(world) + 8 * SECOND;
 
 	if (!why) {
+		world->unsettled_since_us = 0;
 		if (world->settled_since_us == 0) {
 			world->settled_since_us = world->now_us;
 			if (calm_us > world->settle_longest_us)
@@ -350,11 +351,20 @@ static void invariants_settle(struct world *world)
 			world->done = true;
 		return;
 	}
+	/* A nexus that was left out for a while is registered behind a gate that is held for a
+	 * moment. */
 	if (world->settled_since_us > world->disturbed_us &&
-	    world->now_us - world->settled_since_us > faults_slack_us(world))
-		world_fail(world, "stays-settled", "%s, and nothing has happened for %.1f s", why,
-			   (double)calm_us / 1e6);
-	else if (calm_us > invariants_bound_us(world))
+	    world->now_us - world->settled_since_us > faults_slack_us(world)) {
+		if (world->unsettled_since_us == 0)
+			world->unsettled_since_us = world->now_us;
+		if (world->now_us - world->unsettled_since_us >
+		    invariants_linger_us(world, &world->nodes[world->owner]))
+			world_fail(world, "stays-settled",
+				   "%s, and nothing has happened for %.1f s", why,
+				   (double)calm_us / 1e6);
+		return;
+	}
+	if (calm_us > invariants_bound_us(world))
 		world_fail(world, "bounded-time", "%s, %.1f s after the last disturbance", why,
 			   (double)calm_us / 1e6);
 	world->settled_since_us = 0;

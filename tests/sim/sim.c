@@ -240,22 +240,25 @@ static void sim_mutate_work(const struct sim_options *options, unsigned job, uin
 			    char (*how)[160])
 {
 	struct world *world = world_new();
-	struct sim_options mutated = *options;
+	char failure[WORLD_MESSAGE_SIZE];
 
 	if (!world)
 		_exit(2);
 	for (int rule = (int)job; rule < ARBITER_RULE_COUNT; rule += (int)options->jobs) {
 		if (options->rule >= 0 && rule != options->rule)
 			continue;
-		mutated.rule = rule;
 		for (uint64_t i = 0; i < options->count && found[rule] == 0; i++) {
 			const struct profile *profile = sim_profile(options, options->start + i);
 
 			if (world_run(world, options->start + i, profile, false, rule))
 				continue;
+			memcpy(failure, world->failure, sizeof(failure));
+			if (!world_run(world, options->start + i, profile, false, -1))
+				continue; /* fails with the rule, too: that is for the campaign to
+					     say */
 			found[rule] = i + 1;
 			snprintf(how[rule], sizeof(how[rule]), "%s: %.140s", profile->name,
-				 world->failure);
+				 failure);
 		}
 	}
 	_exit(0);

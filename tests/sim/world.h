@@ -297,7 +297,7 @@ struct world {
 	bool vanished_excused;
 	uint8_t owner; /* the last that held the leader in truth */
 	uint32_t epoch, tenure;
-	uint64_t settled_since_us;
+	uint64_t settled_since_us, unsettled_since_us;
 	/* pools */
 	uint16_t session_high, command_high, op_high, mail_high;
 	uint32_t serial;
