@@ -318,9 +318,14 @@ static void register_send(struct arbiter *a, uint16_t i, uint8_t n)
 }
 
 /* Nothing on this node writes while it registers. */
+static bool is_quiet(const struct arbiter *a)
+{
+	return a->gate != ARBITER_GATE_OPEN && a->gate_wanted != ARBITER_GATE_OPEN && a->quiet;
+}
+
 static bool may_register(struct arbiter *a)
 {
-	if (a->gate != ARBITER_GATE_OPEN && a->gate_wanted != ARBITER_GATE_OPEN && a->quiet)
+	if (is_quiet(a))
 		return true;
 	if (!arbiter_rule(a, arbiter_is_owning(a) ? ARBITER_RULE_OWNER_HOLD_FOR_NEXUS
 						  : ARBITER_RULE_CHALLENGE_QUIET_FIRST, 0, 0))
@@ -418,6 +423,7 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 {
 	struct arbiter_lun *l = &a->luns[i];
 
+	l->defended = l->defended && outcome == SCSI_OUTCOME_OK;
 	if (outcome == SCSI_OUTCOME_FAILED && illegal && l->order.action == PR_OUT_PREEMPT_AND_ABORT) {
 		l->no_abort = true; /* said again, without */
 		return;
@@ -864,8 +870,8 @@ void lun_drive(struct arbiter *a, uint16_t i)
 
 	if (l->order.id != 0 || l->wait_ms > a->now_ms || a->state == ARBITER_STATE_RELEASED)
 		return;
-	if (phase_defends(l->phase) && !only_newcomers(a, l) && !(l->phase == LUN_SPREAD && l->defended) &&
-	    lun_defend(a, i))
+	if (phase_defends(l->phase) && !only_newcomers(a, l) &&
+	    !(l->phase == LUN_SPREAD && l->defended && is_quiet(a)) && lun_defend(a, i))
 		return;
 	switch (l->phase) {
 	case LUN_IDLE:
