@@ -23,7 +23,8 @@
 #include "cluster/gate_private.h"
 
 #define FILE_SIZE_MAX (4u * 1024 * 1024)
-#define QUALIFIER_FIRST 2u /* 1 is the daemon's own nexuses' */
+#define QUALIFIER_FIRST 2u     /* 1 is the daemon's own nexuses' */
+#define QUALIFIER_LAST 0x7fffu /* the rest is the command line's, which must not push a gate out */
 #define LUN_TEXT_MAX 1200u
 #define KILL_WAIT_MS 2000
 
@@ -90,7 +91,7 @@ static int qualifier_of(const char *config)
 	char *at = text ? strstr(text, "qualifier=") : NULL;
 	int value = at && (at == text || at[-1] == '\n') ? atoi(at + strlen("qualifier=")) : 0;
 	free(text);
-	return value > 0 && value <= UINT16_MAX ? value : 0;
+	return value > 0 && value <= (int)QUALIFIER_LAST ? value : 0;
 }
 
 static bool qualifier_taken(const struct gate *gate, const char *run_folder, int qualifier)
@@ -115,7 +116,7 @@ static bool qualifier_taken(const struct gate *gate, const char *run_folder, int
 static uint16_t qualifier_choose(const struct gate *gate, const char *run_folder)
 {
 	int own = qualifier_of(gate->config);
-	uint32_t span = UINT16_MAX - QUALIFIER_FIRST + 1;
+	uint32_t span = QUALIFIER_LAST - QUALIFIER_FIRST + 1;
 	uint32_t start = (uint32_t)(gate_wire_digest(gate->group, strlen(gate->group)) % span);
 	if (own && !qualifier_taken(gate, run_folder, own))
 		return (uint16_t)own;

@@ -27,12 +27,14 @@
 #define LUN_MESSAGE_MAX 512
 #define LUN_STEPS_MAX 64
 #define LUN_ORDERS_MAX (PATHS_MAX)
-#define LUN_ISID_DEFAULT 0x100u /* so that a registration lasts from one command to the next */
-#define LUN_ISID_LOOK_FIRST                                                                        \
-	0x1000u                     /* commands that only look take one by their process number,   \
+/* ISID qualifiers from 8000h on; what is below is the daemon's and its gates', whose sessions would
+ * end if a command took one of theirs. */
+#define LUN_ISID_DEFAULT 0x8000u    /* so that a registration lasts from one command to the next */
+#define LUN_ISID_LOOK_FIRST 0x9000u /* commands that only look take one by their process number,   \
 				     */
-#define LUN_ISID_LOOK_COUNT 0x4000u /* so that they do not end each other's sessions */
-#define LUN_ISID_SECOND 0x5000u     /* the probe's second nexus: one for each device */
+#define LUN_ISID_LOOK_COUNT 0x3000u /* so that they do not end each other's sessions */
+#define LUN_ISID_SECOND 0xc000u     /* the probe's second nexus: one for each device */
+#define LUN_ISID_SECOND_COUNT 0x4000u
 
 /* Devices. */
 

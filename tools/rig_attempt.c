@@ -16,7 +16,7 @@
 #include "tools/cli.h"
 #include "tools/rig_commands.h"
 
-#define ATTEMPT_QUALIFIER 0x4c00 /* no other session of the node has it */
+#define ATTEMPT_QUALIFIER 0x8c00 /* no other session of the node has it */
 #define ATTEMPT_BLOCK 512
 #define ATTEMPT_TIMEOUT_MS 5000
 
