@@ -179,6 +179,8 @@ int rig_target_slow(struct rig *rig, unsigned milliseconds);
 /* Ends a node's iSCSI sessions at the target; returns how many, or -errno. */
 int rig_target_drop(struct rig *rig, const struct rig_machine *machine);
 const char *rig_target_url(unsigned lun, unsigned network, char buffer[RIG_PATH_MAX]);
+/* What VPD 83h of the LUN says: tgt makes it of the target's number, 1, and the LUN's. */
+const char *rig_target_wwid(unsigned lun, char buffer[RIG_PATH_MAX]);
 const char *rig_target_file(const struct rig *rig, unsigned lun, char buffer[RIG_PATH_MAX]);
 const char *rig_initiator(const struct rig *rig, const char *node, char buffer[RIG_PATH_MAX]);
 

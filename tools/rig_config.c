@@ -72,7 +72,7 @@ static void config_luns(FILE *out, const struct rig *rig, const struct rig_optio
 		add(out, "lun \"%s\" { device = { ", rig_lun_name(rig, lun, name));
 		for (unsigned i = 0; i < options->portals; i++)
 			add(out, "%s\"%s\"", i ? ", " : "", rig_target_url(lun, i, url));
-		add(out, " } }\n");
+		add(out, " } wwid = \"%s\" }\n", rig_target_wwid(lun, url));
 	}
 }
 

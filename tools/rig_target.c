@@ -26,6 +26,12 @@ const char *rig_target_url(unsigned lun, unsigned network, char buffer[RIG_PATH_
 	return buffer;
 }
 
+const char *rig_target_wwid(unsigned lun, char buffer[RIG_PATH_MAX])
+{
+	snprintf(buffer, RIG_PATH_MAX, "naa.60000000000000000e0000000001%04x", lun);
+	return buffer;
+}
+
 const char *rig_target_file(const struct rig *rig, unsigned lun, char buffer[RIG_PATH_MAX])
 {
 	return rig_path(rig, buffer, "san/lun%u", lun);

@@ -12,8 +12,8 @@
 up --luns 280 --size 1M --io-threads 1 --service "$SCRATCH/service"
 await_owner 30 store
 first=$OWNER second=$(other "$OWNER")
-wait_for 20 "$second knows all LUNs" sh -c \
-	"'$LUNKEEPER' rig exec --name $RIG $second '$LUNKEEPER' status --json | jq -e '[.groups[] | select(.name == \"store\") | .luns[] | select(.known)] | length == 256'"
+wait_for 10 "$second stands by" stands_by "$second" store
+sleep 2
 fault kill "$first"
 await_owner 30 store "$second"
 equal "LUNs owned" "$(view "$second" store '[.luns[] | select(.owned and .holder.self)] | length')" 256

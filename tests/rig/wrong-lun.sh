@@ -8,9 +8,6 @@ up --luns 2 --service builtin
 await_owner 20 mail
 first=$OWNER second=$(other "$OWNER")
 wwid=$(view "$first" mail '.luns[0].wwid')
-for node in $NODES; do
-	sed -i "s|^lun \"mailstore\" {|& wwid = \"$wwid\"|" "$FOLDER/$node/etc/lunkeeper.conf"
-done
 sed -i 's|\(lun "mailstore".*san/\)1"|\12"|; s|\(lun "lun2".*san/\)2"|\11"|' "$FOLDER/$second/etc/lunkeeper.conf"
 fault quit-daemon "$second"
 fault start-daemon "$second"
@@ -18,4 +15,6 @@ fault kill "$first"
 sleep 8
 [ "$(state "$second" mail)" != owner ] || fail "$second owns another LUN than is meant"
 equal "registered on the other LUN" "$(cli "$second" lun keys --json "$(url 2)" | grep -c 4c || true)" 0
-cli "$second" status | grep -q "$wwid" || fail "status does not name the identity that is expected"
+cli "$second" status >"$SCRATCH/status"
+grep -qi "another logical unit" "$SCRATCH/status" || fail "status does not say what is wrong: $(cat "$SCRATCH/status")"
+grep -q "$wwid" "$SCRATCH/status" || fail "status does not name the identity that is expected: $(cat "$SCRATCH/status")"
