@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define AGENT_UNKILLABLE_MS 2000 /* after SIGKILL */
+#define AGENT_REAP_MS 20         /* between looks where there is no pidfd */
 #define AGENT_LINE_MAX 200       /* of the output, in the sentence for people */
 
 enum agent_phase { AGENT_RUNNING, AGENT_TERMINATED, AGENT_KILLED, AGENT_REPORTED };
@@ -31,9 +32,10 @@ struct agent {
 	uv_loop_t *loop;
 	uv_timer_t timer;
 	uv_poll_t exited;
+	uv_timer_t reaper; /* in place of it */
 	uv_pipe_t output;
 	unsigned handles; /* not yet closed */
-	bool has_exited, has_output, timed_out, ended;
+	bool has_exited, has_reaper, has_output, timed_out, ended;
 	enum agent_phase phase;
 	enum service_operation operation;
 	pid_t pid; /* 0: could not be begun */
@@ -131,6 +133,8 @@ static void agent_close(struct agent *agent)
 	uv_close((uv_handle_t *)&agent->timer, agent_handle_closed);
 	if (agent->has_exited)
 		uv_close((uv_handle_t *)&agent->exited, agent_handle_closed);
+	if (agent->has_reaper)
+		uv_close((uv_handle_t *)&agent->reaper, agent_handle_closed);
 	if (agent->has_output)
 		uv_close((uv_handle_t *)&agent->output, agent_handle_closed);
 }
@@ -210,25 +214,34 @@ static void agent_drain(struct agent *agent)
 	}
 }
 
-static void agent_exited(uv_poll_t *poll, int status, int events)
+static void agent_look(struct agent *agent)
 {
-	struct agent *agent = poll->data;
 	siginfo_t ended = {0};
 
-	(void)status;
-	(void)events;
+	if (waitid(P_PID, (id_t)agent->pid, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+	    ended.si_pid == 0)
+		return;
 	/* Of one that had to be killed nothing may stay; now, because its number is its own until
 	 * it is reaped. */
 	if (agent->phase != AGENT_RUNNING)
 		kill(-agent->pid, SIGKILL);
-	if (waitid(P_PIDFD, (id_t)agent->pid_fd, &ended, WEXITED | WNOHANG) != 0 ||
-	    ended.si_pid == 0)
-		return;
-	uv_poll_stop(poll);
+	waitid(P_PID, (id_t)agent->pid, &ended, WEXITED | WNOHANG);
 	agent->ended = true;
 	agent_drain(agent);
 	agent_report(agent, &ended);
 	agent_close(agent);
+}
+
+static void agent_exited(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	agent_look(poll->data);
+}
+
+static void agent_reaper(uv_timer_t *timer)
+{
+	agent_look(timer->data);
 }
 
 static void agent_timer(uv_timer_t *timer);
@@ -261,7 +274,10 @@ static void agent_timer(uv_timer_t *timer)
 	case AGENT_KILLED:
 		agent_report(agent, NULL);
 		/* it may hang for ever; the loop need not stay for it */
-		uv_unref((uv_handle_t *)&agent->exited);
+		if (agent->has_exited)
+			uv_unref((uv_handle_t *)&agent->exited);
+		if (agent->has_reaper)
+			uv_unref((uv_handle_t *)&agent->reaper);
 		if (agent->has_output)
 			uv_unref((uv_handle_t *)&agent->output);
 		break;
@@ -334,29 +350,28 @@ static int agent_spawn(struct agent *agent, int output, const char *const *envir
 }
 
 /* Watches the child's end and its output. */
-static int agent_watch(struct agent *agent, int *output)
+static void agent_watch(struct agent *agent, int *output)
 {
-	int error;
-
 	agent->pid_fd = (int)syscall(SYS_pidfd_open, agent->pid, 0);
-	if (agent->pid_fd < 0)
-		return errno;
-	error = uv_poll_init(agent->loop, &agent->exited, agent->pid_fd);
-	if (error)
-		return -error;
-	agent->exited.data = agent;
-	agent->has_exited = true;
+	if (agent->pid_fd >= 0 && uv_poll_init(agent->loop, &agent->exited, agent->pid_fd) == 0) {
+		agent->exited.data = agent;
+		agent->has_exited = true;
+		uv_poll_start(&agent->exited, UV_READABLE, agent_exited);
+	} else { /* forbidden in some containers, unknown to valgrind */
+		uv_timer_init(agent->loop, &agent->reaper);
+		agent->reaper.data = agent;
+		agent->has_reaper = true;
+		uv_timer_start(&agent->reaper, agent_reaper, AGENT_REAP_MS, AGENT_REAP_MS);
+	}
 	agent->handles++;
-	uv_poll_start(&agent->exited, UV_READABLE, agent_exited);
 	uv_pipe_init(agent->loop, &agent->output, 0);
 	agent->output.data = agent;
 	agent->has_output = true;
 	agent->handles++;
 	if (uv_pipe_open(&agent->output, *output) != 0)
-		return 0; /* then without its output */
+		return; /* then without its output */
 	*output = -1;
 	uv_read_start((uv_stream_t *)&agent->output, agent_allocate, agent_read);
-	return 0;
 }
 
 struct agent *agent_run(uv_loop_t *loop, const struct agent_options *options)
@@ -384,14 +399,8 @@ struct agent *agent_run(uv_loop_t *loop, const struct agent_options *options)
 		agent->spawn_error = errno;
 	else
 		agent->spawn_error = agent_spawn(agent, ends[1], options->environment);
-	if (agent->pid != 0) {
-		agent->spawn_error = agent_watch(agent, &ends[0]);
-		if (agent->spawn_error) { /* cannot be watched, so it must not run */
-			kill(-agent->pid, SIGKILL);
-			waitpid(agent->pid, NULL, 0);
-			agent->pid = 0;
-		}
-	}
+	if (agent->pid != 0)
+		agent_watch(agent, &ends[0]);
 	if (ends[0] >= 0)
 		close(ends[0]);
 	if (ends[1] >= 0)

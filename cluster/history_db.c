@@ -184,8 +184,12 @@ enum history_db_error history_db_insert(struct history_db *db, const struct hist
 	int error = sqlite3_exec(db->db, "BEGIN", NULL, NULL, NULL);
 	unsigned inserted = 0;
 
-	for (; items && inserted < count && error == SQLITE_OK; items = items->next, inserted++)
+	while (inserted < count && error == SQLITE_OK) {
 		error = db_insert_one(db, &items->event);
+		/* the loop may be putting the next one behind the last of these just now */
+		if (++inserted < count)
+			items = items->next;
+	}
 	if (error == SQLITE_OK)
 		error = sqlite3_exec(db->db, "COMMIT", NULL, NULL, NULL);
 	if (error == SQLITE_OK) {

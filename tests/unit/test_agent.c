@@ -137,6 +137,9 @@ static void what_cannot_be_run_is_named(void)
 {
 	char expected[200];
 
+	/* valgrind makes a fork() of posix_spawn(), which then cannot say why it failed */
+	if (getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "vgpreload"))
+		return;
 	begin("");
 	CU_ASSERT_EQUAL(unlink(script), 0);
 	run(SERVICE_OPERATION_START, 0);

@@ -415,7 +415,7 @@ static int full_disk(void)
 	int fd;
 
 	begin();
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, "") != 0 ||
 	    mount("tmpfs", folder, "tmpfs", 0, "size=256k,mode=0700") != 0)
 		return 77;
 	CU_ASSERT_EQUAL_FATAL(open_history(90, 64 << 20), 0);
@@ -484,8 +484,10 @@ static void it_stays_small(void)
 	}
 	fprintf(stderr, "\nthe history of 20000 events takes %ld KiB resident\n",
 		resident_kib() - before);
-#ifndef __SANITIZE_ADDRESS__
-	CU_ASSERT_TRUE(resident_kib() - before < 4096);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	/* valgrind's own memory counts there */
+	if (!getenv("LD_PRELOAD") || !strstr(getenv("LD_PRELOAD"), "vgpreload"))
+		CU_ASSERT_TRUE(resident_kib() - before < 4096);
 #endif
 	close_history();
 	end();

@@ -403,7 +403,7 @@ static int full_disk(void)
 	char path[200];
 
 	begin();
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, "") != 0 ||
 	    mount("tmpfs", folder, "tmpfs", 0, "size=64k,mode=0700") != 0)
 		return 77;
 	state = open_as("demo", 1);
@@ -432,7 +432,7 @@ static int full_disk(void)
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_CLAIMS);
 	CU_ASSERT_EQUAL(count, 2);
-	CU_ASSERT_EQUAL(mount("tmpfs", folder, "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
+	CU_ASSERT_EQUAL(mount("tmpfs", folder, "tmpfs", MS_REMOUNT | MS_RDONLY, ""), 0);
 	CU_ASSERT_EQUAL(open_error(), -EROFS);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "writable"));
 	umount(folder);
