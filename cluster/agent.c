@@ -254,6 +254,16 @@ static void agent_signal(struct agent *agent, bool at_once)
 		       at_once ? AGENT_UNKILLABLE_MS : AGENT_KILL_GRACE_MS, 0);
 }
 
+void agent_leave(struct agent *agent)
+{
+	if (agent->pid == 0) /* could not be begun: its end is due */
+		return;
+	uv_unref((uv_handle_t *)&agent->timer);
+	uv_unref((uv_handle_t *)&agent->exited);
+	if (agent->has_output)
+		uv_unref((uv_handle_t *)&agent->output);
+}
+
 static void agent_timer(uv_timer_t *timer)
 {
 	struct agent *agent = timer->data;

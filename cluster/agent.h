@@ -49,6 +49,8 @@ struct agent *agent_run(uv_loop_t *loop, const struct agent_options *options);
 /* Ends it: SIGTERM, after AGENT_KILL_GRACE_MS SIGKILL, to the process group; at_once: SIGKILL. done
  * comes as always. */
 void agent_kill(struct agent *agent, bool at_once);
+/* Leaves it to itself: the loop need not stay for it. done comes if the loop runs long enough. */
+void agent_leave(struct agent *agent);
 
 struct agent_environment_options {
 	const struct config_group *group;

@@ -431,6 +431,7 @@ void service_host_close(struct service_host *host)
 	     operation = next) {
 		next = operation->next;
 		operation->host = NULL;
+		agent_leave(operation->agent);
 	}
 	host->operations = NULL;
 	uv_close((uv_handle_t *)&host->deadline, host_handle_closed);
