@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
@@ -149,8 +150,11 @@ static void helper_ended(uv_process_t *process, int64_t status, int number)
 static void watch_event(uv_poll_t *watch, int status, int events)
 {
 	struct attach *attach = watch->data;
+	siginfo_t ended;
 	(void)status;
 	(void)events;
+	/* A daemon that began itself anew is its parent still. */
+	waitid(P_PIDFD, (id_t)attach->watch_fd, &ended, WEXITED | WNOHANG);
 	watch_stop(attach);
 	helper_gone(attach);
 }
