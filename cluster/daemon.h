@@ -29,6 +29,8 @@ enum daemon_phase {
 	DAEMON_PHASE_CLOSING,
 };
 
+#define DAEMON_STANDBY_REASON "this node was set to standby by an operator"
+
 struct daemon {
 	uv_loop_t loop;
 	struct config *config;

@@ -46,6 +46,11 @@ static void group_order(struct control_request *request, struct daemon *daemon, 
 	group = take_group(request, daemon);
 	if (!group)
 		return;
+	if (group->leaving || daemon->phase != DAEMON_PHASE_RUNNING) {
+		control_fail(request, "closing", "%s: it is being handed over for good",
+			     group->config->name);
+		return;
+	}
 	if (!group->started) {
 		control_fail(request, "starting",
 			     "%s: not started yet: its gate or service is not known; see lunkeeper "
@@ -56,8 +61,7 @@ static void group_order(struct control_request *request, struct daemon *daemon, 
 	note_command(request, group, what);
 	if (command == ARBITER_COMMAND_MAINTENANCE && group->service)
 		service_host_maintenance(group->service, on);
-	group_answer(group, request, command, group_command(group, command, node, on),
-		     (uint32_t)wait_ms);
+	group_obey(group, request, command, node, on, (uint32_t)wait_ms);
 }
 
 static void do_claim(struct control_request *request, const json_t *arguments, void *user)
@@ -124,8 +128,8 @@ static void set_standby(struct control_request *request, struct daemon *daemon, 
 
 	daemon->standby = standby;
 	for (size_t g = 0; g < daemon->group_count; g++)
-		group_set_fit(daemon->groups[g], !standby,
-			      "this node was set to standby by an operator");
+		group_set_unfit(daemon->groups[g], GROUP_UNFIT_STANDBY,
+				standby ? DAEMON_STANDBY_REASON : NULL);
 	daemon_note(daemon, "command", "node set to %s, by uid %u", standby ? "standby" : "online",
 		    (unsigned)control_peer_uid(request));
 	control_reply(request,
@@ -186,7 +190,8 @@ static void do_status(struct control_request *request, const json_t *arguments, 
 						       daemon->config->nodes[n].id, "self",
 						       &daemon->config->nodes[n] == daemon->self));
 	for (size_t g = 0; g < daemon->group_count; g++)
-		if (!only || daemon_find_group(daemon, only) == daemon->groups[g])
+		if (!daemon->groups[g]->closing &&
+		    (!only || daemon_find_group(daemon, only) == daemon->groups[g]))
 			json_array_append_new(groups, group_status_json(daemon->groups[g]));
 	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o}", "cluster",
 			 daemon->config->cluster, "node", daemon->node_name, "version",
@@ -213,9 +218,12 @@ static void do_ledger(struct control_request *request, const json_t *arguments, 
 	}
 	rows = json_array();
 	for (size_t g = 0; g < daemon->group_count; g++) {
-		json_t *some = group_ledger_json(daemon->groups[g], lun);
+		json_t *some = daemon->groups[g]->closing
+				       ? NULL
+				       : group_ledger_json(daemon->groups[g], lun);
 
-		json_array_extend(rows, some);
+		if (some)
+			json_array_extend(rows, some);
 		json_decref(some);
 	}
 	control_reply(request, json_pack("{s:s, s:o}", "node", daemon->node_name, "rows", rows));
@@ -365,7 +373,13 @@ static void do_reload(struct control_request *request, const json_t *arguments, 
 
 static void do_restart(struct control_request *request, const json_t *arguments, void *user)
 {
+	const struct daemon *daemon = user;
+
 	(void)arguments;
+	if (daemon->phase != DAEMON_PHASE_RUNNING) {
+		control_fail(request, "closing", "the daemon is stopping");
+		return;
+	}
 	control_reply(request, json_pack("{s:s}", "result", "started"));
 	daemon_leave(user, true);
 }

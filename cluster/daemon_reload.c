@@ -65,42 +65,66 @@ static struct group *group_of(struct daemon *daemon, const struct config_group *
 	return NULL;
 }
 
+static bool is_for_this_node(const struct daemon *daemon, const struct config_group *config)
+{
+	return config && config_group_rank(config, daemon->self->id) >= 0;
+}
+
+/* Begins to give up what must go. First, because others may want its LUNs. */
+static void drop_group(struct daemon *daemon, const struct config_diff_group *difference)
+{
+	struct group *group = group_of(daemon, difference->old_group);
+
+	if (group && (difference->change == CONFIG_CHANGE_CHANGED ||
+		      !is_for_this_node(daemon, difference->new_group)))
+		daemon_drop_group(daemon, group);
+}
+
+/* What is given up keeps the configuration that it has, and is begun again with the new one. */
+static int change_group(struct daemon *daemon, const struct config_diff_group *difference,
+			const char **what)
+{
+	struct group *group = group_of(daemon, difference->new_group ? difference->new_group
+								     : difference->old_group);
+	int error;
+
+	if (!difference->new_group || (group && group->leaving))
+		return 0;
+	if (!group)
+		return daemon_add_group(daemon, difference->new_group);
+	switch (difference->change) {
+	case CONFIG_CHANGE_SAME:
+		group_rebase(group, difference->new_group);
+		return 0;
+	case CONFIG_CHANGE_POLICY:
+	case CONFIG_CHANGE_SERVICE:
+		error = group_reconfigure(group, difference->new_group, difference->change);
+		if (error == -EBUSY) {
+			*what = "its resources changed, which needs its service stopped: it is "
+				"handed over and begun again";
+			daemon_drop_group(daemon, group);
+			return 0;
+		}
+		return error;
+	case CONFIG_CHANGE_CHANGED:
+	case CONFIG_CHANGE_GONE:
+	case CONFIG_CHANGE_NEW:
+		return 0;
+	}
+	return 0;
+}
+
 static void apply_group(struct daemon *daemon, const struct config_diff_group *difference,
 			json_t *changes)
 {
-	struct group *group = group_of(daemon, difference->old_group ? difference->old_group
-								     : difference->new_group);
 	const struct config_group *config =
 		difference->new_group ? difference->new_group : difference->old_group;
 	const char *what = config_change_name(difference->change);
-	int error = 0;
 
-	switch (difference->change) {
-	case CONFIG_CHANGE_SAME:
-		if (group)
-			group_rebase(group, difference->new_group);
+	if (change_group(daemon, difference, &what))
+		what = "it could not be opened or changed; see the log";
+	else if (difference->change == CONFIG_CHANGE_SAME)
 		return;
-	case CONFIG_CHANGE_POLICY:
-	case CONFIG_CHANGE_SERVICE:
-		if (group)
-			error = group_reconfigure(group, difference->new_group, difference->change);
-		if (error == -EBUSY) {
-			what = "its resources changed, which needs its service stopped: it is "
-			       "handed over and begun again";
-			daemon_drop_group(daemon, group);
-		}
-		break;
-	case CONFIG_CHANGE_CHANGED:
-	case CONFIG_CHANGE_GONE:
-		if (group)
-			daemon_drop_group(daemon, group);
-		break;
-	case CONFIG_CHANGE_NEW:
-		error = daemon_add_group(daemon, difference->new_group);
-		if (error)
-			what = "new, but it could not be opened; see the log";
-		break;
-	}
 	log_notice("configuration: %s: %s", config->name, what);
 	json_array_append_new(changes,
 			      json_pack("{s:s, s:s}", "name", config->name, "change", what));
@@ -111,9 +135,17 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 	struct config_faults faults = {0};
 	struct config_diff diff = {0};
 	struct config *config = NULL;
-	struct daemon_retired *retired = calloc(1, sizeof *retired);
-	json_t *changes = json_array();
-	int error = retired ? config_load(daemon->config_path, &config, &faults) : -ENOMEM;
+	struct daemon_retired *retired;
+	json_t *changes;
+	int error;
+
+	if (daemon->phase != DAEMON_PHASE_RUNNING || daemon->leave_running) {
+		*answer = json_pack("{s:[s]}", "faults", "the daemon is stopping");
+		return -EINVAL;
+	}
+	retired = calloc(1, sizeof *retired);
+	changes = json_array();
+	error = retired ? config_load(daemon->config_path, &config, &faults) : -ENOMEM;
 
 	*answer = json_pack("{s:o}", "faults", faults_json(&faults));
 	config_faults_free(&faults);
@@ -139,6 +171,8 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 	daemon->config = config;
 	daemon->self = config_find_node(config, daemon->node_name);
 	history_set_bounds(daemon->history, config->history_days, config->history_size);
+	for (size_t g = 0; g < diff.group_count; g++)
+		drop_group(daemon, &diff.groups[g]);
 	for (size_t g = 0; g < diff.group_count; g++)
 		apply_group(daemon, &diff.groups[g], changes);
 	config_diff_free(&diff);

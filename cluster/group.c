@@ -13,6 +13,7 @@
 #include "cluster/log.h"
 
 #define COOLDOWN_MS 30000
+#define START_LIMIT_MS 5000
 #define RECONNECT_FIRST_MS 100
 #define RECONNECT_MOST_MS 2000
 #define INCARNATIONS_UNNOTED 256
@@ -42,25 +43,36 @@ static bool is_serving(const struct group *group)
 }
 
 /* 1: the command has reached its end; -1: it has failed, and why; 0: not yet */
-static int waiter_verdict(const struct group *group, enum arbiter_command command,
+static int waiter_verdict(const struct group *group, const struct group_waiter *waiter,
 			  const char **problem)
 {
 	bool standby = group->state == ARBITER_STATE_STANDBY;
+	bool changed = group->state_changes != waiter->state_changes;
 
-	switch (command) {
+	switch (waiter->command) {
 	case ARBITER_COMMAND_CLAIM:
 		*problem = "turned away: its owner lives and is fit; to have it handed over: "
 			   "lunkeeper lun take";
-		return is_serving(group)                                                ? 1
-		       : standby && group->reason == ARBITER_RULE_CHALLENGE_TURNED_AWAY ? -1
-											: 0;
+		if (is_serving(group))
+			return 1;
+		return changed && standby && group->reason == ARBITER_RULE_CHALLENGE_TURNED_AWAY
+			       ? -1
+			       : 0;
 	case ARBITER_COMMAND_TAKE:
-		return is_serving(group) ? 1 : 0;
+		*problem = "its owner did not hand it over in time; it may be in maintenance";
+		if (is_serving(group))
+			return 1;
+		return group->rule_counts[ARBITER_RULE_REQUEST_EXPIRED] != waiter->requests_expired
+			       ? -1
+			       : 0;
 	case ARBITER_COMMAND_YIELD:
 		*problem = "nobody took it, so it was claimed again here";
-		return standby                                                                  ? 1
-		       : is_serving(group) && group->reason == ARBITER_RULE_OWNER_OFFER_EXPIRED ? -1
-												: 0;
+		if (standby)
+			return 1;
+		return changed && is_serving(group) &&
+				       group->reason == ARBITER_RULE_OWNER_OFFER_EXPIRED
+			       ? -1
+			       : 0;
 	case ARBITER_COMMAND_RELEASE:
 		return standby || group->state == ARBITER_STATE_RELEASED ? 1 : 0;
 	case ARBITER_COMMAND_SHUTDOWN:
@@ -82,7 +94,7 @@ static void check_waiters(struct group *group)
 
 		if (!waiter->request)
 			continue;
-		verdict = waiter_verdict(group, waiter->command, &problem);
+		verdict = waiter_verdict(group, waiter, &problem);
 		if (verdict > 0)
 			waiter_end(waiter, group, NULL, NULL);
 		else if (verdict < 0)
@@ -101,9 +113,36 @@ static bool any_waiter(const struct group *group)
 	return false;
 }
 
-void group_answer(struct group *group, struct control_request *request,
-		  enum arbiter_command command, enum arbiter_command_answer answer,
-		  uint32_t wait_ms)
+/* Who asked has gone; the command goes on. */
+static void on_waiter_gone(struct control_request *request, void *user)
+{
+	struct group *group = user;
+
+	for (size_t w = 0; w < GROUP_WAITERS; w++)
+		if (group->waiters[w].request == request)
+			group->waiters[w].request = NULL;
+	control_reply(request, NULL);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static bool waiter_add(struct group *group, const struct group_waiter *waiter)
+{
+	for (size_t w = 0; w < GROUP_WAITERS; w++) {
+		if (group->waiters[w].request)
+			continue;
+		group->waiters[w] = *waiter;
+		control_on_gone(waiter->request, on_waiter_gone, group);
+		check_waiters(group);
+		if (any_waiter(group)) /* the timer knows nothing of it yet */
+			uv_timer_start(&group->timer, on_timer, 1, 0);
+		return true;
+	}
+	return false;
+}
+
+void group_obey(struct group *group, struct control_request *request, enum arbiter_command command,
+		uint8_t node, bool on, uint32_t wait_ms)
 {
 	static const char *const codes[] = {
 		[ARBITER_ANSWER_STARTED] = "started",
@@ -114,23 +153,20 @@ void group_answer(struct group *group, struct control_request *request,
 		[ARBITER_ANSWER_FOREIGN] = "foreign",
 		[ARBITER_ANSWER_MAINTENANCE] = "maintenance",
 	};
+	const struct group_waiter waiter = {
+		.request = request,
+		.command = command,
+		.until_ms = clock_now_ms() + wait_ms,
+		.state_changes = group->state_changes,
+		.requests_expired = group->rule_counts[ARBITER_RULE_REQUEST_EXPIRED],
+	};
+	enum arbiter_command_answer answer = group_command(group, command, node, on);
 
-	if (answer != ARBITER_ANSWER_STARTED && answer != ARBITER_ANSWER_ALREADY) {
+	if (answer != ARBITER_ANSWER_STARTED && answer != ARBITER_ANSWER_ALREADY)
 		control_fail(request, codes[answer], "%s: %s", group->config->name,
 			     arbiter_answer_text(answer));
-		return;
-	}
-	if (answer == ARBITER_ANSWER_STARTED && wait_ms > 0) {
-		for (size_t w = 0; w < GROUP_WAITERS; w++) {
-			if (group->waiters[w].request)
-				continue;
-			group->waiters[w] =
-				(struct group_waiter){request, command, clock_now_ms() + wait_ms};
-			check_waiters(group);
-			return;
-		}
-	}
-	control_reply(request, json_pack("{s:s}", "result", codes[answer]));
+	else if (answer != ARBITER_ANSWER_STARTED || wait_ms == 0 || !waiter_add(group, &waiter))
+		control_reply(request, json_pack("{s:s}", "result", codes[answer]));
 }
 
 /* --- effects --- */
@@ -151,27 +187,40 @@ static void enqueue(struct group *group, const struct arbiter_event *event)
 	group->queue[group->queue_count++] = *event;
 }
 
-struct record {
-	struct group *group;
+struct group_record {
+	struct group_record *next;
+	struct group *group; /* NULL: closed meanwhile */
 	uint32_t id;
 };
 
+static void record_unlink(struct group_record *record)
+{
+	struct group_record **link = &record->group->records;
+
+	while (*link != record)
+		link = &(*link)->next;
+	*link = record->next;
+}
+
 static void on_recorded(int error, const char *message, void *user)
 {
-	struct record *record = user;
+	struct group_record *record = user;
 	struct arbiter_event event = {.kind = ARBITER_EVENT_RECORDED};
 
-	event.recorded.id = record->id;
-	event.recorded.ok = error == 0;
-	if (error && !record->group->closing)
-		log_error("%s: %s", record->group->config->name, message);
-	group_post(record->group, &event);
+	if (record->group) {
+		record_unlink(record);
+		event.recorded.id = record->id;
+		event.recorded.ok = error == 0;
+		if (error)
+			log_error("%s: %s", record->group->config->name, message);
+		group_post(record->group, &event);
+	}
 	free(record);
 }
 
 static void effect_record(struct group *group, const struct arbiter_effect *effect)
 {
-	struct record *record = malloc(sizeof *record);
+	struct group_record *record = malloc(sizeof *record);
 	struct arbiter_event event = {.kind = ARBITER_EVENT_RECORDED,
 				      .recorded = {.id = effect->id}};
 
@@ -179,8 +228,17 @@ static void effect_record(struct group *group, const struct arbiter_effect *effe
 		enqueue(group, &event);
 		return;
 	}
-	*record = (struct record){group, effect->id};
+	*record = (struct group_record){group->records, group, effect->id};
+	group->records = record;
 	state_group_record(group->claims, effect->record.key, on_recorded, record);
+}
+
+/* The disk may answer after the group has gone. */
+static void forget_records(struct group *group)
+{
+	for (struct group_record *record = group->records; record; record = record->next)
+		record->group = NULL;
+	group->records = NULL;
 }
 
 static void effect_service(struct group *group, const struct arbiter_effect *effect)
@@ -212,17 +270,22 @@ static void effect_gate(struct group *group, const struct arbiter_effect *effect
 	enqueue(group, &event);
 }
 
+static void released(struct group *group)
+{
+	group->released = true;
+	daemon_group_released(group->daemon);
+}
+
 static void effect_state(struct group *group, const struct arbiter_effect *effect)
 {
 	group->state = effect->state.new_state;
 	group->reason = effect->state.rule;
 	group->since_ms = clock_now_ms();
+	group->state_changes++;
 	if (group->state == ARBITER_STATE_SEIZING && group->gate)
 		group_gate_prepare(group);
-	if (group->state == ARBITER_STATE_RELEASED) {
-		group->released = true;
-		daemon_group_released(group->daemon);
-	}
+	if (group->state == ARBITER_STATE_RELEASED)
+		released(group);
 }
 
 static void effect_alarm(struct group *group, const struct arbiter_effect *effect)
@@ -339,6 +402,12 @@ static enum arbiter_command_answer post(struct group *group, const struct arbite
 	return answer;
 }
 
+/* What an earlier daemon left is not known, and somebody waits for the end. */
+static void on_start_limit(uv_timer_t *timer)
+{
+	released(timer->data);
+}
+
 void group_post(struct group *group, const struct arbiter_event *event)
 {
 	post(group, event);
@@ -353,21 +422,32 @@ enum arbiter_command_answer group_command(struct group *group, enum arbiter_comm
 	event.command.node = node;
 	event.command.on = on;
 	if (command == ARBITER_COMMAND_SHUTDOWN && !group->started) {
-		group->released = true;
-		daemon_group_released(group->daemon);
+		group->shutdown_wanted = true;
+		uv_timer_start(&group->timer, on_start_limit, START_LIMIT_MS, 0);
 		return ARBITER_ANSWER_STARTED;
 	}
 	return post(group, &event);
 }
 
-void group_set_fit(struct group *group, bool fit, const char *reason)
+const char *group_unfit_reason(const struct group *group)
 {
-	struct arbiter_event event = {.kind = ARBITER_EVENT_FITNESS, .fitness = {.fit = fit}};
+	for (size_t cause = 0; cause < GROUP_UNFIT_COUNT; cause++)
+		if (*group->unfit[cause])
+			return group->unfit[cause];
+	return NULL;
+}
 
-	if (fit == !*group->unfit)
+void group_set_unfit(struct group *group, enum group_unfit cause, const char *reason)
+{
+	bool was_fit = !group_unfit_reason(group), fit;
+	struct arbiter_event event = {.kind = ARBITER_EVENT_FITNESS};
+
+	snprintf(group->unfit[cause], sizeof group->unfit[cause], "%s", reason ? reason : "");
+	fit = !group_unfit_reason(group);
+	if (fit == was_fit)
 		return;
-	snprintf(group->unfit, sizeof group->unfit, "%s", fit ? "" : reason);
 	group_note(group, NULL, "fitness", fit ? "fit again" : "unfit: %s", reason);
+	event.fitness.fit = fit;
 	group_post(group, &event);
 }
 
@@ -378,14 +458,14 @@ static void start_arbiter(struct group *group)
 	struct arbiter_event event = {.kind = ARBITER_EVENT_START};
 	struct arbiter_view view;
 
-	if (group->started || group->closing || (group->gate && !group->gate_seen) ||
-	    (group->service && !group->service_known))
+	if (group->started || group->closing || group->released ||
+	    (group->gate && !group->gate_seen) || (group->service && !group->service_known))
 		return;
 	event.start.claims = state_group_keys(group->claims, &event.start.claim_count);
 	event.start.incarnation = group->noted_incarnation =
 		state_group_next_incarnation(group->claims);
 	event.start.service = group->service_state;
-	event.start.fit = !*group->unfit;
+	event.start.fit = !group_unfit_reason(group);
 	event.start.quiet = true;
 	if (group->gate)
 		group_gate_start_state(group, &event);
@@ -397,6 +477,8 @@ static void start_arbiter(struct group *group)
 	group->state = view.state;
 	for (size_t i = 0; i < group->lun_count; i++)
 		group_lun_announce(&group->luns[i]);
+	if (group->shutdown_wanted)
+		group_command(group, ARBITER_COMMAND_SHUTDOWN, 0, false);
 }
 
 void group_gate_connected(struct group *group)
@@ -547,8 +629,8 @@ int group_open(struct daemon *daemon, const struct config_group *config, struct 
 	group->since_ms = clock_now_ms();
 	group->reason = ARBITER_RULE_COUNT;
 	if (daemon->standby)
-		snprintf(group->unfit, sizeof group->unfit,
-			 "this node was set to standby by an operator");
+		snprintf(group->unfit[GROUP_UNFIT_STANDBY],
+			 sizeof group->unfit[GROUP_UNFIT_STANDBY], DAEMON_STANDBY_REASON);
 	uv_timer_init(&daemon->loop, &group->timer);
 	uv_timer_init(&daemon->loop, &group->reconnect_timer);
 	uv_timer_init(&daemon->loop, &group->attach_timer);
@@ -607,6 +689,8 @@ static void close_part_done(struct group *group)
 		group->closed(group, group->closed_user);
 	free(group->queue);
 	free(group->arbiter);
+	for (size_t i = 0; i < group->lun_count; i++)
+		free(group->luns[i].paths);
 	free(group->luns);
 	free(group);
 }
@@ -621,6 +705,11 @@ static void on_handle_closed(uv_handle_t *handle)
 	close_part_done(handle->data);
 }
 
+static bool service_is_stopped(const struct group *group)
+{
+	return group->service_known && group->service_state == ARBITER_SERVICE_STOPPED;
+}
+
 void group_close(struct group *group, bool leave, void (*closed)(struct group *group, void *user),
 		 void *user)
 {
@@ -629,9 +718,12 @@ void group_close(struct group *group, bool leave, void (*closed)(struct group *g
 	group->closing = true;
 	group->closed = closed;
 	group->closed_user = user;
+	if (!group->started && group->service && !service_is_stopped(group))
+		leave = true; /* it may run, and nobody has stopped it */
 	for (size_t w = 0; w < GROUP_WAITERS; w++)
 		if (group->waiters[w].request)
-			waiter_end(&group->waiters[w], group, "closing", "the daemon is stopping");
+			waiter_end(&group->waiters[w], group, "closing", "it is being closed");
+	forget_records(group);
 	group->closes = 4;
 	if (group->service)
 		service_host_close(group->service);

@@ -54,10 +54,22 @@ struct group_lun {
 };
 
 struct group_waiter {
-	struct control_request *request;
+	struct control_request *request; /* NULL: free */
 	enum arbiter_command command;
 	uint64_t until_ms;
+	/* What had happened before the command: a verdict rests on what came after it. */
+	uint64_t state_changes;
+	uint32_t requests_expired;
 };
+
+/* Why this node may not own the group now; fit when none is set. */
+enum group_unfit {
+	GROUP_UNFIT_STANDBY, /* an operator said so */
+	GROUP_UNFIT_ATTACH,  /* its devices cannot be made */
+	GROUP_UNFIT_COUNT,
+};
+
+struct group_record;
 
 struct group_alarm {
 	bool on;
@@ -75,8 +87,9 @@ struct group {
 	uint64_t rule_last_ms[ARBITER_RULE_COUNT];
 	bool started; /* the arbiter has its START */
 	bool closing, released;
-	bool leaving;    /* the configuration has changed: closed as soon as it is released */
-	unsigned closes; /* things that still close */
+	bool shutdown_wanted; /* before it was started */
+	bool leaving;         /* the configuration has changed: closed as soon as it is released */
+	unsigned closes;      /* things that still close */
 	void (*closed)(struct group *group, void *user);
 	void *closed_user;
 
@@ -87,6 +100,7 @@ struct group {
 	uint32_t reconnect_ms;
 
 	struct state_group *claims;
+	struct group_record *records; /* claims being written down */
 	uint16_t noted_incarnation;
 
 	struct gate *gate; /* NULL: none */
@@ -103,7 +117,7 @@ struct group {
 
 	enum arbiter_state state;
 	enum arbiter_rule reason;
-	uint64_t since_ms;
+	uint64_t since_ms, state_changes;
 	struct {
 		uint64_t mono_ms;
 		int64_t wall_ms;
@@ -111,7 +125,7 @@ struct group {
 		uint64_t holder;
 	} challenge; /* the one under way; written to the history only when it becomes more than a
 			probe */
-	char unfit[GROUP_REASON]; /* "": fit */
+	char unfit[GROUP_UNFIT_COUNT][GROUP_REASON]; /* all "": fit */
 	struct group_alarm alarms[GROUP_ALARMS];
 	struct group_waiter waiters[GROUP_WAITERS];
 };
@@ -137,12 +151,14 @@ void group_post(struct group *group, const struct arbiter_event *event);
 /* The same for a command: its answer comes back at once. */
 enum arbiter_command_answer group_command(struct group *group, enum arbiter_command command,
 					  uint8_t node, bool on);
-void group_set_fit(struct group *group, bool fit, const char *reason);
+/* reason NULL: it is none any more. */
+void group_set_unfit(struct group *group, enum group_unfit cause, const char *reason);
+const char *group_unfit_reason(const struct group *group); /* NULL: fit */
 
-/* Ends the request now, or when the command has reached its end or wait_ms are over. */
-void group_answer(struct group *group, struct control_request *request,
-		  enum arbiter_command command, enum arbiter_command_answer answer,
-		  uint32_t wait_ms);
+/* A command for somebody who waits: the request is ended at once, or with wait_ms when the command
+ * has reached its end, has failed, or that time is over. */
+void group_obey(struct group *group, struct control_request *request, enum arbiter_command command,
+		uint8_t node, bool on, uint32_t wait_ms);
 
 /* group_status.c */
 json_t *group_status_json(const struct group *group);

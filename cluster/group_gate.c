@@ -38,7 +38,7 @@ static void on_attach_timer(uv_timer_t *timer)
 
 	if (group->attach_failures >= ATTACH_TRIES) {
 		group->attach_failures = 0;
-		group_set_fit(group, true, NULL);
+		group_set_unfit(group, GROUP_UNFIT_ATTACH, NULL);
 	}
 	drive_devices(group);
 }
@@ -56,7 +56,7 @@ static void attach_failed(struct group *group, struct group_lun *lun, const char
 	uv_timer_start(&group->attach_timer, on_attach_timer, ATTACH_UNFIT_MS, 0);
 	snprintf(reason, sizeof reason, "LUN %s cannot be attached: %.180s", lun->config->name,
 		 message);
-	group_set_fit(group, false, reason);
+	group_set_unfit(group, GROUP_UNFIT_ATTACH, reason);
 }
 
 static void on_attached(struct attach *attach, int status, const char *message, void *user)
@@ -410,6 +410,7 @@ void group_gate_close(struct group *group, bool leave)
 			continue;
 		group->closes++;
 		attach_free(group->luns[i].attach, group_part_closed, group);
+		group->luns[i].attach = NULL;
 	}
 	if (!group->gate)
 		return;

@@ -79,8 +79,10 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 		group->challenge.holder = effect->state.holder;
 		return;
 	}
-	if (old == ARBITER_STATE_CHALLENGING && state == ARBITER_STATE_STANDBY)
+	if (old == ARBITER_STATE_CHALLENGING && state == ARBITER_STATE_STANDBY) {
+		group->challenge.mono_ms = 0;
 		return;
+	}
 	if (state == ARBITER_STATE_SEIZING && group->challenge.mono_ms) {
 		snprintf(text, sizeof text, "standby -> challenging: %s; holder: %s",
 			 arbiter_rule_text(group->challenge.rule),

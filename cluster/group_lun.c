@@ -50,6 +50,7 @@ struct identify {
 	struct pr_exec capabilities;
 	uint8_t buffer[8];
 	struct group_path *path;
+	char wanted[SCSI_WWID_MAX]; /* a reload may free the configuration meanwhile */
 };
 
 static void path_usable(struct group_path *path)
@@ -80,7 +81,7 @@ static void on_capabilities(struct pr_exec *exec)
 				   capabilities.persist_through_power_loss_capable;
 	}
 	free(identify);
-	if (path->path->state == PATH_STATE_UP)
+	if (path->path->state == PATH_STATE_UP && !path->lun->group->closing)
 		path_usable(path);
 }
 
@@ -158,7 +159,10 @@ static void path_identify(struct group_path *path)
 		return;
 	identify->path = path;
 	identify->errand.user = identify;
-	identify->errand.wanted = path->lun->config->wwid;
+	if (path->lun->config->wwid) {
+		snprintf(identify->wanted, sizeof identify->wanted, "%s", path->lun->config->wwid);
+		identify->errand.wanted = identify->wanted;
+	}
 	path->identifying = true;
 	lun_identify_start(&identify->errand, path->path, IDENTIFY_TIMEOUT_MS, on_identified);
 }
@@ -274,7 +278,8 @@ void group_lun_announce(struct group_lun *lun)
 		if (lun->paths[k].usable)
 			post_nexus(&lun->paths[k], true,
 				   strcmp(lun->paths[k].path->ops->kind, "sg") != 0);
-	if (lun->gate_path.usable) { /* a nexus that never bore a key is new, whoever logged it in */
+	if (lun->gate_path
+		    .usable) { /* a nexus that never bore a key is new, whoever logged it in */
 		const struct gate_message_lun *info = gate_lun_view(lun->group->gate, lun->number);
 
 		post_nexus(&lun->gate_path, true, !info || info->key == 0);

@@ -162,6 +162,7 @@ json_t *group_status_json(const struct group *group)
 {
 	struct arbiter_view view;
 	json_t *luns = json_array(), *nodes = json_array(), *json;
+	const char *unfit = group_unfit_reason(group);
 
 	arbiter_get_view(group->arbiter, &view);
 	for (uint16_t i = 0; i < group->lun_count; i++)
@@ -173,9 +174,9 @@ json_t *group_status_json(const struct group *group)
 			 group->started ? arbiter_state_name(view.state) : "starting", "reason",
 			 arbiter_rule_text(group->reason), "since_ms", age(group->since_ms), "gate",
 			 arbiter_gate_name(view.gate), "gate_kind", group->gate ? "nbdkit" : "none",
-			 "service", arbiter_service_name(view.service), "fit", !*group->unfit,
-			 "unfit_reason", *group->unfit ? group->unfit : NULL, "maintenance",
-			 view.maintenance, "automatic", view.automatic);
+			 "service", arbiter_service_name(view.service), "fit", !unfit,
+			 "unfit_reason", unfit, "maintenance", view.maintenance, "automatic",
+			 view.automatic);
 	json_object_set_new(json, "key", group_key_json(group->daemon, view.key));
 	json_object_set_new(json, "holder",
 			    view.last_look_ms ? group_key_json(group->daemon, view.holder)
@@ -297,10 +298,11 @@ static void explain_place(const struct group *group, const struct arbiter_view *
 static void explain_future(const struct group *group, const struct arbiter_view *view,
 			   json_t *lines)
 {
+	const char *unfit = group_unfit_reason(group);
 	char text[700];
 
-	if (*group->unfit) {
-		snprintf(text, sizeof text, "This node may not own it now: %s.", group->unfit);
+	if (unfit) {
+		snprintf(text, sizeof text, "This node may not own it now: %s.", unfit);
 		add_line(lines, text);
 	} else if (view->maintenance) {
 		add_line(lines, "Maintenance: it is defended, but nothing is started, stopped or "

@@ -49,16 +49,45 @@ void daemon_note(struct daemon *daemon, const char *kind, const char *format, ..
 struct group *daemon_find_group(const struct daemon *daemon, const char *name)
 {
 	for (size_t g = 0; g < daemon->group_count; g++)
-		if (!strcmp(daemon->groups[g]->config->name, name))
+		if (!daemon->groups[g]->closing && !strcmp(daemon->groups[g]->config->name, name))
 			return daemon->groups[g];
 	for (size_t g = 0; g < daemon->group_count; g++)
 		for (size_t i = 0; i < daemon->groups[g]->lun_count; i++)
-			if (!strcmp(daemon->groups[g]->luns[i].config->name, name))
+			if (!daemon->groups[g]->closing &&
+			    !strcmp(daemon->groups[g]->luns[i].config->name, name))
 				return daemon->groups[g];
 	return NULL;
 }
 
 /* --- groups --- */
+
+static bool luns_meet(const struct config_lun *a, const struct config_lun *b)
+{
+	if (!strcmp(a->name, b->name))
+		return true;
+	for (size_t i = 0; i < a->device_count; i++)
+		for (size_t k = 0; k < b->device_count; k++)
+			if (!strcmp(a->devices[i], b->devices[k]))
+				return true;
+	return false;
+}
+
+/* A group of its name, or with one of its LUNs, is there still: its gate, its sessions and its
+ * devices would be taken from under it. */
+static bool must_wait(const struct daemon *daemon, const struct config_group *config)
+{
+	for (size_t g = 0; g < daemon->group_count; g++) {
+		const struct group *group = daemon->groups[g];
+
+		if (!strcmp(group->config->name, config->name))
+			return true;
+		for (size_t i = 0; i < group->lun_count && group->leaving; i++)
+			for (size_t k = 0; k < config->lun_count; k++)
+				if (luns_meet(group->luns[i].config, config->luns[k]))
+					return true;
+	}
+	return false;
+}
 
 int daemon_add_group(struct daemon *daemon, const struct config_group *config)
 {
@@ -70,6 +99,8 @@ int daemon_add_group(struct daemon *daemon, const struct config_group *config)
 
 	if (config_group_rank(config, daemon->self->id) < 0)
 		return 0; /* not for this node */
+	if (must_wait(daemon, config))
+		return 0;
 	if (config->lun_count > ARBITER_LUNS_MAX) {
 		log_error("%s: more than %u LUNs in one group", config->name, ARBITER_LUNS_MAX);
 		return -E2BIG;
@@ -111,21 +142,20 @@ static void forget_group(struct daemon *daemon, const struct group *group)
 static void on_group_dropped(struct group *group, void *user)
 {
 	struct daemon *daemon = user;
-	char name[CONFIG_NAME_MAX + 1];
-	const struct config_group *config;
 
-	snprintf(name, sizeof name, "%s", group->config->name);
 	forget_group(daemon, group);
 	daemon_free_retired(daemon);
-	config = daemon->phase == DAEMON_PHASE_RUNNING ? config_find_group(daemon->config, name)
-						       : NULL;
-	if (config)
-		daemon_add_group(daemon, config);
+	if (daemon->phase != DAEMON_PHASE_RUNNING || daemon->leave_running)
+		return;
+	for (size_t g = 0; g < daemon->config->group_count; g++)
+		daemon_add_group(daemon, &daemon->config->groups[g]);
 }
 
 void daemon_drop_group(struct daemon *daemon, struct group *group)
 {
 	(void)daemon;
+	if (group->leaving)
+		return;
 	group->leaving = true;
 	group_command(group, ARBITER_COMMAND_SHUTDOWN, 0, false);
 }
@@ -184,35 +214,58 @@ static void close_all(struct daemon *daemon)
 		close_rest(daemon);
 }
 
-static bool all_released(const struct daemon *daemon)
+/* Released, and its devices taken apart. */
+static bool is_done(const struct group *group)
 {
-	for (size_t g = 0; g < daemon->group_count; g++) {
-		const struct group *group = daemon->groups[g];
-
-		if (!group->released)
+	if (!group->released)
+		return false;
+	for (size_t i = 0; i < group->lun_count; i++)
+		if (group->luns[i].attach &&
+		    attach_get_state(group->luns[i].attach) != ATTACH_STATE_NONE)
 			return false;
-		for (size_t i = 0; i < group->lun_count; i++)
-			if (group->luns[i].attach &&
-			    attach_get_state(group->luns[i].attach) != ATTACH_STATE_NONE)
-				return false; /* the device is still being taken apart */
-	}
 	return true;
+}
+
+static bool all_done(const struct daemon *daemon)
+{
+	for (size_t g = 0; g < daemon->group_count; g++)
+		if (daemon->groups[g]->closing || !is_done(daemon->groups[g]))
+			return false;
+	return true;
+}
+
+static void close_dropped(struct daemon *daemon)
+{
+	bool waiting = daemon->phase == DAEMON_PHASE_HANDING_OVER;
+
+	for (size_t g = 0; g < daemon->group_count; g++) {
+		struct group *group = daemon->groups[g];
+
+		if (!group->leaving || group->closing)
+			continue;
+		if (is_done(group))
+			group_close(group, false, on_group_dropped, daemon);
+		else
+			waiting = waiting || group->released;
+	}
+	if (!waiting)
+		uv_timer_stop(&daemon->closing_timer);
 }
 
 static void on_closing_timer(uv_timer_t *timer)
 {
 	struct daemon *daemon = timer->data;
-	bool over = clock_now_ms() - daemon->closing_since_ms > HAND_OVER_LIMIT_MS;
 
-	for (size_t g = 0; g < daemon->group_count; g++)
-		if (daemon->groups[g]->leaving && daemon->groups[g]->released &&
-		    !daemon->groups[g]->closing)
-			group_close(daemon->groups[g], false, on_group_dropped, daemon);
+	if (daemon->leave_running) {
+		close_all(daemon);
+		return;
+	}
+	close_dropped(daemon);
 	if (daemon->phase != DAEMON_PHASE_HANDING_OVER)
 		return;
-	if (all_released(daemon)) {
+	if (all_done(daemon)) {
 		close_all(daemon);
-	} else if (over) {
+	} else if (clock_now_ms() - daemon->closing_since_ms > HAND_OVER_LIMIT_MS) {
 		log_error("not everything could be handed over in %u s; what runs is left running",
 			  HAND_OVER_LIMIT_MS / 1000);
 		daemon->leave_running = true;
@@ -222,13 +275,13 @@ static void on_closing_timer(uv_timer_t *timer)
 
 void daemon_group_released(struct daemon *daemon)
 {
-	if (daemon->phase != DAEMON_PHASE_CLOSING)
+	if (daemon->phase != DAEMON_PHASE_CLOSING && !daemon->leave_running)
 		uv_timer_start(&daemon->closing_timer, on_closing_timer, 1, 50);
 }
 
 void daemon_hand_over(struct daemon *daemon)
 {
-	if (daemon->phase != DAEMON_PHASE_RUNNING)
+	if (daemon->phase != DAEMON_PHASE_RUNNING || daemon->leave_running)
 		return;
 	sdnotify_stopping();
 	daemon->phase = DAEMON_PHASE_HANDING_OVER;
@@ -239,17 +292,12 @@ void daemon_hand_over(struct daemon *daemon)
 	uv_timer_start(&daemon->closing_timer, on_closing_timer, 1, 50);
 }
 
-static void on_leave_timer(uv_timer_t *timer)
-{
-	close_all(timer->data);
-}
-
 void daemon_leave(struct daemon *daemon, bool again)
 {
 	daemon->leave_running = true;
 	daemon->again = again;
-	uv_timer_start(&daemon->closing_timer, on_leave_timer, 20,
-		       0); /* the answer to whoever asked goes first */
+	if (daemon->phase != DAEMON_PHASE_CLOSING) /* the answer to whoever asked goes first */
+		uv_timer_start(&daemon->closing_timer, on_closing_timer, 20, 0);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -524,9 +572,11 @@ static void run(struct daemon *daemon)
 int main(int argc, char **argv)
 {
 	static struct daemon daemon;
-	char host[256];
+	char host[256], program[PATH_MAX] = "";
 	bool realtime = true;
 
+	if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+		program[0] = 0;
 	gethostname(host, sizeof host);
 	host[sizeof host - 1] = 0;
 	host[strcspn(host, ".")] = 0;
@@ -548,7 +598,9 @@ int main(int argc, char **argv)
 		return 1;
 	open_handles(&daemon);
 	run(&daemon);
-	if (daemon.again)
+	if (daemon.again) {
+		execv(program, argv); /* perhaps a newer one by now */
 		execv("/proc/self/exe", argv);
+	}
 	return 0;
 }
