@@ -37,12 +37,13 @@
 bool probe_key_is_probe(uint64_t key);
 
 struct probe_options {
-	unsigned path_count;  /* 1..PATHS_MAX; all up */
-	bool second;          /* a second nexus is there, from an initiator port of its own */
-	bool second_reopens;  /* it can be logged out and in again (PROBE_ACTION_RELOGIN) */
-	uint16_t run;         /* drawn for this run; part of its keys */
-	unsigned looks;       /* whose answer times are measured; 0: PROBE_LOOKS_DEFAULT */
-	uint32_t timeout_ms;  /* of each command; 0: 5000 */
+	unsigned path_count;       /* 1..PATHS_MAX; all up */
+	bool second;               /* a second nexus is there, from an initiator port of its own */
+	bool second_reopens;       /* it can be logged out and in again (PROBE_ACTION_RELOGIN) */
+	uint16_t run;              /* drawn for this run; part of its keys */
+	unsigned looks;            /* whose answer times are measured; 0: PROBE_LOOKS_DEFAULT */
+	uint32_t look_interval_ms; /* between two of them */
+	uint32_t timeout_ms;       /* of each command; 0: 5000 */
 	uint32_t leftover_ms; /* how long another probe's keys must lie still to be leftovers; 0:
 				 3000 */
 	bool ask_only;        /* send no PERSISTENT RESERVE OUT at all */

@@ -100,6 +100,7 @@ struct probe {
 	unsigned still_looks;
 	uint32_t look_us; /* of a look in two commands, the first's share */
 	uint32_t *looks_us;
+	unsigned looks_waited; /* after so many of them */
 	bool blocks_saved, blocks_dirty;
 	uint8_t *saved, *pattern, *scratch; /* of the range */
 	size_t range_size;

@@ -355,6 +355,15 @@ static bool probe_begin_look(struct probe *probe, struct probe_action *action)
 {
 	if (probe->report.looks == probe->options.looks)
 		return false;
+	if (probe->options.look_interval_ms && probe->looks_waited < probe->report.looks &&
+	    !probe->look_us) {
+		probe->looks_waited = probe->report.looks;
+		action->kind = PROBE_ACTION_WAIT;
+		action->wait_ms = probe->options.look_interval_ms;
+		probe->again = true;
+		probe->index--;
+		return true;
+	}
 	if (probe_has_full_status(probe))
 		return probe_send_pr_in(probe, action, 0, PR_IN_READ_FULL_STATUS);
 	return probe_send_pr_in(probe, action, 0,

@@ -15,6 +15,7 @@
 #include "tools/lun_probe.h"
 
 #define PROBE_TIMEOUT_DEFAULT_MS 60000u
+#define PROBE_COMMAND_TIMEOUT_MS 5000u
 #define PROBE_PARALLEL_DEFAULT 64u
 
 struct probe_command {
@@ -88,7 +89,8 @@ static void probing_done(struct probe_run *run, const struct probe_report *repor
 		snprintf(error, sizeof(error), "not probed: %s", report->message);
 		break;
 	case PROBE_END_FAILED:
-		snprintf(error, sizeof(error), "%s", report->message);
+		snprintf(error, sizeof(error), "%s%s", report->message,
+			 report->clean ? "; it is as it was found" : "");
 		break;
 	case PROBE_END_INTERRUPTED:
 		snprintf(error, sizeof(error), "%s%s",
@@ -254,9 +256,9 @@ static void probing_progress(const char *stage, void *user)
 {
 	struct probing *probing = user;
 
-	probing->job->doing = stage;
-	if (probing->job->fleet->count == 1)
+	if (probing->job->fleet->count == 1 && probing->job->doing != stage)
 		cli_progress_text("probing", stage);
+	probing->job->doing = stage;
 }
 
 static void probing_start(struct probing *probing)
@@ -500,6 +502,8 @@ int cmd_lun_probe(int argc, char **argv)
 	struct cli_option options[] = {
 		{"looks", 'n', CLI_OPTION_UNSIGNED, &command.looks, "NUMBER",
 		 "measure the answer times of so many looks (100)"},
+		{"interval", 'i', CLI_OPTION_DURATION, &command.options.look_interval_ms, "TIME",
+		 "and wait so long between two of them (0)"},
 		{"dry-run", 0, CLI_OPTION_FLAG, &command.options.ask_only, NULL,
 		 "only ask: send no PERSISTENT RESERVE OUT, not even REGISTER"},
 		{"try-types", 0, CLI_OPTION_FLAG, &command.options.try_types, NULL,
@@ -552,6 +556,9 @@ int cmd_lun_probe(int argc, char **argv)
 	if (!command.context.parallel.given)
 		command.context.parallel =
 			(struct cli_number){.given = true, .value = PROBE_PARALLEL_DEFAULT};
+	command.options.timeout_ms = command.context.timeout_ms < PROBE_COMMAND_TIMEOUT_MS
+					     ? command.context.timeout_ms
+					     : PROBE_COMMAND_TIMEOUT_MS;
 	verdict = lun_context_begin(&command.context, true);
 	if (verdict < 0)
 		verdict = lun_devices_make(&devices, &command.context, argv + 1, (size_t)count);

@@ -190,6 +190,23 @@ static void test_all_there(void)
 	CU_ASSERT_FALSE(run.kept);
 }
 
+static void test_looks_are_spaced(void)
+{
+	struct fake_lun lun;
+	struct run run = {.lun = &lun, .options = thorough};
+
+	for (int poor = 0; poor < 2; poor++) {
+		fake_lun_init(&lun);
+		lun.no_full_status = poor;
+		run = (struct run){.lun = &lun, .options = thorough};
+		run.options.look_interval_ms = 10;
+		run_probe(&run);
+		CU_ASSERT_EQUAL(run.report.end, PROBE_END_DONE);
+		CU_ASSERT_EQUAL(run.report.looks, 5);
+		CU_ASSERT_EQUAL(run.waited_ms, 40);
+	}
+}
+
 static void test_unit_attentions_are_taken(void)
 {
 	struct fake_lun lun;
@@ -569,6 +586,7 @@ static void test_numbers_out_of_range(void)
 
 static CU_TestInfo tests[] = {
 	{"everything is there", test_all_there},
+	{"looks are spaced", test_looks_are_spaced},
 	{"unit attentions are taken", test_unit_attentions_are_taken},
 	{"a poor target", test_poor_target},
 	{"a registration nobody bears", test_registration_that_nobody_bears_any_more},
