@@ -183,6 +183,17 @@ static bool offer_is_ours(struct arbiter *a, const struct key *key, uint64_t val
 	return a->now_ms - a->offer_since_ms >= (uint64_t)rank_order(a) * a->config.window_ms / 2;
 }
 
+/* Reading every member is part of being fit. */
+static bool members_answer(const struct arbiter *a)
+{
+	uint64_t tolerance = a->config.loss_ms + (uint64_t)a->config.defend_ms * a->config.member_factor;
+
+	for (uint16_t i = 1; i < a->config.lun_count; i++)
+		if (!a->luns[i].look_seen || a->luns[i].contact_ms + tolerance < a->now_ms)
+			return false;
+	return true;
+}
+
 static bool find_reason(struct arbiter *a, enum arbiter_rule *reason)
 {
 	struct arbiter_lun *l = &a->luns[0];
@@ -191,6 +202,8 @@ static bool find_reason(struct arbiter *a, enum arbiter_rule *reason)
 	if (a->operator_asked)
 		*reason = ARBITER_RULE_CHALLENGE_OPERATOR;
 	else if (!by_itself)
+		return false;
+	else if (!members_answer(a))
 		return false;
 	else if (!l->look.held)
 		*reason = ARBITER_RULE_CHALLENGE_FREE;
@@ -219,9 +232,11 @@ static void judge_by_reason(struct arbiter *a, uint64_t holder)
 	uint64_t delay = (uint64_t)rank_order(a) * a->config.window_ms / 2;
 
 	if (!find_reason(a, &reason)) {
+		uint64_t due = a->next_probe_ms > a->cool_until_ms ? a->next_probe_ms : a->cool_until_ms;
+
 		a->reason_set = false;
-		if (a->config.automatic && rank_order(a) == 0 && !a->maintenance && !a->parked)
-			look_in_time(a, a->next_probe_ms > a->cool_until_ms ? a->next_probe_ms : a->cool_until_ms);
+		if (a->config.automatic && rank_order(a) == 0 && !a->maintenance && !a->parked && due > a->now_ms)
+			look_in_time(a, due);
 		return;
 	}
 	if (!a->reason_set || a->reason != reason) {
@@ -274,7 +289,7 @@ void standby_judge(struct arbiter *a)
 		if (arbiter_rule(a, ARBITER_RULE_CHALLENGE_MEMBER_KEY, 0, holder))
 			return;
 	}
-	if (holder != 0 && offer_is_ours(a, &key, holder)) {
+	if (holder != 0 && offer_is_ours(a, &key, holder) && members_answer(a)) {
 		challenge_begin(a, ARBITER_RULE_CHALLENGE_OFFER, holder, true);
 		return;
 	}

@@ -87,8 +87,8 @@ static uint32_t look_period(const struct arbiter *a, uint16_t i)
 
 	if (a->state == ARBITER_STATE_RELEASED)
 		return UINT32_MAX;
-	if (i != 0)
-		return arbiter_is_owning(a) ? d * a->config.member_factor : UINT32_MAX;
+	if (i != 0) /* a standby reads them too: one that cannot is not fit to take them */
+		return d * a->config.member_factor;
 	if (a->state == ARBITER_STATE_CHALLENGING)
 		return arbiter_window_ms(a, a->luns[0].victim) / 8;
 	if (a->state == ARBITER_STATE_REQUESTING || a->request_until_ms > a->now_ms)
@@ -140,11 +140,11 @@ void lun_pump_looks(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
 
-	if (l->next_look_ms > a->now_ms || look_period(a, i) == UINT32_MAX) {
-		if (l->phase == LUN_IDLE && i != 0)
-			l->next_look_ms = NEVER;
-		if (l->next_look_ms > a->now_ms)
-			return;
+	if (l->next_look_ms > a->now_ms)
+		return;
+	if (a->state == ARBITER_STATE_RELEASED) {
+		l->next_look_ms = NEVER;
+		return;
 	}
 	if (l->unanswered > 0 && arbiter_is_owning(a) && l->look_seen && i == 0 &&
 	    !arbiter_rule(a, ARBITER_RULE_OWNER_ASK_AGAIN, i, 0)) {
