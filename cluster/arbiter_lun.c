@@ -471,6 +471,8 @@ void lun_ordered(struct arbiter *a, const struct arbiter_event *event)
 		a->members_wake_ms = a->now_ms;
 	if (outcome == SCSI_OUTCOME_OK && took > l->slow_ms)
 		l->slow_ms = took;
+	if (outcome == SCSI_OUTCOME_OK && took > a->members_slow_ms)
+		a->members_slow_ms = took;
 	if (l->order.reset) {
 		l->tries++;
 		if (outcome == SCSI_OUTCOME_OK) {

@@ -370,6 +370,7 @@ void owner_won(struct arbiter *a)
 	a->hold = 0;
 	a->gate_broken = false;
 	a->members_progress_ms = a->now_ms;
+	a->members_slow_ms = l->slow_ms;
 	if (!arbiter_rule(a, ARBITER_RULE_CHALLENGE_TAKE_MEMBERS, 0, l->key))
 		return;
 	for (uint16_t i = 1; i < a->config.lun_count; i++) {
@@ -518,8 +519,8 @@ static uint64_t members_until(const struct arbiter *a)
 
 	if (a->config.loss_ms / 2 > ms)
 		ms = a->config.loss_ms / 2;
-	if (16 * (uint64_t)a->luns[0].slow_ms > ms) /* so many commands follow each other for one LUN */
-		ms = 16 * (uint64_t)a->luns[0].slow_ms;
+	if (16 * (uint64_t)a->members_slow_ms > ms) /* so many commands follow each other for one LUN */
+		ms = 16 * (uint64_t)a->members_slow_ms;
 	return a->members_progress_ms + ms;
 }
 

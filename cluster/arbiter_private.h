@@ -165,6 +165,7 @@ struct arbiter {
 	bool release;          /* ... but unregister instead of offering */
 	uint8_t offer_to;
 	uint64_t offer_until_ms;
+	uint32_t members_slow_ms; /* the slowest answer since they are being taken */
 	uint64_t members_progress_ms, members_due_ms, members_wake_ms;
 	uint16_t members_owned;
 	uint64_t alarmed[16];

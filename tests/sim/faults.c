@@ -422,7 +422,7 @@ static void fault_stranger_end(struct world *world, const struct lasting *lastin
 
 /* What a target that fell back has brought back of strangers who have left, somebody removes in the
  * end. */
-void faults_remove_strangers(struct world *world)
+static void remove_strangers(struct world *world)
 {
 	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
 	     i++) {
@@ -440,6 +440,37 @@ void faults_remove_strangers(struct world *world)
 			stranger_out(world, lun, i, PR_OUT_REGISTER_AND_IGNORE, 0, 0);
 			excuse_all(world, world->now_us, "a stranger's key came back");
 		}
+	}
+}
+
+/* In the end the operators see to it that nothing stays as they had wanted it only for a while. A
+ * command may have come to a daemon that was dead, or that could not carry it out then. */
+void faults_tidy(struct world *world)
+{
+	struct arbiter_view view;
+
+	if (world->now_us < world->tidied_us + SECOND)
+		return;
+	world->tidied_us = world->now_us;
+	if (world->strangers > 0)
+		remove_strangers(world);
+	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
+	     i++) {
+		if (world->lasting_faults[i].used && world->lasting_faults[i].kind == FAULT_COMMAND)
+			return;
+	}
+	for (unsigned i = 0; i < world->node_count; i++) {
+		struct node *node = &world->nodes[i];
+
+		if (!node->daemon_running || world->commanded_until_us == 0)
+			continue;
+		arbiter_get_view(node->arbiter, &view);
+		if (view.maintenance)
+			fault_order(world, node, ARBITER_COMMAND_MAINTENANCE, 0, false);
+		if (view.state == ARBITER_STATE_RELEASED)
+			node_crash(world, node, false, SECOND);
+		else if (!view.automatic)
+			fault_order(world, node, ARBITER_COMMAND_CLAIM, 0, false);
 	}
 }
 

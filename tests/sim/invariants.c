@@ -399,8 +399,8 @@ static void invariants_cease(struct world *world)
 void invariants_check(struct world *world)
 {
 	invariants_cease(world);
-	if (world->ceased && world->strangers > 0)
-		faults_remove_strangers(world);
+	if (world->ceased)
+		faults_tidy(world);
 	invariants_changes(world);
 	if (!invariants_calm(world) ||
 	    world->lost_answer + world->lost_command + world->delayed > 0) {

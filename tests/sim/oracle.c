@@ -136,6 +136,9 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 		return; /* an owner that takes back what came back, or lost its reservation */
 	if (victim == 0 && oracle_owning(node))
 		return; /* it has not heard yet that it has lost: then the target refuses */
+	if (watch->passed && watch->passed_key == own && watch->passed_victim == victim)
+		return; /* said again: an owner that has reacted since has removed the own key, and
+			   the target refuses */
 	if (watch->window_key != own || watch->window_holder != victim ||
 	    watch->window_looks == 0) {
 		world_fail(
@@ -144,9 +147,6 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 			trace_node_name(node), trace_key(victim, text, sizeof(text)));
 		return;
 	}
-	if (watch->window_passed && oracle_shows(watch, own))
-		return; /* said again: the owner has not reacted since, or the own key would be gone
-			 */
 	if (!oracle_window_full(node, watch, window_ms))
 		world_fail(world, "window",
 			   "%s takes over from %s %.1f ms after its REGISTER, before a window of "
@@ -154,7 +154,9 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 			   trace_node_name(node), trace_key(victim, text, sizeof(text)),
 			   (double)(world->now_us - watch->window_from_us) / 1e3,
 			   (unsigned long long)window_ms);
-	watch->window_passed = true;
+	watch->passed = true;
+	watch->passed_key = own;
+	watch->passed_victim = victim;
 }
 
 static void oracle_stand_back(struct world *world, struct node *node, uint64_t victim)
@@ -210,7 +212,6 @@ static void oracle_register(struct world *world, struct node *node,
 	watch->registered = UINT32_MAX; /* until it ends */
 	watch->window_key = effect->order.service_key;
 	watch->window_looks = 0;
-	watch->window_passed = false;
 }
 
 /* The members follow the leader: what is taken was found there before a look that still showed this
@@ -285,7 +286,7 @@ static void oracle_order(struct world *world, struct node *node,
 			   trace_key(effect->order.key, text, sizeof(text)));
 	if (effect->order.action == PR_OUT_RESERVE) {
 		if (effect->lun == 0) {
-			if (!watch->window_passed)
+			if (!(watch->passed && watch->passed_key == effect->order.key))
 				oracle_stand_back(world, node, 0);
 			oracle_takeover(world, node, effect->order.key, 0);
 		} else {
@@ -310,7 +311,7 @@ static void oracle_order(struct world *world, struct node *node,
 	if (effect->lun == 0) {
 		if (!oracle_preempted(watch, effect->order.service_key))
 			watch->preempted[watch->preempted_next++ % 8] = effect->order.service_key;
-		if (!watch->window_passed)
+		if (!(watch->passed && watch->passed_key == effect->order.key))
 			oracle_stand_back(world, node, effect->order.service_key);
 		oracle_takeover(world, node, effect->order.key, effect->order.service_key);
 	} else {
@@ -407,12 +408,10 @@ static void oracle_window_look(struct world *world, struct watch *watch, const s
 		return;
 	if (!oracle_shows(watch, watch->window_key)) {
 		watch->window_looks = 0;
-		watch->window_passed = false;
 		return;
 	}
 	if (watch->window_looks == 0 || holder != watch->window_holder) {
 		watch->window_from_us = watch->order_ended_us;
-		watch->window_passed = false;
 		watch->window_holder = holder;
 		watch->window_looks = 0;
 	}

@@ -170,7 +170,9 @@ struct watch {
 	uint64_t held_own_us; /* the last look that showed an own key hold */
 	/* Looks since the last REGISTER that showed the own key beside the same holder. */
 	uint64_t window_key, window_holder, window_from_us;
-	bool window_passed;    /* it was full, and the order that followed did not get through */
+	bool passed; /* a window was full for that takeover, and the order that followed may have to
+			be repeated */
+	uint64_t passed_key, passed_victim;
 	uint32_t window_looks; /* the last WATCH_LOOKS of them are kept */
 	struct {
 		uint64_t began_us, ended_us;
@@ -290,7 +292,7 @@ struct world {
 		uint8_t kind, node, lun, nexus;
 		uint16_t port;
 	} lasting_faults[32];
-	uint64_t strangers;
+	uint64_t strangers, tidied_us;
 	/* parts */
 	struct node nodes[WORLD_NODES_MAX];
 	struct sim_lun luns[WORLD_LUNS_MAX];
@@ -432,7 +434,7 @@ void faults_begin(struct world *world);
 void faults_event(struct world *world, const struct world_event *event);
 void faults_excuse(struct world *world, struct node *node, uint64_t until_us, const char *why);
 uint64_t faults_slack_us(const struct world *world);
-void faults_remove_strangers(struct world *world);
+void faults_tidy(struct world *world);
 void faults_disturb(struct world *world, uint64_t until_us);
 
 /* oracle.c: what one node may do, judged by what it could know */
