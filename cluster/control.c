@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define CONTROL_READ_SIZE 4096
-#define CONTROL_CHECK_MS 1000
+#define CONTROL_CHECKS 10 /* of slow readers, within stall_ms */
 #define CONTROL_BACKLOG 16
 
 struct control_client_state;
@@ -40,7 +40,7 @@ struct control_client_state {
 	bool processing, paused, closing, last_words;
 	uid_t uid;
 	pid_t pid;
-	size_t queued_before; /* bytes that waited at the last check */
+	size_t queued_before; /* bytes that waited at the last check, and those sent since */
 	uint64_t stalled_since_ms;
 };
 
@@ -52,6 +52,7 @@ struct control {
 	size_t client_count;
 	size_t handles; /* not yet closed */
 	bool closing;
+	uint32_t stall_ms;
 	char path[108];
 	const struct control_command *commands;
 	void *user;
@@ -139,7 +140,7 @@ static void control_check(uv_timer_t *timer)
 		if (queued == 0 || queued < client->queued_before)
 			client->stalled_since_ms = now_ms;
 		client->queued_before = queued;
-		if (queued > 0 && now_ms - client->stalled_since_ms >= CONTROL_STALL_MS)
+		if (queued > 0 && now_ms - client->stalled_since_ms >= control->stall_ms)
 			client_close(client);
 		else
 			waiting = waiting || queued > 0;
@@ -167,8 +168,11 @@ static int client_send(struct control_client_state *client, json_t *object)
 	text[length] = '\n'; /* in place of the closing zero */
 	sent->data = text;
 	buffer = uv_buf_init(text, (unsigned)length + 1);
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) == 0)
+	if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) == 0) {
 		client->stalled_since_ms = clock_now_ms();
+		client->queued_before = 0;
+	}
+	client->queued_before += length + 1;
 	error = uv_write(&sent->request, (uv_stream_t *)&client->pipe, &buffer, 1, client_written);
 	if (error) {
 		free(sent->data);
@@ -176,10 +180,11 @@ static int client_send(struct control_client_state *client, json_t *object)
 		client_close(client);
 		return -EPIPE;
 	}
-	client->queued_before = uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe);
-	if (client->queued_before > 0 && !uv_is_active((uv_handle_t *)&client->control->check))
-		uv_timer_start(&client->control->check, control_check, CONTROL_CHECK_MS,
-			       CONTROL_CHECK_MS);
+	if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > 0 &&
+	    !uv_is_active((uv_handle_t *)&client->control->check))
+		uv_timer_start(&client->control->check, control_check,
+			       client->control->stall_ms / CONTROL_CHECKS,
+			       client->control->stall_ms / CONTROL_CHECKS);
 	return 0;
 }
 
@@ -512,6 +517,7 @@ int control_open(struct control **result, uv_loop_t *loop, const struct control_
 	control->has_group = options->group != NULL;
 	control->commands = options->commands;
 	control->user = options->user;
+	control->stall_ms = options->stall_ms ? options->stall_ms : CONTROL_STALL_MS;
 	snprintf(control->path, sizeof(control->path), "%s", options->path);
 	uv_pipe_init(loop, &control->listener, 0);
 	uv_timer_init(loop, &control->check);

@@ -60,6 +60,7 @@ struct control_options {
 	const char *group;                      /* Unix group that may connect; NULL: none */
 	const struct control_command *commands; /* ends with a NULL name; must stay */
 	void *user;                             /* for the handlers */
+	uint32_t stall_ms;                      /* 0: CONTROL_STALL_MS */
 };
 
 /* Listens. A stale socket file is replaced; one that somebody answers on is not (-EADDRINUSE). Mode

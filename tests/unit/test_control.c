@@ -4,7 +4,9 @@
  * by rude ones.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,8 @@
 #include "cluster/control.h"
 #include "cluster/control_client.h"
 #include "tests/unit/unit.h"
+
+#define STALL_MS 1500
 
 static char folder[64], path[96];
 static char message[400];
@@ -149,7 +153,7 @@ static void server_run(void *user)
 		{"later", on_later},     {"count", on_count}, {"follow", on_follow},
 		{"gone", on_gone_count}, {NULL, NULL},
 	};
-	struct control_options options = {path, NULL, commands, NULL};
+	struct control_options options = {path, NULL, commands, NULL, STALL_MS};
 
 	(void)user;
 	uv_loop_init(&server.loop);
@@ -371,6 +375,63 @@ static void a_flood_is_answered_as_it_is_read(void)
 	end();
 }
 
+/* Slow, but never at rest: longer than STALL_MS with answers waiting all the time. */
+static void a_slow_reader_is_not_dropped(void)
+{
+	static char flood[64 * 1024];
+	char piece[512];
+	uint64_t until_ms;
+	size_t used = 0, taken = 0;
+	int fd;
+	pid_t child;
+
+	begin();
+	while (used + 64 < sizeof(flood))
+		used += (size_t)sprintf(flood + used,
+					"{\"command\":\"ping\",\"id\":\"0123456789012345\"}\n");
+	fd = raw_connect();
+	child = fork();
+	if (child == 0) {
+		while (send(fd, flood, used, MSG_NOSIGNAL) > 0)
+			continue;
+		_exit(0);
+	}
+	until_ms = clock_now_ms() + STALL_MS + 1000;
+	while (clock_now_ms() < until_ms && recv(fd, piece, sizeof(piece), 0) > 0) {
+		taken += sizeof(piece);
+		usleep(10000);
+	}
+	CU_ASSERT_TRUE(clock_now_ms() >= until_ms);
+	CU_ASSERT_TRUE(taken > 20000);
+	kill(child, SIGKILL);
+	CU_ASSERT_EQUAL(waitpid(child, NULL, 0), child);
+	close(fd);
+	end();
+}
+
+/* One that takes nothing at all is dropped after STALL_MS, whatever the answer's length. */
+static void one_at_rest_is_dropped(void)
+{
+	static const char ping[] = "{\"command\":\"ping\"}\n";
+	uint64_t begun_ms = clock_now_ms();
+	int fd, flags;
+
+	begin();
+	fd = raw_connect();
+	flags = fcntl(fd, F_GETFL);
+	CU_ASSERT_EQUAL(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
+	while (clock_now_ms() - begun_ms < 10 * STALL_MS) {
+		if (send(fd, ping, sizeof(ping) - 1, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+			break;
+		if (errno == EAGAIN)
+			usleep(20000);
+	}
+	CU_ASSERT_TRUE(clock_now_ms() - begun_ms >= STALL_MS);
+	CU_ASSERT_TRUE(clock_now_ms() - begun_ms < 3 * STALL_MS);
+	close(fd);
+	end();
+}
+
 static void a_stream_ends_with_its_reader(void)
 {
 	struct control_client *client;
@@ -471,7 +532,7 @@ static void others_are_refused_before_they_are_read(void)
 static void open_error(const char *where, const char *group, int error, const char *says)
 {
 	static const struct control_command none = {NULL, NULL};
-	struct control_options options = {where, group, &none, NULL};
+	struct control_options options = {where, group, &none, NULL, 0};
 	struct control *control;
 	uv_loop_t loop;
 
@@ -512,7 +573,7 @@ static void a_socket_in_use_is_not_taken_a_stale_one_is(void)
 	close(fd);
 	{
 		static const struct control_command none = {NULL, NULL};
-		struct control_options options = {path, NULL, &none, NULL};
+		struct control_options options = {path, NULL, &none, NULL, 0};
 		struct control *control = NULL;
 		uv_loop_t loop;
 
@@ -584,6 +645,8 @@ int main(void)
 		{"a line without end is refused and closed",
 		 a_line_without_end_is_refused_and_closed},
 		{"a flood is answered as it is read", a_flood_is_answered_as_it_is_read},
+		{"a slow reader is not dropped", a_slow_reader_is_not_dropped},
+		{"one at rest is dropped", one_at_rest_is_dropped},
 		{"a stream ends with its reader", a_stream_ends_with_its_reader},
 		{"a reader that does not read is dropped", a_reader_that_does_not_read_is_dropped},
 		{"clients are counted", clients_are_counted},
