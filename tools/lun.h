@@ -29,8 +29,9 @@
 #define LUN_ORDERS_MAX (PATHS_MAX)
 /* ISID qualifiers from 8000h on; what is below is the daemon's and its gates', whose sessions would
  * end if a command took one of theirs. */
-#define LUN_ISID_DEFAULT 0x8000u    /* so that a registration lasts from one command to the next */
-#define LUN_ISID_LOOK_FIRST 0x9000u /* commands that only look take one by their process number,   \
+#define LUN_ISID_DEFAULT 0x8000u /* so that a registration lasts from one command to the next */
+#define LUN_ISID_LOOK_FIRST                                                                        \
+	0x9000u                     /* commands that only look take one by their process number,   \
 				     */
 #define LUN_ISID_LOOK_COUNT 0x3000u /* so that they do not end each other's sessions */
 #define LUN_ISID_SECOND 0xc000u     /* the probe's second nexus: one for each device */

@@ -132,37 +132,47 @@ static int lun_kept_header(char header[KEPT_HEADER_SIZE], const char *wwid,
 	return length > 0 && length < KEPT_HEADER_SIZE ? 0 : -ENAMETOOLONG;
 }
 
+static int lun_kept_write_file(const char *file, const char header[KEPT_HEADER_SIZE],
+			       const struct lun_kept *kept)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error;
+
+	if (fd < 0)
+		return -errno;
+	error = lun_write_all(fd, header, KEPT_HEADER_SIZE);
+	if (!error)
+		error = lun_write_all(fd, kept->blocks,
+				      (size_t)kept->block_count * kept->block_size);
+	if (!error && fsync(fd))
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+/* Under its name the file is whole, and nothing that is kept already is overwritten. */
 int lun_kept_write(const char *state, const char *wwid, const struct lun_kept *kept, char *message,
 		   size_t size)
 {
-	size_t bytes = (size_t)kept->block_count * kept->block_size;
-	char file[768], header[KEPT_HEADER_SIZE];
-	int fd, error = lun_probe_folder(state, message, size);
+	char file[768], fresh[800], header[KEPT_HEADER_SIZE];
+	int error = lun_probe_folder(state, message, size);
 
 	if (error)
 		return error;
 	lun_probe_file(file, sizeof(file), state, wwid, ".blocks");
+	snprintf(fresh, sizeof(fresh), "%s.new", file);
 	error = lun_kept_header(header, wwid, kept);
-	if (error)
-		return error;
-	fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		error = -errno;
-		snprintf(message, size, "cannot make %s: %s", file, strerror(-error));
-		return error;
-	}
-	error = lun_write_all(fd, header, KEPT_HEADER_SIZE);
 	if (!error)
-		error = lun_write_all(fd, kept->blocks, bytes);
-	if (!error && fsync(fd))
+		error = lun_kept_write_file(fresh, header, kept);
+	if (!error && link(fresh, file))
 		error = -errno;
-	close(fd);
-	if (!error)
+	unlink(fresh);
+	if (!error) {
 		error = lun_probe_sync_folder(state);
-	if (error) {
-		unlink(file);
-		snprintf(message, size, "cannot write %s: %s", file, strerror(-error));
+		if (error)
+			unlink(file);
 	}
+	if (error)
+		snprintf(message, size, "cannot write %s: %s", file, strerror(-error));
 	return error;
 }
 
