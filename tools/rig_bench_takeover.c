@@ -126,7 +126,7 @@ static int takeover_prepare(struct rig *rig, unsigned luns)
 	rig_path(rig, log, "hold.log");
 	unlink(log);
 	error = rig_machine_spawn(rig, &rig->nodes[0].machine, argv, log, &process);
-	while (!error && !(text && strstr(text, "\"failed\": 0"))) {
+	while (!error && !(text && strstr(text, "\"failed\":0}"))) {
 		free(text);
 		text = rig_read_file(log, NULL);
 		if (rig_now_ms() > end || !rig_process_lives(&process))
