@@ -599,6 +599,8 @@ static void drive_seize(struct arbiter *a, uint16_t i)
 	if (!arbiter_recorded(a, l->key) && arbiter_rule(a, ARBITER_RULE_CHALLENGE_RECORD_FIRST, i, l->key))
 		return;
 	l->seat = n;
+	/* What the leader's target does not know, the members' mostly does not either; PREEMPT and a reset do anywhere. */
+	l->no_abort = l->no_abort || a->luns[0].no_abort;
 	if (l->victim == 0)
 		order_send(a, i, n, PR_OUT_RESERVE, l->key, 0);
 	else

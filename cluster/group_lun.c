@@ -385,9 +385,11 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 		post_look(lun, effect->id, &no_look);
 		return;
 	}
-	if (!lun->full_status_known) {
+	if (!lun->full_status_known) { /* members are mostly of the leader's target */
+		const struct group_lun *leader = &lun->group->luns[0];
+
 		lun->full_status_known = true;
-		lun->full_status = true;
+		lun->full_status = !leader->full_status_known || leader->full_status;
 	}
 	look->path = path;
 	look->id = effect->id;
