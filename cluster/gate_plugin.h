@@ -97,6 +97,7 @@ struct plugin_lun {
 	uint32_t in_flight;
 	uint32_t delay_ms; /* before the next try */
 	uv_timer_t retry;
+	bool written;    /* something was to be written to it since the gate was last FAILED */
 	bool has_sync16; /* SYNCHRONIZE CACHE (16), not known not to be there */
 	char wwid[SCSI_WWID_MAX];
 	char reason[GATE_WIRE_TEXT_MAX];

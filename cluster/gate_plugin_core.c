@@ -77,12 +77,19 @@ void core_finish(struct plugin *plugin, struct gate_io *io, int error)
 	sem_post(&io->finished);
 }
 
+/* A flush behind which there is nothing need not wait: a file's closing sends one while its device
+ * is being made, with the gate held perhaps. */
 void core_wait(struct plugin *plugin, struct gate_io *io)
 {
 	if (plugin->state == GATE_STATE_FAILED || io->epoch != plugin->epoch) {
 		core_finish(plugin, io, -EIO);
 		return;
 	}
+	if (io->kind == IO_FLUSH && !io->lun->written) {
+		core_finish(plugin, io, 0);
+		return;
+	}
+	io->lun->written = io->lun->written || (io->kind != IO_FLUSH && io->kind != IO_READ);
 	struct gate_io **at = &plugin->waiting;
 	while (*at && (*at)->order < io->order)
 		at = &(*at)->next;
@@ -146,6 +153,8 @@ static void enter_failed(struct plugin *plugin)
 	plugin->epoch++;
 	pthread_mutex_unlock(&plugin->lock);
 	waiting_fail(plugin);
+	for (size_t i = 0; i < plugin->file.lun_count; i++)
+		plugin->luns[i].written = false;
 	if (plugin->in_flight > 0)
 		uv_timer_start(&plugin->drop_timer, drop_in_flight, ANSWER_GRACE_MS, 0);
 }

@@ -85,6 +85,26 @@ static void case_held(void)
 	rig_detach(1);
 }
 
+/* A device is made while the gate is held: nothing of that waits for it. */
+static void case_made_held(void)
+{
+	rig_own(KEY);
+	gate_set(rig.gate, GATE_STATE_FAILED);
+	WAIT(rig_state(GATE_STATE_FAILED), 1000);
+	gate_set(rig.gate, GATE_STATE_HELD);
+	WAIT(rig_state(GATE_STATE_HELD), 1000);
+	rig_attach(1);
+	CHECK(attach_made_in_ms(rig.attach[1]) < 2000);
+	CHECK(gate_set(rig.gate, GATE_STATE_OPEN) == 0);
+	WAIT(rig_state(GATE_STATE_OPEN), 1000);
+	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	WAIT(writer->acknowledged > 2, 2000);
+	rig_writer_stop(writer);
+	CHECK(!writer->error);
+	rig_writer_check(writer, rig.image[1]);
+	rig_detach(1);
+}
+
 /* Deposed: writes fail at once, none lands later, the file system can be unmounted, the old device
  * stays dead. */
 static void case_preempted(void)
@@ -550,6 +570,7 @@ static const struct {
 } cases[] = {
 	{"service", case_service},
 	{"held", case_held},
+	{"made-held", case_made_held},
 	{"preempted", case_preempted},
 	{"hung-target", case_hung_target},
 	{"session-lost", case_session_lost},
