@@ -451,8 +451,10 @@ enum arbiter_command_answer challenger_command(struct arbiter *a, enum arbiter_c
 	struct arbiter_lun *l = &a->luns[0];
 	uint64_t holder = lun_holder(l);
 
-	if (arbiter_is_owning(a))
+	if (arbiter_is_owning(a)) {
+		a->parked = a->parked && (command != ARBITER_COMMAND_CLAIM || a->release);
 		return ARBITER_ANSWER_ALREADY;
+	}
 	if (a->state == ARBITER_STATE_DEPOSED || !a->fit || a->shutdown)
 		return ARBITER_ANSWER_UNFIT;
 	if (holder != 0 && !arbiter_key_ours(a, holder))
