@@ -18,6 +18,7 @@
 #define DELAY_FIRST_MS 100u
 #define DELAY_MAX_MS 5000u
 #define GREETING_MAX_MS 10000u
+#define GREETING_MORE_MS 1000u
 #define UNANSWERED_MAX 3u /* refreshings: the process hangs */
 
 struct outgoing {
@@ -142,8 +143,18 @@ void gate_link_watch(struct gate *gate)
 static void beat_due(uv_timer_t *timer)
 {
 	struct gate *gate = timer->data;
-	if (gate->link == GATE_LINK_GREETING || ++gate->unanswered > UNANSWERED_MAX) {
-		gate_link_down(gate, "the gate process does not answer");
+	bool greeting = gate->link == GATE_LINK_GREETING;
+
+	/* Counted, so that a stall of this daemon does not look like one of the process. */
+	if (++gate->unanswered > (greeting ? 1 : UNANSWERED_MAX)) {
+		/* I/O waits in it, and it would obey nobody: ended, it fails that, and another can
+		 * begin. */
+		gate_process_kill(gate);
+		gate_link_down(gate, "the gate process did not answer; killed");
+		return;
+	}
+	if (greeting) {
+		uv_timer_start(&gate->beat, beat_due, GREETING_MORE_MS, 0);
 		return;
 	}
 	gate_refresh(gate);

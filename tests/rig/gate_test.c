@@ -380,6 +380,25 @@ static void case_gate_stopped(void)
 	CHECK(rig_state(GATE_STATE_FAILED));
 }
 
+/* One that hangs is killed also when nobody wants anything of it. */
+static void case_gate_hung(void)
+{
+	rig_gate_close(true);
+	rig.hold_limit_ms = 2000;
+	rig_gate_open();
+	rig_own(KEY);
+	rig_attach(1);
+	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	unsigned downs = rig.downs, ups = rig.ups;
+	CHECK(kill((pid_t)rig_view().pid, SIGSTOP) == 0);
+	WAIT(writer->error, 5000);
+	WAIT(rig.downs > downs, 1000);
+	rig_detach(1);
+	rig_writer_stop(writer);
+	WAIT(rig.ups > ups, 8000);
+	CHECK(rig_state(GATE_STATE_FAILED));
+}
+
 /* nbdfuse is killed: the device has errors and is cleared away; the gate and the other LUN do not
  * notice. */
 static void case_helper_killed(void)
@@ -581,6 +600,7 @@ static const struct {
 	{"alone", case_alone},
 	{"gate-killed", case_gate_killed},
 	{"gate-stopped", case_gate_stopped},
+	{"gate-hung", case_gate_hung},
 	{"helper-killed", case_helper_killed},
 	{"leftovers", case_leftovers},
 	{"detach", case_detach},
