@@ -23,19 +23,20 @@ enum key_kind {
 };
 
 struct key {
-	uint32_t cluster;     /* 20 bits: key_cluster_hash() of the cluster's name */
+	uint32_t cluster; /* 20 bits: key_cluster_hash() of the cluster's name */
 	enum key_kind kind;
-	uint8_t node;         /* 1..254, whose key it is */
-	uint8_t interval;     /* claim, member, request: the sender's defend interval in units of 50 ms, at least 1.
-				 offer: the node that it is meant for, KEY_NODE_ANY for any */
+	uint8_t node;     /* 1..254, whose key it is */
+	uint8_t interval; /* claim, member, request: the sender's defend interval in units of 50 ms,
+			     at least 1. offer: the node that it is meant for, KEY_NODE_ANY for any
+			   */
 	uint16_t incarnation; /* not zero */
 };
 
 /* Pure, all of them. */
 uint32_t key_cluster_hash(const char *name);
 uint64_t key_encode(const struct key *key);
-/* False, with *key unspecified: no key of this protocol (other magic, unknown kind, node 0 or 255, incarnation 0,
- * interval 0). Says nothing about the cluster. */
+/* False, with *key unspecified: no key of this protocol (other magic, unknown kind, node 0 or 255,
+ * incarnation 0, interval 0). Says nothing about the cluster. */
 bool key_decode(struct key *key, uint64_t value);
 /* Decodes, and is of this cluster. What is not is foreign. */
 bool key_is_ours(uint64_t value, uint32_t cluster);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Big-endian integers at any address. (sg3_utils' own sg_unaligned.h shifts into the sign bit, which UBSan reports.)
+ * Big-endian integers at any address. (sg3_utils' own sg_unaligned.h shifts into the sign bit,
+ * which UBSan reports.)
  */
 #ifndef SCSI_BYTES_H
 #define SCSI_BYTES_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * PERSISTENT RESERVE IN and OUT (SPC-5 6.16, 6.17): CDBs and parameter data, encoded and decoded. Pure code: bytes in,
- * values out; what a target returns is not trusted.
+ * PERSISTENT RESERVE IN and OUT (SPC-5 6.16, 6.17): CDBs and parameter data, encoded and decoded.
+ * Pure code: bytes in, values out; what a target returns is not trusted.
  */
 #ifndef SCSI_PR_H
 #define SCSI_PR_H
@@ -64,8 +64,10 @@ struct pr_out {
 struct pr_keys {
 	uint32_t generation;
 	uint32_t count;     /* keys stored in keys[], at most the capacity that was given */
-	uint32_t available; /* keys that the target says it has; more than count: the buffer was too small, ask again */
-	uint32_t arrived;   /* keys among the bytes that arrived, whatever the capacity: see pr_keys_at() */
+	uint32_t available; /* keys that the target says it has; more than count: the buffer was too
+			       small, ask again */
+	uint32_t arrived;   /* keys among the bytes that arrived, whatever the capacity: see
+			       pr_keys_at() */
 	uint64_t *keys;     /* the caller's */
 };
 
@@ -83,7 +85,8 @@ struct pr_capabilities {
 	bool replace_lost_reservation_capable;     /* RLR_C */
 	uint8_t allow_commands;
 	bool type_mask_valid;
-	uint16_t type_mask; /* bit n: type n is supported (bit 1 WR_EX ... bit 8 EX_AC_AR), remapped from the wire */
+	uint16_t type_mask; /* bit n: type n is supported (bit 1 WR_EX ... bit 8 EX_AC_AR), remapped
+			       from the wire */
 };
 
 struct pr_full_status_entry {
@@ -98,32 +101,40 @@ struct pr_full_status_entry {
 struct pr_full_status {
 	uint32_t generation;
 	uint32_t count;
-	bool complete; /* false: the buffer or entries[] was too small */
+	bool complete;                        /* false: the buffer or entries[] was too small */
 	struct pr_full_status_entry *entries; /* the caller's */
 };
 
-/* Each fills request's CDB, direction, data and data_length; the rest of *request stays. buffer is the caller's. */
+/* Each fills request's CDB, direction, data and data_length; the rest of *request stays. buffer is
+ * the caller's. */
 
 /* size: bytes of buffer, 8..65535 (ALLOCATION LENGTH). Returns 0 or -EINVAL. */
 int pr_in_encode(struct scsi_request *request, enum pr_in_action action, void *buffer, size_t size);
 
-/* size must be at least PR_OUT_PARAMETER_LENGTH (REGISTER AND MOVE: 24 + transport_id_length). Returns 0 or -EINVAL. */
-int pr_out_encode(struct scsi_request *request, const struct pr_out *out, void *buffer, size_t size);
+/* size must be at least PR_OUT_PARAMETER_LENGTH (REGISTER AND MOVE: 24 + transport_id_length).
+ * Returns 0 or -EINVAL. */
+int pr_out_encode(struct scsi_request *request, const struct pr_out *out, void *buffer,
+		  size_t size);
 
 /* The reverse of pr_out_encode, for the simulated LUN, traces and tests. Returns 0, or -EBADMSG. */
-int pr_out_decode(struct pr_out *out, const uint8_t *cdb, size_t cdb_length, const uint8_t *data, size_t length);
+int pr_out_decode(struct pr_out *out, const uint8_t *cdb, size_t cdb_length, const uint8_t *data,
+		  size_t length);
 
-/* Decoders take the bytes that arrived (result.transferred, at most the buffer's size). Return 0, or -EBADMSG (shorter than its own header, lengths that contradict
- * each other). Out-structs with arrays: the caller sets keys/entries and passes their capacity in elements. */
+/* Decoders take the bytes that arrived (result.transferred, at most the buffer's size). Return 0,
+ * or -EBADMSG (shorter than its own header, lengths that contradict each other). Out-structs with
+ * arrays: the caller sets keys/entries and passes their capacity in elements. */
 int pr_keys_decode(struct pr_keys *keys, size_t capacity, const uint8_t *data, size_t length);
 /* The key at index, from 0 to below what pr_keys_decode() said of the same bytes as `arrived`. */
 uint64_t pr_keys_at(const uint8_t *data, uint32_t index);
 int pr_reservation_decode(struct pr_reservation *reservation, const uint8_t *data, size_t length);
-int pr_capabilities_decode(struct pr_capabilities *capabilities, const uint8_t *data, size_t length);
-int pr_full_status_decode(struct pr_full_status *status, size_t capacity, const uint8_t *data, size_t length);
+int pr_capabilities_decode(struct pr_capabilities *capabilities, const uint8_t *data,
+			   size_t length);
+int pr_full_status_decode(struct pr_full_status *status, size_t capacity, const uint8_t *data,
+			  size_t length);
 
-/* The same entry by entry, for those who want no array of them. begin: 0 or -EBADMSG. next: 1 with an entry, 0 at the end
- * (of the list if cursor->complete, else of what arrived of it), -EBADMSG when the list contradicts its own length. */
+/* The same entry by entry, for those who want no array of them. begin: 0 or -EBADMSG. next: 1 with
+ * an entry, 0 at the end (of the list if cursor->complete, else of what arrived of it), -EBADMSG
+ * when the list contradicts its own length. */
 struct pr_full_status_cursor {
 	uint32_t generation;
 	bool complete; /* the whole list arrived */
@@ -133,10 +144,12 @@ struct pr_full_status_cursor {
 int pr_full_status_begin(struct pr_full_status_cursor *cursor, const uint8_t *data, size_t length);
 int pr_full_status_next(struct pr_full_status_cursor *cursor, struct pr_full_status_entry *entry);
 
-/* "iqn.2024-01.x:jerry,i,0x4c4b00000001" for iSCSI, "naa.5..." for FC and SAS, else hex. Returns buffer. */
+/* "iqn.2024-01.x:jerry,i,0x4c4b00000001" for iSCSI, "naa.5..." for FC and SAS, else hex. Returns
+ * buffer. */
 const char *pr_transport_id_text(const uint8_t *id, size_t length, char *buffer, size_t size);
 
-/* "WRITE EXCLUSIVE, REGISTRANTS ONLY"; short: "WE-RO". "type 9h" for what the standard does not know. */
+/* "WRITE EXCLUSIVE, REGISTRANTS ONLY"; short: "WE-RO". "type 9h" for what the standard does not
+ * know. */
 const char *pr_type_name(enum pr_type type);
 const char *pr_type_short_name(enum pr_type type);
 /* Takes the short name in any case or the number ("5"). Returns 0 or -EINVAL. */

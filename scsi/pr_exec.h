@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Small asynchronous errands on a path, for the daemon and the command line: one command with the retries that the standard
- * asks for, one look at a LUN's reservation, one order that changes it, and the question who a LUN is.
+ * Small asynchronous errands on a path, for the daemon and the command line: one command with the
+ * retries that the standard asks for, one look at a LUN's reservation, one order that changes it,
+ * and the question who a LUN is.
  *
- * All of them: the struct is the caller's, is zeroed before its first use, and stays where it is and unchanged from the
- * start until done(), which is called exactly once, from the loop, never from within the start. path_close() ends what is
- * under way (UNKNOWN, -ECANCELED); there is no other cancelling. timeout_ms bounds the whole errand, retries and waits
- * included; 0 is SCSI_TIMEOUT_DEFAULT_MS. In done() the struct may be used for the next start, or freed (after
- * pr_look_release()). Nothing is allocated but a larger buffer for looks and a timer while a device is busy.
+ * All of them: the struct is the caller's, is zeroed before its first use, and stays where it is
+ * and unchanged from the start until done(), which is called exactly once, from the loop, never
+ * from within the start. path_close() ends what is under way (UNKNOWN, -ECANCELED); there is no
+ * other cancelling. timeout_ms bounds the whole errand, retries and waits included; 0 is
+ * SCSI_TIMEOUT_DEFAULT_MS. In done() the struct may be used for the next start, or freed (after
+ * pr_look_release()). Nothing is allocated but a larger buffer for looks and a timer while a device
+ * is busy.
  */
 #ifndef SCSI_PR_EXEC_H
 #define SCSI_PR_EXEC_H
@@ -19,8 +22,8 @@
 #define PR_ATTENTIONS_KEPT 4
 #define PR_LOOK_KEYS_MAX 64
 #define PR_LOOK_ATTEMPTS_MAX 3
-#define PR_LOOK_BUFFER_SIZE 512     /* in the struct */
-#define PR_LOOK_BUFFER_MAX 32768u   /* allocated when a target has more to say */
+#define PR_LOOK_BUFFER_SIZE 512   /* in the struct */
+#define PR_LOOK_BUFFER_MAX 32768u /* allocated when a target has more to say */
 
 /* Commands sent, retries included; as many errands as like may count into one. */
 struct pr_counters {
@@ -40,11 +43,13 @@ struct pr_attentions {
 struct pr_exec;
 typedef void pr_exec_done(struct pr_exec *exec);
 
-/* One command, sent again after unit attentions, and after a wait while the device is busy (scsi_retry_judge()). */
+/* One command, sent again after unit attentions, and after a wait while the device is busy
+ * (scsi_retry_judge()). */
 struct pr_exec {
-	struct scsi_request request;   /* the caller encodes it before the start; request.result is the last answer */
-	struct pr_counters *counters;  /* the caller's; NULL: not counted */
-	void *user;                    /* the caller's */
+	struct scsi_request request;  /* the caller encodes it before the start; request.result is
+					 the last answer */
+	struct pr_counters *counters; /* the caller's; NULL: not counted */
+	void *user;                   /* the caller's */
 	struct pr_attentions attentions; /* of this errand */
 	enum scsi_retry_verdict verdict; /* FINAL, or OTHER_PATH: this path cannot be used now */
 	/* Its own: */
@@ -55,9 +60,10 @@ struct pr_exec {
 	bool under_way;
 };
 
-void pr_exec_start(struct pr_exec *exec, struct path *path, uint32_t timeout_ms, pr_exec_done *done);
-/* An errand of several commands under one time-out: begin, then one continue for each request that was encoded, the next
- * from done(). begin alone starts nothing, and clears the attentions. */
+void pr_exec_start(struct pr_exec *exec, struct path *path, uint32_t timeout_ms,
+		   pr_exec_done *done);
+/* An errand of several commands under one time-out: begin, then one continue for each request that
+ * was encoded, the next from done(). begin alone starts nothing, and clears the attentions. */
 void pr_exec_begin(struct pr_exec *exec, struct path *path, uint32_t timeout_ms);
 void pr_exec_continue(struct pr_exec *exec, pr_exec_done *done);
 
@@ -66,7 +72,8 @@ typedef void pr_look_done(struct pr_look *look);
 
 /* Who holds the LUN, and all keys, as they were at one generation. */
 struct pr_look {
-	struct pr_exec exec; /* exec.request.result: OK, and what follows is so; else what went wrong. Attentions, counters */
+	struct pr_exec exec; /* exec.request.result: OK, and what follows is so; else what went
+				wrong. Attentions, counters */
 	void *user;          /* the caller's */
 
 	uint32_t generation;
@@ -75,7 +82,8 @@ struct pr_look {
 	uint64_t holder;   /* the holder's key; 0: nobody holds, or all registrants do */
 	uint32_t key_count;
 	bool truncated; /* there are more keys than these */
-	/* Each key once, in the target's order, and how many nexuses bear it (255: that many or more). */
+	/* Each key once, in the target's order, and how many nexuses bear it (255: that many or
+	 * more). */
 	uint64_t keys[PR_LOOK_KEYS_MAX];
 	uint8_t nexuses[PR_LOOK_KEYS_MAX];
 	uint64_t began_us; /* uv_hrtime() / 1000 before the first command went */
@@ -89,9 +97,10 @@ struct pr_look {
 	uint8_t inline_buffer[PR_LOOK_BUFFER_SIZE];
 };
 
-/* READ FULL STATUS if the target has it (one command); else READ KEYS and READ RESERVATION, both again (PR_LOOK_ATTEMPTS_MAX)
- * while their generations differ, at last UNKNOWN, -EAGAIN. What does not fit is asked for again with a larger buffer, which
- * is kept for the next look. UNKNOWN, -EBADMSG: the answer is malformed. */
+/* READ FULL STATUS if the target has it (one command); else READ KEYS and READ RESERVATION, both
+ * again (PR_LOOK_ATTEMPTS_MAX) while their generations differ, at last UNKNOWN, -EAGAIN. What does
+ * not fit is asked for again with a larger buffer, which is kept for the next look. UNKNOWN,
+ * -EBADMSG: the answer is malformed. */
 void pr_look_start(struct pr_look *look, struct path *path, bool full_status, uint32_t timeout_ms,
 		   pr_look_done *done);
 /* Frees the larger buffer, if there is one. Not while it is under way. */
@@ -118,26 +127,29 @@ int pr_order_start(struct pr_order *order, struct path *path, const struct pr_ou
 struct lun_identify;
 typedef void lun_identify_done(struct lun_identify *identify);
 
-/* Who the LUN is: INQUIRY, VPD 83h and 80h, READ CAPACITY (16), or (10) where the device has no other. */
+/* Who the LUN is: INQUIRY, VPD 83h and 80h, READ CAPACITY (16), or (10) where the device has no
+ * other. */
 struct lun_identify {
-	struct pr_exec exec; /* exec.request.result: OK, or why it could not be found out. Attentions, counters */
+	struct pr_exec exec; /* exec.request.result: OK, or why it could not be found out.
+				Attentions, counters */
 	void *user;          /* the caller's */
 	const char *wanted;  /* the caller's: the designator that VPD 83h must hold; NULL: any */
 
 	struct scsi_inquiry inquiry;
-	char wwid[SCSI_WWID_MAX]; /* "": it has none, or no page 83h */
-	bool wanted_present;      /* page 83h holds `wanted` */
-	char serial[64];          /* "": none */
+	char wwid[SCSI_WWID_MAX];      /* "": it has none, or no page 83h */
+	bool wanted_present;           /* page 83h holds `wanted` */
+	char serial[64];               /* "": none */
 	struct scsi_capacity capacity; /* blocks 0: unknown */
 
 	/* Its own: */
 	lun_identify_done *done;
 	uint8_t step;
-	uint8_t buffer[4096]; /* so the struct is one for the errand, not one to keep for every LUN */
+	uint8_t buffer[4096]; /* so the struct is one for the errand, not one to keep for every LUN
+			       */
 };
 
-/* OK also for a device that lacks a page or the capacity; a LUN that is not there (peripheral qualifier not 0) is OK, too:
- * the caller looks at inquiry. */
+/* OK also for a device that lacks a page or the capacity; a LUN that is not there (peripheral
+ * qualifier not 0) is OK, too: the caller looks at inquiry. */
 void lun_identify_start(struct lun_identify *identify, struct path *path, uint32_t timeout_ms,
 			lun_identify_done *done);
 

@@ -148,7 +148,7 @@ static int wait_status(pid_t pid)
 
 static void run_collect(int fd, char *output, size_t size)
 {
-	char scrap[1024];
+	char scrap[1024] = {0};
 	size_t used = 0;
 
 	for (;;) {

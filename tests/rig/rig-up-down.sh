@@ -67,6 +67,7 @@ for pid in $inits; do
 done
 [ ! -e "$FOLDER" ] || fail "$FOLDER is left"
 [ ! -e "/sys/fs/cgroup/freezer/lunkeeper-rig/$RIG" ] || fail "its control group is left"
+# shellcheck disable=SC2034 # lib.sh reads it
 NODES=
 
 # `up` killed at some moment: down takes away whatever there is.
