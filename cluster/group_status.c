@@ -295,6 +295,28 @@ static void explain_place(const struct group *group, const struct arbiter_view *
 	add_line(lines, text);
 }
 
+/* A path that cannot be used, and why: perhaps all that there is to be said. */
+static void explain_paths(const struct group *group, json_t *lines)
+{
+	char text[1200];
+
+	for (size_t i = 0; i < group->lun_count; i++) {
+		const struct group_lun *lun = &group->luns[i];
+
+		for (size_t k = 0; k <= lun->path_count; k++) {
+			const struct group_path *path =
+				k < lun->path_count ? &lun->paths[k] : &lun->gate_path;
+
+			if (!path->path || !path->reason)
+				continue;
+			snprintf(text, sizeof text, "LUN %s cannot be used by %s%s: %s.",
+				 lun->config->name, k < lun->path_count ? "" : "the gate's ",
+				 path->path->name, path->reason);
+			add_line(lines, text);
+		}
+	}
+}
+
 static void explain_future(const struct group *group, const struct arbiter_view *view,
 			   json_t *lines)
 {
@@ -336,6 +358,7 @@ json_t *group_explain_json(const struct group *group)
 
 	arbiter_get_view(group->arbiter, &view);
 	explain_place(group, &view, lines);
+	explain_paths(group, lines);
 	explain_future(group, &view, lines);
 	for (unsigned r = 0; r < ARBITER_RULE_COUNT; r++)
 		if (group->rule_counts[r])

@@ -3,6 +3,7 @@
  * `lunkeeper status`: one screen, a tree of services, LUNs and resources by nodes, as this node
  * knows it. Every state stands beside its age; what nobody has read is "unknown".
  */
+#include <stdarg.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -304,6 +305,41 @@ static void status_print_head(const json_t *answer)
 	       (int)cli_json_number(answer, "pid"), cli_colour(stdout, CLI_PLAIN));
 }
 
+/* One line below the tree, in the colour of what is bad. */
+static void status_print_bad(bool *any, const char *about, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void status_print_bad(bool *any, const char *about, const char *format, ...)
+{
+	va_list arguments;
+
+	printf("%s%s! %s: ", *any ? "" : "\n", cli_colour(stdout, CLI_BAD), about);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	printf("%s\n", cli_colour(stdout, CLI_PLAIN));
+	*any = true;
+}
+
+/* Why a path cannot be used. */
+static void status_print_paths(const json_t *group, bool *any)
+{
+	const json_t *lun, *path;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(group, "luns"), i, lun)
+	{
+		json_array_foreach(json_object_get(lun, "paths"), j, path)
+		{
+			const char *reason = cli_json_text(path, "reason");
+
+			if (reason[0])
+				status_print_bad(any, cli_json_text(lun, "name"), "%s: %s",
+						 cli_json_text(path, "name"), reason);
+		}
+	}
+}
+
 static void status_print_alarms(const json_t *answer)
 {
 	const json_t *group, *alarm;
@@ -314,24 +350,21 @@ static void status_print_alarms(const json_t *answer)
 	json_array_foreach(json_object_get(answer, "groups"), i, group)
 	{
 		const char *problem = cli_json_text(group, "gate_problem");
+		const char *name = cli_json_text(group, "name");
 
 		json_array_foreach(json_object_get(group, "alarms"), j, alarm)
 		{
+			const char *lun = cli_json_text(alarm, "lun");
+
 			cli_json_key(json_object_get(alarm, "key"), key, sizeof(key));
-			printf("%s%s! %s: %s%s%s%s (for %s)%s\n", any ? "" : "\n",
-			       cli_colour(stdout, CLI_BAD),
-			       cli_json_text(alarm, "lun")[0] ? cli_json_text(alarm, "lun")
-							      : cli_json_text(group, "name"),
-			       cli_json_text(alarm, "text"), key[0] ? " [" : "", key,
-			       key[0] ? "]" : "", cli_json_age(alarm, "since_ms", age, sizeof(age)),
-			       cli_colour(stdout, CLI_PLAIN));
-			any = true;
+			status_print_bad(&any, lun[0] ? lun : name, "%s%s%s%s (for %s)",
+					 cli_json_text(alarm, "text"), key[0] ? " [" : "", key,
+					 key[0] ? "]" : "",
+					 cli_json_age(alarm, "since_ms", age, sizeof(age)));
 		}
 		if (problem[0])
-			printf("%s%s! %s: gate: %s%s\n", any ? "" : "\n",
-			       cli_colour(stdout, CLI_BAD), cli_json_text(group, "name"), problem,
-			       cli_colour(stdout, CLI_PLAIN));
-		any |= problem[0] != '\0';
+			status_print_bad(&any, name, "gate: %s", problem);
+		status_print_paths(group, &any);
 	}
 }
 
