@@ -141,6 +141,19 @@ static bool waiter_add(struct group *group, const struct group_waiter *waiter)
 	return false;
 }
 
+/* A standby that is just probing, or tidying up behind a probe, would otherwise let an operator's
+ * order get lost in that. */
+static bool is_for_later(const struct group *group, enum arbiter_command command,
+			 enum arbiter_command_answer answer)
+{
+	bool probing =
+		group->state == ARBITER_STATE_CHALLENGING || group->state == ARBITER_STATE_SEIZING;
+
+	if (answer == ARBITER_ANSWER_BUSY && group->state == ARBITER_STATE_STANDBY)
+		return command == ARBITER_COMMAND_CLAIM || command == ARBITER_COMMAND_TAKE;
+	return answer == ARBITER_ANSWER_ALREADY && probing && command == ARBITER_COMMAND_TAKE;
+}
+
 void group_obey(struct group *group, struct control_request *request, enum arbiter_command command,
 		uint8_t node, bool on, uint32_t wait_ms)
 {
@@ -162,6 +175,10 @@ void group_obey(struct group *group, struct control_request *request, enum arbit
 	};
 	enum arbiter_command_answer answer = group_command(group, command, node, on);
 
+	group->later = is_for_later(group, command, answer);
+	group->later_command = command;
+	if (group->later)
+		answer = ARBITER_ANSWER_STARTED;
 	if (answer != ARBITER_ANSWER_STARTED && answer != ARBITER_ANSWER_ALREADY)
 		control_fail(request, codes[answer], "%s: %s", group->config->name,
 			     arbiter_answer_text(answer));
@@ -410,7 +427,14 @@ static void on_start_limit(uv_timer_t *timer)
 
 void group_post(struct group *group, const struct arbiter_event *event)
 {
+	struct arbiter_event again = {.kind = ARBITER_EVENT_COMMAND};
+
 	post(group, event);
+	if (!group->later || group->stepping)
+		return;
+	again.command.command = group->later_command;
+	group->later = false;
+	group->later = is_for_later(group, group->later_command, post(group, &again));
 }
 
 enum arbiter_command_answer group_command(struct group *group, enum arbiter_command command,
@@ -421,6 +445,7 @@ enum arbiter_command_answer group_command(struct group *group, enum arbiter_comm
 	event.command.command = command;
 	event.command.node = node;
 	event.command.on = on;
+	group->later = false;
 	if (command == ARBITER_COMMAND_SHUTDOWN && !group->started) {
 		group->shutdown_wanted = true;
 		uv_timer_start(&group->timer, on_start_limit, START_LIMIT_MS, 0);

@@ -128,6 +128,8 @@ struct group {
 	char unfit[GROUP_UNFIT_COUNT][GROUP_REASON]; /* all "": fit */
 	struct group_alarm alarms[GROUP_ALARMS];
 	struct group_waiter waiters[GROUP_WAITERS];
+	bool later; /* an order came in the middle of a probe, and is given again behind that */
+	enum arbiter_command later_command;
 };
 
 /* Opens everything; the arbiter starts when claims, gate and service are known. Returns 0 or -errno
