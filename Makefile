@@ -91,7 +91,8 @@ $(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBS)
 	$(Q)$(link) -lcunit
 
 TABLE := $(BUILD)/tests/table/pr_cases.o $(BUILD)/tests/table/pr_run.o
-$(BUILD)/tests/table/run_tgt: $(BUILD)/tests/table/run_tgt.o $(BUILD)/tests/table/drive.o $(TABLE) $(LIBS)
+$(BUILD)/tests/table/run_tgt $(BUILD)/tests/table/run_lio: $(BUILD)/tests/table/run_%: $(BUILD)/tests/table/run_%.o \
+		$(BUILD)/tests/table/path_driver.o $(BUILD)/tests/table/drive.o $(TABLE) $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
 $(BUILD)/tests/table/run_path: $(BUILD)/tests/table/run_path.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/relay.o $(LIBS)

@@ -80,6 +80,37 @@ int drive_open(struct drive *drive, uv_loop_t *loop, const char *url,
 	return drive->state == PATH_STATE_UP ? 0 : -ENOTCONN;
 }
 
+int drive_open_disk(struct drive *drives, size_t capacity, uv_loop_t *loop, const char *disk,
+		    size_t *count)
+{
+	struct path_open_options options = {.changed = changed, .user = &drives[0]};
+	struct path *paths[PATHS_MAX];
+	size_t found;
+	int error;
+
+	*count = 0;
+	error = path_kind_sg.open(loop, disk, &options, paths, &found, drives[0].message,
+				  sizeof(drives[0].message));
+	if (error)
+		return error;
+	for (size_t i = 0; i < found; i++) {
+		if (i >= capacity) {
+			path_close(paths[i], NULL, NULL);
+			error = -E2BIG;
+			continue;
+		}
+		drives[i] = (struct drive){.loop = loop, .path = paths[i]};
+		paths[i]->user = &drives[i]; /* nothing is reported before the loop runs */
+		(*count)++;
+	}
+	for (size_t i = 0; i < *count && !error; i++) {
+		wait_change(&drives[i], 0, OPEN_TIMEOUT_MS);
+		if (drives[i].state != PATH_STATE_UP)
+			error = -ENOTCONN;
+	}
+	return error;
+}
+
 bool drive_wait(struct drive *drive, enum path_state state, unsigned timeout_ms)
 {
 	uint64_t end = uv_hrtime() + (uint64_t)timeout_ms * 1000000;

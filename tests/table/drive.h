@@ -24,6 +24,11 @@ struct drive {
  * returned. */
 int drive_open(struct drive *drive, uv_loop_t *loop, const char *url,
 	       const struct path_open_options *options);
+/* The same for every path of a disk's name (`sg` paths), in drives[0] and on. *count: how many; all
+ * are to be closed, also after an error. Returns 0 if all are UP, -ENOTCONN, -E2BIG, or what open
+ * returned (message in drives[0]). */
+int drive_open_disk(struct drive *drives, size_t capacity, uv_loop_t *loop, const char *disk,
+		    size_t *count);
 /* Waits until the reported state is this one. False after `timeout_ms`. */
 bool drive_wait(struct drive *drive, enum path_state state, unsigned timeout_ms);
 /* path_reconnect(), and waits for the outcome. Returns 0 or -ENOTCONN. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The table of PR cases: what SPC-5 5.14 and 6.17 say, and, marked by TGT(), where tgt 1.0.85 does
- * otherwise.
+ * The table of PR cases: what SPC-5 5.14 and 6.17 say, and, marked by TGT() and LIO(), where
+ * tgt 1.0.85 and the kernel's target do otherwise.
  */
 #include "tests/table/pr_steps.h"
 
@@ -20,7 +20,10 @@ STEPS(register_and_unregister) = {
 	GENERATION(A, 1),
 	SHOWS_FREE(A, K1, K2),
 	REGISTER(A, K1, 0, OK),
+	NOT_LIO,
 	GENERATION(A, 1),
+	LIO("does not count unregistering"),
+	GENERATION(A, 0),
 	SHOWS_FREE(A, K2),
 	REGISTER(B, K2, 0, OK),
 	SHOWS_EMPTY(A),
@@ -73,10 +76,17 @@ STEPS(register_aptpl_refused) = {
 /* --- reserving and releasing --- */
 
 STEPS(reserve_unregistered) = {
+	NOT_LIO,
 	RESERVE(A, 0, WE_RO, CONFLICT),
+	NOT_LIO,
 	RESERVE(A, K1, WE_RO, CONFLICT),
+	LIO("has a sense of its own for an unregistered nexus while nobody holds"),
+	OUT_SENSE(A, RESERVE, WE_RO, K1, 0, UNKNOWN, COMMUNICATION_FAILURE),
 	REGISTER(B, 0, K1, OK),
+	NOT_LIO,
 	RESERVE(A, K1, WE_RO, CONFLICT), /* another's key */
+	LIO("..."),
+	OUT_SENSE(A, RESERVE, WE_RO, K1, 0, UNKNOWN, COMMUNICATION_FAILURE),
 	SHOWS_FREE(A, K1),
 };
 
@@ -117,7 +127,10 @@ STEPS(reserve_unknown_type) = {
 STEPS(release_wrong_type) = {
 	REGISTER(A, 0, K1, OK),
 	RESERVE(A, K1, WE_RO, OK),
+	NOT_LIO,
 	OUT_SENSE(A, RELEASE, EA_RO, K1, 0, FAILED, INVALID_RELEASE),
+	LIO("says conflict"),
+	RELEASE(A, K1, EA_RO, CONFLICT),
 	SHOWS_HELD(A, WE_RO, K1, K1),
 };
 
@@ -129,9 +142,11 @@ STEPS(release_by_others) = {
 	RELEASE(B, K2, WE_RO, OK), /* not the holder: the same */
 	RELEASE(C, 0, WE_RO, CONFLICT),
 	RELEASE(A, K2, WE_RO, CONFLICT),
-	STANDARD,
+	SPC,
 	RELEASE(B, K1, WE_RO, CONFLICT),
 	TGT("looks at the key of a RELEASE only when the holder sends it"),
+	RELEASE(B, K1, WE_RO, OK),
+	LIO("the same"),
 	RELEASE(B, K1, WE_RO, OK),
 	SHOWS_HELD(C, WE_RO, K1, K1, K2),
 };
@@ -172,10 +187,12 @@ STEPS(unregister_holder) = {
 	RESERVE(A, K1, WE_RO, OK),
 	MARK(B),
 	REGISTER(A, K1, 0, OK),
-	STANDARD,
+	SPC,
 	GENERATION(A, 1),
 	TGT("counts twice"),
 	GENERATION(A, 2),
+	LIO("does not count it"),
+	GENERATION(A, 0),
 	SHOWS_FREE(C, K2),
 };
 
@@ -287,7 +304,10 @@ STEPS(preempt_unknown_key) = {
 	REGISTER(B, 0, K2, OK),
 	REGISTER(B, K2, 0, OK),
 	PREEMPT(A, K1, K2, WE_RO, CONFLICT), /* a challenger that has left */
+	NOT_LIO,
 	GENERATION(A, 2),
+	LIO("does not count unregistering"),
+	GENERATION(A, 1),
 	SHOWS_HELD(A, WE_RO, K1, K1),
 };
 
@@ -385,7 +405,10 @@ STEPS(preempt_self_free) = {
 	SHOWS_EMPTY(C),
 	TGT("leaves the sender registered"),
 	SHOWS_FREE(C, K1),
+	NOT_LIO,
 	RESERVE(B, K1, WE_RO, CONFLICT),
+	LIO("has a sense of its own for an unregistered nexus while nobody holds"),
+	OUT_SENSE(B, RESERVE, WE_RO, K1, 0, UNKNOWN, COMMUNICATION_FAILURE),
 	TGT("... who may then reserve"),
 	RESERVE(A, K1, WE_RO, OK),
 };
@@ -489,7 +512,9 @@ STEPS(access_free) = {
 		WRITES(A, OK), ACCESS(A, SYNCHRONIZE_CACHE, OK), READS(B, reading_registrant),     \
 		WRITES(B, writing_registrant), ACCESS(B, SYNCHRONIZE_CACHE, writing_registrant),   \
 		READS(C, reading_other), WRITES(C, writing_other),                                 \
-		ACCESS(C, SYNCHRONIZE_CACHE, writing_other), ACCESS(C, TEST_UNIT_READY, OK)
+		NOT_LIO, ACCESS(C, SYNCHRONIZE_CACHE, writing_other),                              \
+		LIO("lets SYNCHRONIZE CACHE pass under the write exclusive types"),                \
+		ACCESS(C, SYNCHRONIZE_CACHE, reading_other), ACCESS(C, TEST_UNIT_READY, OK)
 
 STEPS(access_1) = {ACCESS_STEPS(WE, OK, CONFLICT, OK, CONFLICT)};
 STEPS(access_3) = {ACCESS_STEPS(EA, CONFLICT, CONFLICT, CONFLICT, CONFLICT)};
@@ -506,10 +531,12 @@ STEPS(access_other_writes) = {
 	ACCESS(C, WRITE_SAME, CONFLICT),
 	TGT("no reservation keeps WRITE SAME out"),
 	ACCESS(C, WRITE_SAME, OK),
-	STANDARD,
+	SPC,
 	ACCESS(C, UNMAP, CONFLICT),
 	TGT("... nor UNMAP"),
 	ACCESS(C, UNMAP, OK),
+	LIO("has no UNMAP unless emulate_tpu is set"),
+	ACCESS(C, UNMAP, FAILED),
 };
 
 /* --- sessions, resets, power --- */

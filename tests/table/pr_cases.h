@@ -24,7 +24,8 @@ enum pr_case_nexus { PR_CASE_A, PR_CASE_B, PR_CASE_C, PR_CASE_D, PR_CASE_NEXUSES
 enum pr_case_target {
 	PR_CASE_STANDARD = 1, /* what SPC says; the simulated LUN */
 	PR_CASE_TGT = 2,      /* tgt 1.0.85, or a simulated LUN that imitates it */
-	PR_CASE_ANY = 3,
+	PR_CASE_LIO = 4,      /* the kernel's target, 6.12 */
+	PR_CASE_ANY = 7,
 };
 
 /* What a target can do; a case that needs more is skipped, with the reason. */

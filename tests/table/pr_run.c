@@ -388,7 +388,7 @@ static bool run_steps(struct run *run)
 
 		if (step->kind == PR_STEP_ONLY) {
 			targets = step->targets;
-			if (run->driver->target == PR_CASE_TGT && targets == PR_CASE_TGT)
+			if (targets == run->driver->target && targets != PR_CASE_STANDARD)
 				run->departures++;
 			continue;
 		}

@@ -25,9 +25,11 @@
 #define OK SCSI_OUTCOME_OK
 #define CONFLICT SCSI_OUTCOME_CONFLICT
 #define FAILED SCSI_OUTCOME_FAILED
+#define UNKNOWN SCSI_OUTCOME_UNKNOWN
 
 /* Sense, 0xKKAACC. */
 #define NOTHING 0
+#define COMMUNICATION_FAILURE 0x020800
 #define ATTENTION_RESET 0x062900
 #define ATTENTION_RESERVATIONS_PREEMPTED 0x062a03
 #define ATTENTION_RESERVATIONS_RELEASED 0x062a04
@@ -36,10 +38,22 @@
 #define INVALID_FIELD_IN_LIST 0x052600
 #define INVALID_RELEASE 0x052604
 
-/* The next step is the standard's, or tgt's, alone. */
+/* Whose the next step is: STANDARD also LIO's, SPC the standard's alone. */
 #define STANDARD                                                                                   \
 	{                                                                                          \
+		.kind = PR_STEP_ONLY, .targets = PR_CASE_STANDARD | PR_CASE_LIO                    \
+	}
+#define SPC                                                                                        \
+	{                                                                                          \
 		.kind = PR_STEP_ONLY, .targets = PR_CASE_STANDARD                                  \
+	}
+#define NOT_LIO                                                                                    \
+	{                                                                                          \
+		.kind = PR_STEP_ONLY, .targets = PR_CASE_STANDARD | PR_CASE_TGT                    \
+	}
+#define LIO(reason)                                                                                \
+	{                                                                                          \
+		.kind = PR_STEP_ONLY, .targets = PR_CASE_LIO, .why = (reason)                      \
 	}
 #define TGT(reason)                                                                                \
 	{                                                                                          \
