@@ -454,7 +454,7 @@ static int open_parts(struct daemon *daemon)
 					  .size = daemon->config->history_size,
 					  .notice = on_history_notice,
 					  .user = daemon};
-	char path[400], message[600];
+	char path[PATH_MAX + 16], message[600];
 
 	if (state_open(&daemon->state, &daemon->loop, &state, message, sizeof message)) {
 		log_error("%s", message);
