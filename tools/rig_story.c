@@ -26,13 +26,15 @@ static void story_text(const json_t *object, const char *name, char *buffer, siz
 void rig_group_look(struct rig *rig, struct rig_node *node, const char *group,
 		    struct rig_group_view *view)
 {
-	json_t *answer, *item;
+	json_t *request, *answer, *item;
 	size_t i;
 
 	memset(view, 0, sizeof *view);
 	if (node->machine.frozen)
 		return;
-	answer = rig_node_ask(rig, node, "status", ASK_MS);
+	request = json_pack("{ssss}", "command", "status", "group", group);
+	answer = rig_node_request(rig, node, request, ASK_MS);
+	json_decref(request);
 	json_array_foreach(json_object_get(answer, "groups"), i, item)
 	{
 		const json_t *holder = json_object_get(item, "holder");
