@@ -235,7 +235,7 @@ enum arbiter_alarm {
 	X(CHALLENGE_QUIET_FIRST, "not challenged before this node is quiet")                                           \
 	X(CHALLENGE_LOOK_DECIDES, "only a later look makes an owner")                                                  \
 	X(CHALLENGE_LOSER_UNREGISTERS, "did not win: unregistered")                                                    \
-	X(CHALLENGE_RESET_UNIT, "no PREEMPT AND ABORT: the logical unit is reset behind the PREEMPT")                  \
+	X(CHALLENGE_RESET_UNIT, "after winning: the logical unit is reset, so that nothing queued earlier lands later")                  \
 	X(CHALLENGE_CLEAN_OTHERS, "after winning: every other key is preempted before the gate opens")                 \
 	X(CHALLENGE_TAKE_MEMBERS, "after winning: the members are taken")                                              \
 	X(CHALLENGE_MEMBER_CONFLICT, "a conflict on a member: the leader is looked at first")                          \

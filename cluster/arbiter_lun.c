@@ -361,8 +361,10 @@ static void believe_order(struct arbiter *a, struct arbiter_lun *l, enum scsi_ou
 		x->key = l->order.service_key;
 		x->fresh = false;
 	} else if (registers(l->order.action) && outcome == SCSI_OUTCOME_UNKNOWN) {
-		if (l->order.service_key != 0)
-			x->key = l->order.service_key; /* may be */
+		if (l->order.service_key != 0) {
+			x->registered = false; /* with it, with what was there before, or not at all */
+			x->key = l->order.service_key;
+		}
 	} else if (l->order.action == PR_OUT_PREEMPT || l->order.action == PR_OUT_PREEMPT_AND_ABORT) {
 		if (outcome == SCSI_OUTCOME_OK)
 			for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
@@ -386,6 +388,8 @@ static void ordered_register(struct arbiter *a, uint16_t i, enum scsi_outcome ou
 		}
 		return;
 	}
+	if (outcome == SCSI_OUTCOME_UNKNOWN)
+		l->need_reset = true; /* so that it cannot take effect behind the gate's opening */
 	if (outcome == SCSI_OUTCOME_CONFLICT) {
 		l->expect++;
 	} else if (outcome != SCSI_OUTCOME_OK) {
@@ -414,7 +418,8 @@ static void ordered_register(struct arbiter *a, uint16_t i, enum scsi_outcome ou
 		l->tries = 0;
 		l->expect = 0;
 		l->nexus[n].retry_ms = a->now_ms + 20 * (uint64_t)a->config.defend_ms;
-		if (i == 0 && (a->state == ARBITER_STATE_CHALLENGING || a->state == ARBITER_STATE_REQUESTING))
+		if (i == 0 && (a->state == ARBITER_STATE_CHALLENGING || a->state == ARBITER_STATE_SEIZING ||
+			       a->state == ARBITER_STATE_REQUESTING))
 			challenger_lost(a, ARBITER_RULE_CHALLENGE_LOSER_UNREGISTERS);
 	}
 }
@@ -429,8 +434,11 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 		return;
 	}
 	if (l->phase == LUN_SEIZE) {
-		if (l->victim != 0 ? l->no_abort : a->state != ARBITER_STATE_OWNER)
+		/* ABORT drops the victim's commands, not those that were let in while nobody held, nor those that a node
+		 * between the two left behind when it died before its own reset: a winner always resets. */
+		if (a->state != ARBITER_STATE_OWNER || (l->victim != 0 && l->no_abort))
 			l->need_reset = true;
+		l->seize_unknown = l->seize_unknown || outcome == SCSI_OUTCOME_UNKNOWN;
 		if (i != 0 && outcome == SCSI_OUTCOME_CONFLICT &&
 		    arbiter_rule(a, ARBITER_RULE_CHALLENGE_MEMBER_CONFLICT, i, l->victim)) {
 			lun_look_now(a, 0);
@@ -478,6 +486,8 @@ void lun_ordered(struct arbiter *a, const struct arbiter_event *event)
 		if (outcome == SCSI_OUTCOME_OK) {
 			l->need_reset = false;
 			l->was_reset = true;
+		} else if (l->tries >= 2 * SEIZE_TRIES && !l->no_abort) {
+			l->need_reset = false; /* PREEMPT AND ABORT has done most of it */
 		} else if (outcome == SCSI_OUTCOME_UNKNOWN || event->ordered.path_unusable) {
 			l->seat_holds = l->seat_holds && l->seat == l->order.nexus;
 		} else if (l->tries >= SEIZE_TRIES) {
@@ -622,6 +632,10 @@ static void confirm_failed(struct arbiter *a, uint16_t i)
 	} else if (i != 0) {
 		lun_set_phase(a, i, LUN_SURVEY);
 		lun_look_now(a, 0);
+	} else if (!arbiter_is_owning(a) && l->seize_unknown) {
+		/* It may take effect yet, and unregistering would then free the LUN. Under another key it cannot. */
+		lun_renew(a, i, arbiter_key_fresh(a, KEY_KIND_CLAIM), l->key);
+		lun_drive(a, i);
 	} else if (arbiter_is_owning(a)) {
 		if (holder != 0) {
 			owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
@@ -863,7 +877,7 @@ void lun_renew(struct arbiter *a, uint16_t i, uint64_t key, uint64_t victim)
 		l->old_key = l->key;
 	l->key = key;
 	l->victim = victim;
-	l->seat_holds = l->orphan = l->was_reset = false;
+	l->seat_holds = l->orphan = l->was_reset = l->seize_unknown = false;
 	l->phase = LUN_IDLE;
 	lun_set_phase(a, i, LUN_REGISTER);
 }

@@ -134,6 +134,21 @@ void owner_renew(struct arbiter *a, uint16_t i, uint64_t victim, enum arbiter_ru
 	lun_drive(a, i);
 }
 
+/* So long without a look that somebody else may have owned the LUN, written, and lost it with the reservation: it is taken
+ * again, but what the service has cached may be old, and what waits at the gate must not be written. It begins anew. */
+static void begin_anew_if_stale(struct arbiter *a)
+{
+	struct arbiter_effect fail = {.kind = ARBITER_EFFECT_GATE, .gate = {.gate = ARBITER_GATE_FAILED}};
+
+	if (a->now_ms - a->good_ms < a->config.window_ms || a->gate_wanted == ARBITER_GATE_FAILED)
+		return;
+	a->gate_wanted = ARBITER_GATE_FAILED;
+	a->quiet = false;
+	arbiter_emit(a, &fail);
+	a->gate_broken = a->service != ARBITER_SERVICE_STOPPED;
+	arbiter_service_update(a);
+}
+
 /* Another key holds this LUN, or none does. Returns true when it was dealt with. */
 static bool judge_not_holding(struct arbiter *a, uint16_t i, enum arbiter_rule lost_rule)
 {
@@ -145,6 +160,7 @@ static bool judge_not_holding(struct arbiter *a, uint16_t i, enum arbiter_rule l
 			owner_renew(a, i, holder, ARBITER_RULE_OWNER_SWAP_ORPHAN);
 		} else if (was_preempted(a, holder)) {
 			arbiter_alarm(a, ARBITER_ALARM_KEY_RETURNED, i, holder);
+			begin_anew_if_stale(a);
 			owner_renew(a, i, holder, ARBITER_RULE_OWNER_RETAKE_RETURNED);
 		} else {
 			return false;
@@ -159,6 +175,7 @@ static bool judge_not_holding(struct arbiter *a, uint16_t i, enum arbiter_rule l
 		lun_set_phase(a, i, LUN_SEIZE);
 		lun_drive(a, i);
 	} else {
+		begin_anew_if_stale(a);
 		owner_renew(a, i, 0, lost_rule);
 	}
 	return true;
@@ -281,6 +298,15 @@ static void storage_returned(struct arbiter *a)
 	arbiter_service_update(a);
 }
 
+/* The last look showed no other key of the cluster. */
+static bool is_alone(const struct arbiter *a, const struct arbiter_lun *l)
+{
+	for (uint8_t k = 0; k < l->look.key_count; k++)
+		if (l->look.keys[k] != l->key && arbiter_key_ours(a, l->look.keys[k]))
+			return false;
+	return true;
+}
+
 void owner_judge(struct arbiter *a, bool news)
 {
 	struct arbiter_lun *l = &a->luns[0];
@@ -313,6 +339,8 @@ void owner_judge(struct arbiter *a, bool news)
 			owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
 		return;
 	}
+	if (is_alone(a, l))
+		a->good_ms = l->look_began_ms;
 	arbiter_alarm_clear(a, ARBITER_ALARM_RESERVATION_LOST);
 	storage_returned(a);
 	for (uint16_t i = 1; i < a->config.lun_count; i++) /* before an order makes this look an old one */
@@ -364,6 +392,7 @@ void owner_won(struct arbiter *a)
 	storage_returned(a);
 	if (a->state != ARBITER_STATE_SEIZING && a->state != ARBITER_STATE_TAKING)
 		return;
+	a->good_ms = l->look_began_ms;
 	arbiter_set_state(a, ARBITER_STATE_TAKING, a->reason);
 	a->reason_set = a->operator_asked = a->suspect = a->skip_window = false;
 	a->request_until_ms = 0;

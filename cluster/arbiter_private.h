@@ -75,7 +75,8 @@ struct arbiter_lun {
 	bool seat_holds;  /* the reservation is known to be the seat's */
 	bool no_abort;    /* the target refused PREEMPT AND ABORT */
 	bool orphan;      /* our nexus was not registered although the LUN lists our key: that one is a lost nexus's */
-	bool need_reset;  /* something was preempted without ABORT, or nobody held: old writes may still be queued */
+	bool need_reset;  /* old writes may still be queued, or a REGISTER of ours that was given up */
+	bool seize_unknown; /* a RESERVE or PREEMPT under `key` was given up: it may take effect yet */
 	bool defended;    /* SPREAD: the last order turned somebody away, so the next one registers */
 	bool was_reset;   /* since the LUN was won: whoever registers later has nothing queued */
 	bool surveyed;         /* SURVEY: `victim` is what was found */
@@ -161,6 +162,7 @@ struct arbiter {
 	struct arbiter_look won; /* what the leader showed when it was won: what has come since is a challenge, not a leftover */
 	uint64_t preempted[REMEMBERED_KEYS]; /* holders that this node took over from */
 	uint8_t preempted_next;
+	uint64_t good_ms; /* began the last look that showed us as the holder, and no other key of the cluster */
 	bool yield;            /* stop the service and offer */
 	bool release;          /* ... but unregister instead of offering */
 	uint8_t offer_to;
