@@ -370,15 +370,35 @@ static enum state_found group_load(struct state_group *group, const char *name, 
 	return STATE_FOUND_UNUSABLE;
 }
 
+/* One that was closed and is being written still: what is on the disk is older than what it holds.
+ */
+static struct state_group *group_reopen(struct state *state, const char *name)
+{
+	struct state_group *group = state->groups;
+
+	while (group && (!group->closed || strcmp(group->claims.group, name) != 0))
+		group = group->next;
+	if (group) {
+		group->closed = false;
+		group->fresh = true;
+	}
+	return group;
+}
+
 struct state_group *state_group_open(struct state *state, const char *name, enum state_found *found,
 				     char *message, size_t message_size)
 {
-	struct state_group *group = calloc(1, sizeof(*group));
+	struct state_group *group = group_reopen(state, name);
 
-	if (!group)
-		return NULL;
 	if (message_size)
 		message[0] = '\0';
+	if (group) {
+		*found = STATE_FOUND_CLAIMS;
+		return group;
+	}
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return NULL;
 	group->state = state;
 	group->fresh = true;
 	group->last_waiter = &group->waiters;

@@ -487,6 +487,40 @@ static void groups_may_close_at_any_time(void)
 	end();
 }
 
+static void one_that_is_opened_again_is_not_older(void)
+{
+	struct answers answers = {0};
+	struct state *state;
+	struct state_group *group;
+	enum state_found found;
+	size_t count;
+
+	begin();
+	state = open_as("demo", 1);
+	group = state_group_open(state, "mail", &found, message, sizeof(message));
+	state_group_record(group, key_of(1), answered, &answers);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	state_group_record(group, key_of(2), answered, &answers);
+	state_group_strike(group, key_of(1), NULL, NULL); /* behind that write */
+	state_group_close(group);
+	group = state_group_open(state, "mail", &found, message, sizeof(message));
+	CU_ASSERT_EQUAL(found, STATE_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(state_group_keys(group, &count)[0], key_of(2));
+	CU_ASSERT_EQUAL(count, 1);
+	state_group_record(group, key_of(3), answered, &answers);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	CU_ASSERT_EQUAL(answers.count, 3);
+	CU_ASSERT_EQUAL(answers.error, 0);
+	state_close(state);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	state = open_as("demo", 1);
+	group = state_group_open(state, "mail", &found, message, sizeof(message));
+	CU_ASSERT_EQUAL(state_group_keys(group, &count)[0], key_of(3));
+	CU_ASSERT_EQUAL(count, 2);
+	state_close(state);
+	end();
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -501,6 +535,7 @@ int main(void)
 		{"a bad folder is named with what to do", a_bad_folder_is_named_with_what_to_do},
 		{"a full disk makes no claim", a_full_disk_makes_no_claim},
 		{"groups may close at any time", groups_may_close_at_any_time},
+		{"one that is opened again is not older", one_that_is_opened_again_is_not_older},
 		CU_TEST_INFO_NULL,
 	};
 
