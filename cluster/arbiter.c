@@ -110,6 +110,11 @@ static bool key_is_borne(const struct arbiter *a, uint64_t key)
 	return false;
 }
 
+bool arbiter_key_same_claim(uint64_t one, uint64_t other)
+{
+	return ((one ^ other) & NODE_AND_INCARNATION) == 0;
+}
+
 uint64_t arbiter_key_fresh(struct arbiter *a, enum key_kind kind)
 {
 	struct key key = {

@@ -647,10 +647,28 @@ static void confirm_failed(struct arbiter *a, uint16_t i)
 	}
 }
 
+/* A member that was preempted without ABORT is reset before the look that decides, so that one look does for both. */
+static bool confirm_resets(struct arbiter *a, uint16_t i)
+{
+	struct arbiter_lun *l = &a->luns[i];
+	uint8_t n = lun_nexus_up(l, true);
+
+	if (i == 0 || !l->need_reset || l->failures > 0 || n == NO_NEXUS)
+		return false;
+	if (!arbiter_rule(a, ARBITER_RULE_CHALLENGE_RESET_UNIT, i, l->victim)) {
+		l->need_reset = false;
+		return false;
+	}
+	reset_send(a, i, n);
+	return true;
+}
+
 static void drive_confirm(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
 
+	if (confirm_resets(a, i))
+		return;
 	if (arbiter_rule(a, ARBITER_RULE_CHALLENGE_LOOK_DECIDES, i, l->key)) {
 		if (!lun_is_fresh(l)) {
 			lun_look_now(a, i);

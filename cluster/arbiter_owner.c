@@ -408,7 +408,16 @@ void owner_won(struct arbiter *a)
 		m->old_key = m->key;
 		m->key = arbiter_key_as(a, l->key, KEY_KIND_MEMBER);
 		m->phase = LUN_IDLE;
-		lun_set_phase(a, i, LUN_SURVEY);
+		if (l->victim != 0 && lun_holder(m) != 0 && arbiter_key_same_claim(lun_holder(m), l->victim)) {
+			/* The predecessor's, as seen while it owned: no need to look again. Should it be another by now, the
+			 * PREEMPT of this one ends in a conflict, and that in a survey. */
+			m->victim = lun_holder(m);
+			for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
+				m->nexus[n].registered = false;
+			lun_set_phase(a, i, LUN_REGISTER);
+		} else {
+			lun_set_phase(a, i, LUN_SURVEY);
+		}
 		lun_drive(a, i);
 	}
 }

@@ -187,6 +187,7 @@ void arbiter_service_update(struct arbiter *a);
 bool arbiter_is_owning(const struct arbiter *a); /* holds the leader, as far as it knows */
 bool arbiter_key_own(const struct arbiter *a, uint64_t key);
 bool arbiter_key_ours(const struct arbiter *a, uint64_t key); /* of this cluster */
+bool arbiter_key_same_claim(uint64_t one, uint64_t other); /* kind and interval aside */
 uint64_t arbiter_key_fresh(struct arbiter *a, enum key_kind kind);
 uint64_t arbiter_key_as(const struct arbiter *a, uint64_t key, enum key_kind kind); /* same incarnation, other kind */
 bool arbiter_recorded(struct arbiter *a, uint64_t key);   /* false: and it is being written down */

@@ -214,6 +214,18 @@ static void oracle_register(struct world *world, struct node *node,
 	watch->window_looks = 0;
 }
 
+/* A claim of the node that the leader was taken from: it is nobody's afterwards, so it cannot be a
+ * successor's, whenever it was found on a member. */
+static bool oracle_predecessor(const struct watch *leader, uint64_t victim)
+{
+	const uint64_t claim = ~((0xfULL << 32) | (0xffULL << 16)); /* all but kind and interval */
+
+	for (unsigned i = 0; i < sizeof(leader->preempted) / sizeof(leader->preempted[0]); i++)
+		if (leader->preempted[i] != 0 && ((leader->preempted[i] ^ victim) & claim) == 0)
+			return true;
+	return false;
+}
+
 /* The members follow the leader: what is taken was found there before a look that still showed this
  * node as the leader's holder. What is found later may be the successor's. */
 static void oracle_member(struct world *world, struct node *node, unsigned lun, uint64_t victim)
@@ -228,8 +240,8 @@ static void oracle_member(struct world *world, struct node *node, unsigned lun, 
 		return;
 	}
 	for (unsigned i = 0; i < sizeof(watch->seen) / sizeof(watch->seen[0]) && victim != 0; i++) {
-		if (oracle_recorded(node, victim))
-			break; /* its own */
+		if (oracle_recorded(node, victim) || oracle_predecessor(leader, victim))
+			break;
 		if (watch->seen[i].key == victim && watch->seen[i].since_us > leader->held_own_us)
 			world_fail(world, "leader-first",
 				   "%s takes member %u from %s, which may be its successor's",
