@@ -32,6 +32,9 @@
 #ifndef LOSSES
 #define LOSSES 1 /* commands given up */
 #endif
+#ifndef LATE_EACH
+#define LATE_EACH 1 /* of them at once and node, at most 2 */
+#endif
 #ifndef RESTARTS
 #define RESTARTS 0 /* of machines or daemons */
 #endif
@@ -100,9 +103,10 @@ mtype:gate gate[N] = FAILED;
 byte cur[N];
 byte seen[N], seen_node[N];
 
-/* One given-up command of each node; more of them at once are bounded away. */
-mtype:command late[N] = NONE;
-byte late_own[N], late_key[N], late_node[N];
+/* Given-up commands: late[a] is node a's, late[a + N] the one that it gave up before that and that may land as well. */
+#define LATE (N * LATE_EACH)
+mtype:command late[LATE] = NONE;
+byte late_own[LATE], late_key[LATE], late_node[LATE];
 
 byte losses, restarts, powercuts;
 byte i, j, k, used;
@@ -161,7 +165,20 @@ byte last[N];
 
 /* ---- the rules, and what takes them out ---- */
 
-#define may_be_borne(a, key) (reg[a] == (key) || (late[a] == REGISTER && late_key[a] == (key)))
+#if LATE_EACH > 1
+#define late_any(a, is) (is(a) || is((a) + N))
+#define late_free(a) (late[a] == NONE || late[(a) + N] == NONE)
+#else
+#define late_any(a, is) (is(a))
+#define late_free(a) (late[a] == NONE)
+#endif
+#define registers_anew(l) (late[l] == REGISTER && late_own[l] == NO_KEY)
+#define late_registers(a, key) (late[a] == REGISTER && late_key[a] == (key))
+#if LATE_EACH > 1
+#define may_be_borne(a, key) (reg[a] == (key) || late_registers(a, key) || late_registers((a) + N, key))
+#else
+#define may_be_borne(a, key) (reg[a] == (key) || late_registers(a, key))
+#endif
 #define is_preempt(op) ((op) == PREEMPT || (op) == PREEMPT_ABORT)
 #define same_holder(a) ((holder == NOBODY && seen[a] == NO_KEY) || \
 	(holder != NOBODY && seen[a] != NO_KEY && holder == seen_node[a] && reg[holder] == seen[a]))
@@ -192,18 +209,24 @@ byte last[N];
 #ifdef BREAK_LATE_REGISTER
 #define settled(a) true
 #else
-#define settled(a) (late[a] != REGISTER || late_own[a] != NO_KEY)
+#define settled(a) (!late_any(a, registers_anew))
 #endif
 #ifdef BREAK_UNREGISTER
 #define may_take_late(a) false
 #else
-#define may_take_late(a) ((late[a] == RESERVE || is_preempt(late[a])) && late_own[a] == reg[a])
+#define takes(l) ((late[l] == RESERVE || is_preempt(late[l])) && late_own[l] == reg[(l) % N])
+#define may_take_late(a) late_any(a, takes)
 #endif
 /* Only who has owned without a break, so far as its looks can tell, re-asserts. */
 #ifdef BREAK_REASSERT
 #define may_reassert(a) true
 #else
 #define may_reassert(a) (term[a] == CURRENT)
+#endif
+#ifdef BREAK_OWN_HOLDER
+#define found_holding(a) false
+#else
+#define found_holding(a) (holder == a)
 #endif
 #ifdef BREAK_EXPECTED
 #define expected(a, key) true
@@ -252,7 +275,7 @@ byte last[N];
 
 /* ---- steps of a node ---- */
 
-#define may_lose(a) (losses < LOSSES && late[a] == NONE)
+#define may_lose(a) (losses < LOSSES && late_free(a))
 
 inline go(me, next)
 {
@@ -267,15 +290,21 @@ inline go(me, next)
 /* A command: answered, or given up and perhaps executed later. What comes next does not depend on it. */
 #define SEND(when, op, own, key, node, next) \
 	:: d_step { (when) -> looked[me] = 0; execute(me, op, own, key, node); go(me, next) } \
-	:: d_step { ((when) && may_lose(me)) -> looked[me] = 0; losses++; \
+	:: d_step { ((when) && may_lose(me)) -> looked[me] = 0; losses++; make_room(me); \
 		late[me] = op; late_own[me] = own; late_key[me] = key; late_node[me] = node; \
 		go(me, next) }
+
+#define LATE_LANDS(l) \
+	:: d_step { late[l] != NONE -> late_op = late[l]; late[l] = NONE; \
+		execute(me, late_op, late_own[l], late_key[l], late_node[l]); \
+		late_op = NONE; forget_late(l); tidy() } \
+	:: d_step { late[l] != NONE -> forget_late(l); tidy() }
 
 /* REGISTER of a fresh key in place of `old`. */
 #define SEND_FRESH(when, old, next) \
 	:: d_step { (when) -> looked[me] = 0; fresh(me); execute(me, REGISTER, old, k, 0); \
 		now_offer(next); cur[me] = k; k = 0; go(me, next) } \
-	:: d_step { ((when) && may_lose(me)) -> looked[me] = 0; losses++; fresh(me); \
+	:: d_step { ((when) && may_lose(me)) -> looked[me] = 0; losses++; make_room(me); fresh(me); \
 		late[me] = REGISTER; late_own[me] = old; late_key[me] = k; late_node[me] = 0; \
 		now_offer(next); cur[me] = k; k = 0; go(me, next) }
 
@@ -411,7 +440,9 @@ proctype node(byte me)
 	:: d_step { at(WINDOW) ->
 		if
 		:: reg[me] == NO_KEY -> rest(me) /* turned away */
-		:: reg[me] != NO_KEY && (reg[me] != cur[me] || !same_holder(me)) -> give_back(me)
+		:: reg[me] != NO_KEY && found_holding(me) -> /* a late command's work */
+			no_gap(me); seen[me] = NO_KEY; seen_node[me] = 0; st[me] = LOOK
+		:: reg[me] != NO_KEY && !found_holding(me) && (reg[me] != cur[me] || !same_holder(me)) -> give_back(me)
 		:: else
 #ifdef LIVE
 			-> if
@@ -481,7 +512,7 @@ proctype node(byte me)
 	SEND(at(CLEAR), TAKE_BY, cur[me], seen[me], seen_node[me], LOOK)
 #ifdef RESETS
 	:: d_step { at(FLUSH) -> execute(me, RESET, NO_KEY, NO_KEY, 0); flush[me] = 0; st[me] = LOOK }
-	:: d_step { (at(FLUSH) && may_lose(me)) -> losses++; late[me] = RESET; st[me] = LOOK }
+	:: d_step { (at(FLUSH) && may_lose(me)) -> losses++; make_room(me); late[me] = RESET; st[me] = LOOK }
 #endif
 	:: d_step { at(UNGATE) ->
 		assert(looked[me]); /* S3 */
@@ -585,11 +616,10 @@ proctype node(byte me)
 
 #if LOSSES > 0
 	/* -- a given-up command executes at last, or never -- */
-	:: d_step { late[me] != NONE ->
-		late_op = late[me]; late[me] = NONE;
-		execute(me, late_op, late_own[me], late_key[me], late_node[me]);
-		late_op = NONE; forget_late(me); tidy() }
-	:: d_step { late[me] != NONE -> forget_late(me); tidy() }
+	LATE_LANDS(me)
+#if LATE_EACH > 1
+	LATE_LANDS(me + N)
+#endif
 #endif
 
 #ifdef DATA

@@ -103,6 +103,26 @@ inline forget_late(a)
 	late[a] = NONE; late_own[a] = 0; late_key[a] = 0; late_node[a] = 0
 }
 
+/* Room in late[a] for one more; or, when that has become free, the older one's place. */
+inline move_late(from, to)
+{
+	late[to] = late[from]; late_own[to] = late_own[from];
+	late_key[to] = late_key[from]; late_node[to] = late_node[from];
+	forget_late(from)
+}
+
+inline make_room(a)
+{
+#if LATE_EACH > 1
+	if
+	:: late[a] != NONE -> move_late(a, a + N)
+	:: else
+	fi
+#else
+	skip
+#endif
+}
+
 /* Spin does not tell what within a d_step was never reached; so the verifier notes which node states and which late
  * commands occur, and prints them at its end. */
 c_decl {
@@ -127,15 +147,34 @@ inline tidy()
 {
 	c_code { for (int a = 0; a < 3; a++) occurred[0][now.st[a]] = occurred[1][now.late[a]] = 1; };
 	i = 0;
-	do
-	:: i < N ->
 #ifndef KEYS_RETURN
+	do
+	:: i < LATE ->
 		if
-		:: late[i] != NONE && late[i] != RESET && late_own[i] != NO_KEY && reg[i] != late_own[i] -> forget_late(i)
+		:: late[i] != NONE && late[i] != RESET && late_own[i] != NO_KEY && !may_be_borne(i % N, late_own[i]) ->
+			forget_late(i)
 		:: is_preempt(late[i]) && !may_be_borne(late_node[i], late_key[i]) -> forget_late(i)
 		:: else
 		fi;
+		i++
+	:: else -> break
+	od;
+	i = 0;
 #endif
+#if LATE_EACH > 1
+	do
+	:: i < N ->
+		if
+		:: late[i] == NONE && late[i + N] != NONE -> move_late(i + N, i)
+		:: else
+		fi;
+		i++
+	:: else -> break
+	od;
+	i = 0;
+#endif
+	do
+	:: i < N ->
 		if
 		:: seen[i] != NO_KEY && seen[i] != DEAD && !may_be_borne(seen_node[i], seen[i]) ->
 			seen[i] = DEAD; seen_node[i] = 0
@@ -163,10 +202,10 @@ inline fresh(me)
 	used = 1 | (1 << reg[me]) | (1 << cur[me]);
 	i = 0;
 	do
-	:: i < N ->
+	:: i < LATE ->
 		if
-		:: i == me -> used = used | (1 << late_own[i]) | ((late[i] == REGISTER) << late_key[i])
-		:: i != me -> used = used | ((seen_node[i] == me) << seen[i]) |
+		:: i % N == me -> used = used | (1 << late_own[i]) | ((late[i] == REGISTER) << late_key[i])
+		:: i % N != me -> used = used | ((seen_node[i % N] == me) << seen[i % N]) |
 			((is_preempt(late[i]) && late_node[i] == me) << late_key[i])
 		fi;
 		i++
@@ -194,9 +233,16 @@ inline fresh(me)
 inline end_register(a)
 {
 	if
-	:: late[a] == REGISTER && late_own[a] == NO_KEY -> forget_late(a)
+	:: registers_anew(a) -> forget_late(a)
 	:: else
 	fi
+#if LATE_EACH > 1
+	;
+	if
+	:: registers_anew(a + N) -> forget_late(a + N)
+	:: else
+	fi
+#endif
 }
 
 #ifdef DATA
