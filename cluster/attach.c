@@ -492,6 +492,12 @@ struct attach *attach_new(uv_loop_t *loop, const struct attach_setup *setup,
 	return attach;
 }
 
+void attach_set_block_size(struct attach *attach, uint32_t block_size)
+{
+	if (block_size && attach->state == ATTACH_STATE_NONE)
+		attach->block_size = block_size;
+}
+
 bool attach_adopt(struct attach *attach)
 {
 	char message[ATTACH_MESSAGE_MAX];

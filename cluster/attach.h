@@ -52,6 +52,9 @@ struct attach *attach_new(uv_loop_t *loop, const struct attach_setup *setup,
 			  void (*lost)(struct attach *attach, const char *reason, void *user),
 			  void *user);
 
+/* For the next attach_make(): known only now, or changed. 0: as it is. */
+void attach_set_block_size(struct attach *attach, uint32_t block_size);
+
 /* Looks for what an earlier daemon left: true when a living device of this LUN is there, attached
  * (state ATTACHED). What is dead is left for attach_make() or attach_remove() to clear away. Does
  * not block. */

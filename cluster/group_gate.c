@@ -115,6 +115,8 @@ static struct attach *make_attach(struct group_lun *lun)
 
 	if (!lun->attach)
 		lun->attach = attach_new(&lun->group->daemon->loop, &setup, on_device_lost, lun);
+	else
+		attach_set_block_size(lun->attach, setup.block_size);
 	return lun->attach;
 }
 
