@@ -203,6 +203,8 @@ const char *rig_node_log(const struct rig *rig, const struct rig_node *node,
 
 /* rig_loop.c: loop devices outlive the namespaces they were made in. */
 void rig_loops_note(struct rig *rig);
+/* By a machine's init: writes new ones down in the machine's folder. */
+void rig_loops_watch(const struct rig *rig, const char *machine);
 /* Detaches those noted whose node is gone; returns how many of these are still attached. */
 size_t rig_loops_clear(struct rig *rig);
 

@@ -20,6 +20,8 @@
 #include "cluster/attach_private.h"
 #include "tools/rig.h"
 
+#define WATCHED_MAX 64
+
 /* What a machine's daemon wrote down; visit() is called for each. The SAN has none. */
 static void loop_records(const struct rig *rig, const char *machine,
 			 void (*visit)(const struct attach_record *record, void *user), void *user)
@@ -133,17 +135,64 @@ static void loop_detach(const struct rig_loop *loop)
 	close(fd);
 }
 
+static size_t loop_list(const struct rig *rig, const char *machine, struct rig_loop *loops,
+			size_t max)
+{
+	struct loop_list list = {.loops = loops, .max = max};
+
+	loop_records(rig, machine, loop_visit, &list);
+	return list.count;
+}
+
+void rig_loops_watch(const struct rig *rig, const char *machine)
+{
+	static struct rig_loop seen[RIG_LOOPS_MAX];
+	static size_t seen_count;
+	struct rig_loop loops[WATCHED_MAX];
+	size_t count = loop_list(rig, machine, loops, WATCHED_MAX);
+	char path[RIG_PATH_MAX];
+	FILE *out;
+
+	for (size_t i = 0; i < count; i++) {
+		if (loop_in(&loops[i], seen, seen_count))
+			continue;
+		seen[seen_count++ % RIG_LOOPS_MAX] = loops[i];
+		seen_count = seen_count > RIG_LOOPS_MAX ? RIG_LOOPS_MAX : seen_count;
+		out = fopen(rig_path(rig, path, "%s/loops", machine), "ae");
+		if (!out)
+			continue;
+		fprintf(out, "%u %llu\n", loops[i].number, (unsigned long long)loops[i].sequence);
+		fclose(out);
+	}
+}
+
+static void loop_note(struct rig *rig, const struct rig_loop *loop)
+{
+	if (rig->loop_count < RIG_LOOPS_MAX && !loop_is_gone(loop) &&
+	    !loop_in(loop, rig->loops, rig->loop_count))
+		rig->loops[rig->loop_count++] = *loop;
+}
+
+/* What the daemon's records say now, and what the init has seen of them before. */
 void rig_loops_note(struct rig *rig)
 {
-	struct rig_loop loops[RIG_LOOPS_MAX];
+	struct rig_loop loops[RIG_LOOPS_MAX], loop;
+	char path[RIG_PATH_MAX];
 
 	for (size_t i = 0; i < rig->node_count; i++) {
-		struct loop_list list = {.loops = loops, .max = RIG_LOOPS_MAX};
+		const char *machine = rig->nodes[i].machine.name;
+		size_t count = loop_list(rig, machine, loops, RIG_LOOPS_MAX);
+		unsigned long long sequence;
+		FILE *seen = fopen(rig_path(rig, path, "%s/loops", machine), "re");
 
-		loop_records(rig, rig->nodes[i].machine.name, loop_visit, &list);
-		for (size_t j = 0; j < list.count && rig->loop_count < RIG_LOOPS_MAX; j++)
-			if (!loop_in(&loops[j], rig->loops, rig->loop_count))
-				rig->loops[rig->loop_count++] = loops[j];
+		for (size_t j = 0; j < count; j++)
+			loop_note(rig, &loops[j]);
+		while (seen && fscanf(seen, "%u %llu", &loop.number, &sequence) == 2) {
+			loop.sequence = sequence;
+			loop_note(rig, &loop);
+		}
+		if (seen)
+			fclose(seen);
 	}
 	rig_save(rig);
 }

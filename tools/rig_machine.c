@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tools/rig.h"
@@ -24,6 +25,7 @@
 #define BOOT_WAIT_MS 10000
 #define DEATH_WAIT_MS 10000
 #define FUSE_MAX 1024
+#define LOOPS_WATCH_MS 250
 #define RUN_OUTPUT_MAX 65536
 
 bool rig_machine_runs(const struct rig_machine *machine)
@@ -31,22 +33,34 @@ bool rig_machine_runs(const struct rig_machine *machine)
 	return rig_process_lives(&machine->init);
 }
 
-/* Child of an init's own: reap, and say what ended, for ever. PID 1 of a namespace takes no signal
- * that it has no handler for, but for SIGKILL and SIGSTOP from outside (pid_namespaces(7)). */
-static void __attribute__((noreturn)) machine_init_loop(const char *name)
+/* Reaps, and says what ended. */
+static void machine_reap(const char *name)
 {
-	for (;;) {
-		siginfo_t info = {0};
+	siginfo_t info = {0};
 
-		if (waitid(P_ALL, 0, &info, WEXITED) < 0) {
-			if (errno == ECHILD)
-				rig_sleep_ms(20);
-			continue;
-		}
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid) {
 		if (info.si_code != CLD_EXITED || info.si_status)
 			dprintf(STDERR_FILENO, "%llu %s: process %d ended with %s %d\n",
 				(unsigned long long)rig_wall_ms(), name, (int)info.si_pid,
 				info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
+		info.si_pid = 0;
+	}
+}
+
+/* PID 1 of a namespace takes no signal that it has no handler for, but for SIGKILL and SIGSTOP from
+ * outside (pid_namespaces(7)). Between the deaths of its children it writes down which loop devices
+ * there are. */
+static void __attribute__((noreturn)) machine_init_loop(const struct rig *rig, const char *name)
+{
+	const struct timespec rest = {.tv_nsec = LOOPS_WATCH_MS * 1000000L};
+	sigset_t children;
+
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	for (;;) {
+		sigtimedwait(&children, NULL, &rest);
+		machine_reap(name);
+		rig_loops_watch(rig, name);
 	}
 }
 
@@ -69,6 +83,7 @@ static void __attribute__((noreturn)) machine_init(struct rig *rig, struct rig_m
 						   rig_machine_setup *setup, int go, int ready)
 {
 	char byte, title[16], message[sizeof rig->message] = "";
+	sigset_t children;
 
 	/* Nothing is begun before rig.json knows this process: who made it may have died by now. */
 	if (read(go, &byte, 1) != 1)
@@ -78,6 +93,9 @@ static void __attribute__((noreturn)) machine_init(struct rig *rig, struct rig_m
 	for (int number = 1; number < 32; number++)
 		if (number != SIGKILL && number != SIGSTOP)
 			signal(number, SIG_DFL);
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, NULL);
 	snprintf(title, sizeof title, "rig:%.11s", machine->name);
 	prctl(PR_SET_NAME, title);
 	umask(022);
@@ -89,7 +107,7 @@ static void __attribute__((noreturn)) machine_init(struct rig *rig, struct rig_m
 	if (write(3, message, strlen(message) + 1) < 0 || message[0])
 		_exit(1);
 	close(3);
-	machine_init_loop(machine->name);
+	machine_init_loop(rig, machine->name);
 }
 
 /* Waits for the sentence that the new init says: empty when all is well. */
