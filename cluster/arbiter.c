@@ -1,324 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The arbiter's step: events come in and are handed to the tables, time passes, effects go out. Here too what belongs to
- * the group as a whole: the gate, the service, the claims, the operator's commands.
+ * The arbiter's step: events and the operator's commands come in and are handed to the tables, time
+ * passes, effects go out.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "cluster/arbiter_private.h"
-
-#define NODE_AND_INCARNATION (~((0xfULL << 32) | (0xffULL << 16))) /* all of a key but kind and interval */
-
-/* --- small things that both tables use --- */
-
-void arbiter_emit(struct arbiter *a, const struct arbiter_effect *effect)
-{
-	if (a->effects->count < a->effects->capacity)
-		a->effects->items[a->effects->count++] = *effect;
-}
-
-bool arbiter_rule(struct arbiter *a, enum arbiter_rule rule, uint16_t lun, uint64_t key)
-{
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_RULE, .lun = lun, .rule = {.rule = rule, .key = key}};
-
-#ifdef ARBITER_MUTATION
-	if (a->config.disabled_rule == (int)rule)
-		return false;
-#endif
-	arbiter_emit(a, &effect);
-	return true;
-}
-
-void arbiter_alarm(struct arbiter *a, enum arbiter_alarm alarm, uint16_t lun, uint64_t key)
-{
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_ALARM, .lun = lun, .alarm = {.alarm = alarm, .key = key}};
-
-	if (a->alarm_on[alarm] && a->alarmed[alarm] == key)
-		return;
-	a->alarm_on[alarm] = true;
-	a->alarmed[alarm] = key;
-	arbiter_emit(a, &effect);
-}
-
-void arbiter_alarm_clear(struct arbiter *a, enum arbiter_alarm alarm)
-{
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_ALARM, .alarm = {.alarm = alarm, .over = true}};
-
-	if (!a->alarm_on[alarm])
-		return;
-	a->alarm_on[alarm] = false;
-	arbiter_emit(a, &effect);
-}
-
-void arbiter_set_state(struct arbiter *a, enum arbiter_state state, enum arbiter_rule why)
-{
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_STATE};
-
-	if (a->state == state)
-		return;
-	effect.state.old_state = a->state;
-	effect.state.new_state = state;
-	effect.state.rule = why;
-	effect.state.holder = lun_holder(&a->luns[0]);
-	a->state = state;
-	arbiter_emit(a, &effect);
-}
-
-bool arbiter_is_owning(const struct arbiter *a)
-{
-	switch (a->state) {
-	case ARBITER_STATE_TAKING:
-	case ARBITER_STATE_OWNER:
-	case ARBITER_STATE_REASSERTING:
-	case ARBITER_STATE_YIELDING:
-	case ARBITER_STATE_OFFERING:
-	case ARBITER_STATE_CUT_OFF:
-		return true;
-	case ARBITER_STATE_STANDBY:
-	case ARBITER_STATE_CHALLENGING:
-	case ARBITER_STATE_SEIZING:
-	case ARBITER_STATE_REQUESTING:
-	case ARBITER_STATE_DEPOSED:
-	case ARBITER_STATE_RELEASED:
-		return false;
-	}
-	return false;
-}
-
-/* --- keys and claims --- */
-
-bool arbiter_key_ours(const struct arbiter *a, uint64_t key)
-{
-	return key_is_ours(key, a->config.cluster);
-}
-
-bool arbiter_key_own(const struct arbiter *a, uint64_t key)
-{
-	for (uint8_t k = 0; k < a->claim_count; k++)
-		if (((a->claims[k] ^ key) & NODE_AND_INCARNATION) == 0)
-			return true;
-	return false;
-}
-
-/* By somebody with the same number, who has come to the same incarnation. */
-static bool key_is_borne(const struct arbiter *a, uint64_t key)
-{
-	for (uint8_t k = 0; k < a->luns[0].look.key_count; k++)
-		if (((a->luns[0].look.keys[k] ^ key) & NODE_AND_INCARNATION) == 0)
-			return true;
-	return false;
-}
-
-bool arbiter_key_same_claim(uint64_t one, uint64_t other)
-{
-	return ((one ^ other) & NODE_AND_INCARNATION) == 0;
-}
-
-uint64_t arbiter_key_fresh(struct arbiter *a, enum key_kind kind)
-{
-	struct key key = {
-		.cluster = a->config.cluster,
-		.kind = kind,
-		.node = a->config.node,
-		.interval = (uint8_t)(a->config.defend_ms / KEY_INTERVAL_UNIT_MS),
-	};
-	uint64_t value;
-
-	do {
-		key.incarnation = a->incarnation++;
-		value = key_encode(&key);
-	} while (key.incarnation == 0 || arbiter_key_own(a, value) || key_is_borne(a, value));
-	return value;
-}
-
-uint64_t arbiter_key_as(const struct arbiter *a, uint64_t key, enum key_kind kind)
-{
-	uint8_t interval = kind == KEY_KIND_OFFER ? a->offer_to : (uint8_t)(a->config.defend_ms / KEY_INTERVAL_UNIT_MS);
-
-	return (key & NODE_AND_INCARNATION) | (uint64_t)kind << 32 | (uint64_t)interval << 16;
-}
-
-uint8_t arbiter_rank(const struct arbiter *a, uint64_t value)
-{
-	struct key key;
-
-	return key_decode(&key, value) ? a->config.rank_of[key.node] : 255;
-}
-
-void arbiter_strike(struct arbiter *a, uint64_t key)
-{
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_STRIKE, .record = {.key = key}};
-	uint8_t kept = 0;
-
-	for (uint8_t k = 0; k < a->claim_count; k++)
-		if (key != 0 && ((a->claims[k] ^ key) & NODE_AND_INCARNATION) != 0)
-			a->claims[kept++] = a->claims[k];
-	a->claim_count = kept;
-	arbiter_emit(a, &effect);
-}
-
-static bool claim_in_use(const struct arbiter *a, uint64_t claim)
-{
-	for (uint16_t i = 0; i < a->config.lun_count; i++)
-		if (((a->luns[i].key ^ claim) & NODE_AND_INCARNATION) == 0 ||
-		    (a->luns[i].old_key != 0 && ((a->luns[i].old_key ^ claim) & NODE_AND_INCARNATION) == 0))
-			return true;
-	return false;
-}
-
-void arbiter_strike_replaced(struct arbiter *a)
-{
-	for (int k = a->claim_count - 1; k >= 0; k--)
-		if (!claim_in_use(a, a->claims[k]))
-			arbiter_strike(a, a->claims[k]);
-}
-
-bool arbiter_recorded(struct arbiter *a, uint64_t key)
-{
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_RECORD};
-
-	if (arbiter_key_own(a, key))
-		return true;
-	if (a->record_id != 0 || a->record_retry_ms > a->now_ms)
-		return false;
-	if (a->claim_count == ARBITER_CLAIMS_MAX)
-		arbiter_strike_replaced(a);
-	if (a->claim_count == ARBITER_CLAIMS_MAX)
-		arbiter_strike(a, a->claims[a->claim_count - 1]);
-	effect.id = a->record_id = a->next_id++;
-	if (a->next_id == 0)
-		a->next_id = 1;
-	a->record_key = arbiter_key_as(a, key, KEY_KIND_CLAIM);
-	effect.record.key = a->record_key;
-	arbiter_emit(a, &effect);
-	return false;
-}
-
-uint32_t arbiter_window_ms(const struct arbiter *a, uint64_t holder)
-{
-	struct key key;
-	uint32_t window = a->config.window_ms;
-
-	if (holder != 0 && arbiter_key_ours(a, holder) && key_decode(&key, holder) && key.kind != KEY_KIND_OFFER &&
-	    4 * key.interval * KEY_INTERVAL_UNIT_MS > window)
-		window = 4 * key.interval * KEY_INTERVAL_UNIT_MS;
-	return window;
-}
-
-/* --- gate and service --- */
-
-static enum arbiter_gate gate_for_state(const struct arbiter *a)
-{
-	enum arbiter_gate running = a->hold ? ARBITER_GATE_HELD : ARBITER_GATE_OPEN;
-
-	switch (a->state) {
-	case ARBITER_STATE_OWNER:
-	case ARBITER_STATE_REASSERTING:
-		return running;
-	case ARBITER_STATE_YIELDING:
-		return a->service == ARBITER_SERVICE_STOPPED || a->stop_overdue ? ARBITER_GATE_FAILED : running;
-	case ARBITER_STATE_CUT_OFF:
-		return a->now_ms >= a->hold_since_ms + a->config.loss_ms / 2 ? ARBITER_GATE_FAILED : ARBITER_GATE_HELD;
-	case ARBITER_STATE_STANDBY:
-	case ARBITER_STATE_CHALLENGING:
-	case ARBITER_STATE_SEIZING:
-	case ARBITER_STATE_TAKING:
-	case ARBITER_STATE_OFFERING:
-	case ARBITER_STATE_REQUESTING:
-	case ARBITER_STATE_DEPOSED:
-	case ARBITER_STATE_RELEASED:
-		return ARBITER_GATE_FAILED;
-	}
-	return ARBITER_GATE_FAILED;
-}
-
-/* What has to be seen before the gate opens: this node holds every LUN, and the leader in a look newer than all orders. */
-static bool group_is_held(struct arbiter *a)
-{
-	if (!lun_is_fresh(&a->luns[0]) || !lun_holds(&a->luns[0])) {
-		lun_look_now(a, 0);
-		return false;
-	}
-	for (uint16_t i = 1; i < a->config.lun_count; i++)
-		if (!a->luns[i].look_seen || !lun_holds(&a->luns[i])) {
-			lun_look_now(a, i);
-			return false;
-		}
-	return true;
-}
-
-void arbiter_gate_update(struct arbiter *a)
-{
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_GATE};
-	enum arbiter_gate want = gate_for_state(a);
-
-	if (want != ARBITER_GATE_FAILED && a->gate_wanted == ARBITER_GATE_FAILED) {
-		if (a->service != ARBITER_SERVICE_STOPPED) { /* its I/O has been failed: it must begin anew */
-			a->gate_broken = true;
-			want = ARBITER_GATE_FAILED;
-		} else if (want == ARBITER_GATE_HELD) { /* nothing is there to be held */
-			want = ARBITER_GATE_FAILED;
-		} else if (!a->quiet) { /* I/O that was failed may still land: before anybody starts anew, not after */
-			want = ARBITER_GATE_FAILED;
-		}
-	}
-	if (want == ARBITER_GATE_OPEN && a->gate_wanted != ARBITER_GATE_OPEN && !group_is_held(a))
-		want = a->gate_wanted;
-	if (want == a->gate_wanted)
-		return;
-	effect.gate.gate = want;
-	effect.gate.drop_caches = a->gate_wanted == ARBITER_GATE_FAILED;
-	a->gate_wanted = want;
-	a->quiet = false; /* until the report of this order: that of an earlier one says nothing about now */
-	arbiter_emit(a, &effect);
-}
-
-static bool service_must_stop(const struct arbiter *a)
-{
-	switch (a->state) {
-	case ARBITER_STATE_OWNER:
-	case ARBITER_STATE_REASSERTING:
-	case ARBITER_STATE_TAKING:
-		return a->gate_broken;
-	case ARBITER_STATE_YIELDING:
-	case ARBITER_STATE_CUT_OFF:
-	case ARBITER_STATE_STANDBY:
-	case ARBITER_STATE_CHALLENGING:
-	case ARBITER_STATE_SEIZING:
-	case ARBITER_STATE_OFFERING:
-	case ARBITER_STATE_REQUESTING:
-	case ARBITER_STATE_DEPOSED:
-	case ARBITER_STATE_RELEASED:
-		return true;
-	}
-	return true;
-}
-
-void arbiter_service_update(struct arbiter *a)
-{
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_SERVICE};
-	bool deposed = a->state == ARBITER_STATE_DEPOSED || a->gate_broken;
-
-	if (service_must_stop(a)) {
-		if (a->service == ARBITER_SERVICE_STOPPED && !a->start_ordered)
-			return;
-		if (a->stop_ordered && (a->stop_deposed || !deposed))
-			return;
-		a->stop_ordered = true;
-		a->stop_deposed = deposed;
-		a->start_ordered = false;
-		effect.service.deposed = deposed;
-		arbiter_emit(a, &effect);
-	} else if (a->state == ARBITER_STATE_OWNER && a->gate == ARBITER_GATE_OPEN &&
-		   a->gate_wanted == ARBITER_GATE_OPEN && a->service == ARBITER_SERVICE_STOPPED && !a->start_ordered &&
-		   !a->maintenance) {
-		a->start_ordered = true;
-		a->stop_ordered = false;
-		effect.service.start = true;
-		arbiter_emit(a, &effect);
-	}
-}
 
 /* --- events --- */
 
@@ -336,7 +24,8 @@ static void on_start(struct arbiter *a, const struct arbiter_event *event)
 	a->fit = event->start.fit;
 	a->luns[0].contact_ms = a->now_ms;
 	a->next_probe_ms = a->now_ms + a->config.probe_ms;
-	if (a->claim_count > 0 && (a->gate != ARBITER_GATE_FAILED || a->service != ARBITER_SERVICE_STOPPED)) {
+	if (a->claim_count > 0 &&
+	    (a->gate != ARBITER_GATE_FAILED || a->service != ARBITER_SERVICE_STOPPED)) {
 		a->adopting = true;
 		a->state = ARBITER_STATE_OWNER;
 		a->luns[0].key = a->claims[0];
@@ -346,7 +35,8 @@ static void on_start(struct arbiter *a, const struct arbiter_event *event)
 		}
 		for (uint16_t i = 0; i < a->config.lun_count; i++)
 			a->luns[i].contact_ms = a->now_ms;
-	} else if (a->gate != ARBITER_GATE_FAILED || a->service != ARBITER_SERVICE_STOPPED || !a->quiet) {
+	} else if (a->gate != ARBITER_GATE_FAILED || a->service != ARBITER_SERVICE_STOPPED ||
+		   !a->quiet) {
 		a->state = ARBITER_STATE_DEPOSED; /* something is left that nobody answers for */
 		arbiter_gate_update(a);
 		arbiter_service_update(a);
@@ -362,7 +52,8 @@ static void on_looked(struct arbiter *a, const struct arbiter_event *event)
 		return;
 	lun_looked(a, i, event->looked.id, event->looked.look, &news);
 	if (!news) {
-		if (a->luns[i].phase != LUN_IDLE && a->luns[i].phase != LUN_OWNED && a->luns[i].phase != LUN_WINDOW)
+		if (a->luns[i].phase != LUN_IDLE && a->luns[i].phase != LUN_OWNED &&
+		    a->luns[i].phase != LUN_WINDOW)
 			lun_drive(a, i);
 		return;
 	}
@@ -408,11 +99,12 @@ static void on_recorded(struct arbiter *a, const struct arbiter_event *event)
 	for (uint8_t k = (uint8_t)(a->claim_count - 1); k > 0; k--)
 		a->claims[k] = a->claims[k - 1];
 	a->claims[0] = key;
-	if (!claim_in_use(a, key)) {
+	if (!arbiter_claim_in_use(a, key)) {
 		arbiter_strike(a, key);
 		return;
 	}
-	if (a->state == ARBITER_STATE_CHALLENGING && a->luns[0].phase == LUN_WINDOW && lun_is_fresh(&a->luns[0]))
+	if (a->state == ARBITER_STATE_CHALLENGING && a->luns[0].phase == LUN_WINDOW &&
+	    lun_is_fresh(&a->luns[0]))
 		challenger_judge(a);
 	drive_all(a);
 }
@@ -421,7 +113,8 @@ static void on_gate(struct arbiter *a, const struct arbiter_event *event)
 {
 	a->gate = event->gate.state;
 	a->quiet = event->gate.quiet;
-	if (a->gate == ARBITER_GATE_FAILED && a->gate_wanted != ARBITER_GATE_FAILED) { /* by itself */
+	if (a->gate == ARBITER_GATE_FAILED &&
+	    a->gate_wanted != ARBITER_GATE_FAILED) { /* by itself */
 		a->gate_wanted = ARBITER_GATE_FAILED;
 		a->gate_broken = a->service != ARBITER_SERVICE_STOPPED;
 		arbiter_gate_update(a);
@@ -449,7 +142,8 @@ static void on_service(struct arbiter *a, const struct arbiter_event *event)
 	a->service = event->service.state;
 	switch (a->service) {
 	case ARBITER_SERVICE_STOPPED:
-		a->start_ordered = a->stop_ordered = a->stop_deposed = a->stop_overdue = a->gate_broken = false;
+		a->start_ordered = a->stop_ordered = a->stop_deposed = a->stop_overdue =
+			a->gate_broken = false;
 		arbiter_alarm_clear(a, ARBITER_ALARM_STOP_OVERDUE);
 		break;
 	case ARBITER_SERVICE_RUNNING:
@@ -464,7 +158,8 @@ static void on_service(struct arbiter *a, const struct arbiter_event *event)
 	case ARBITER_SERVICE_STARTING:
 		break;
 	}
-	if (a->service == ARBITER_SERVICE_STOPPED && failed && a->state == ARBITER_STATE_OWNER && !a->maintenance) {
+	if (a->service == ARBITER_SERVICE_STOPPED && failed && a->state == ARBITER_STATE_OWNER &&
+	    !a->maintenance) {
 		a->cool_until_ms = a->now_ms + a->config.cooldown_ms;
 		if (arbiter_rule(a, ARBITER_RULE_OWNER_UNFIT_OFFERS, 0, a->luns[0].key))
 			owner_yield(a, KEY_NODE_ANY, ARBITER_RULE_OWNER_UNFIT_OFFERS);
@@ -492,7 +187,8 @@ static void on_nexus(struct arbiter *a, const struct arbiter_event *event)
 	if (event->nexus.fresh) {
 		x->registered = false;
 		x->fresh = true;
-		if (arbiter_is_owning(a) && a->state != ARBITER_STATE_OFFERING && l->phase >= LUN_OWNED &&
+		if (arbiter_is_owning(a) && a->state != ARBITER_STATE_OFFERING &&
+		    l->phase >= LUN_OWNED &&
 		    arbiter_rule(a, ARBITER_RULE_OWNER_HOLD_FOR_NEXUS, event->nexus.lun, l->key)) {
 			a->hold |= HOLD_NEXUS;
 			arbiter_gate_update(a);
@@ -510,7 +206,8 @@ static void on_fitness(struct arbiter *a, const struct arbiter_event *event)
 	bool was = a->fit;
 
 	a->fit = event->fitness.fit;
-	if (!a->fit && arbiter_is_owning(a) && a->state != ARBITER_STATE_OFFERING && !a->maintenance && !a->yield &&
+	if (!a->fit && arbiter_is_owning(a) && a->state != ARBITER_STATE_OFFERING &&
+	    !a->maintenance && !a->yield &&
 	    arbiter_rule(a, ARBITER_RULE_OWNER_UNFIT_OFFERS, 0, a->luns[0].key))
 		owner_yield(a, KEY_NODE_ANY, ARBITER_RULE_OWNER_UNFIT_OFFERS);
 	if (a->fit && !was && a->state == ARBITER_STATE_OFFERING &&
@@ -566,7 +263,8 @@ static enum arbiter_command_answer command_yield(struct arbiter *a, uint8_t node
 
 static void on_command(struct arbiter *a, const struct arbiter_event *event)
 {
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_ANSWER, .answer = ARBITER_ANSWER_STARTED};
+	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_ANSWER,
+					.answer = ARBITER_ANSWER_STARTED};
 
 	switch (event->command.command) {
 	case ARBITER_COMMAND_CLAIM:
@@ -577,7 +275,8 @@ static void on_command(struct arbiter *a, const struct arbiter_event *event)
 		effect.answer = command_yield(a, event->command.node);
 		break;
 	case ARBITER_COMMAND_MAINTENANCE:
-		effect.answer = a->maintenance == event->command.on ? ARBITER_ANSWER_ALREADY : ARBITER_ANSWER_STARTED;
+		effect.answer = a->maintenance == event->command.on ? ARBITER_ANSWER_ALREADY
+								    : ARBITER_ANSWER_STARTED;
 		a->maintenance = event->command.on;
 		arbiter_service_update(a);
 		break;
@@ -599,8 +298,11 @@ static void on_hint(struct arbiter *a, const struct arbiter_event *event)
 			lun_look_now(a, 0);
 		}
 	} else if (arbiter_is_owning(a)) {
-		/* Believed only by an owner whose own looks have stopped; one that sees the LUN goes by what it sees. */
-		if (a->luns[0].contact_ms + 4 * (uint64_t)a->config.defend_ms + 4 * (uint64_t)a->luns[0].slow_ms < a->now_ms)
+		/* Believed only by an owner whose own looks have stopped; one that sees the LUN
+		 * goes by what it sees. */
+		if (a->luns[0].contact_ms + 4 * (uint64_t)a->config.defend_ms +
+			    4 * (uint64_t)a->luns[0].slow_ms <
+		    a->now_ms)
 			a->luns[0].contact_ms =
 				a->now_ms > a->config.loss_ms ? a->now_ms - a->config.loss_ms : 0;
 		lun_look_now(a, 0);
@@ -660,12 +362,9 @@ static void finish_shutdown(struct arbiter *a)
 static uint64_t deadline(const struct arbiter *a)
 {
 	uint64_t candidates[] = {
-		a->luns[0].next_look_ms,
-		a->luns[0].wait_ms != 0 ? a->luns[0].wait_ms : NEVER,
-		a->members_wake_ms,
-		a->record_retry_ms != 0 ? a->record_retry_ms : NEVER,
-		owner_deadline(a),
-		challenger_deadline(a),
+		a->luns[0].next_look_ms, a->luns[0].wait_ms != 0 ? a->luns[0].wait_ms : NEVER,
+		a->members_wake_ms,      a->record_retry_ms != 0 ? a->record_retry_ms : NEVER,
+		owner_deadline(a),       challenger_deadline(a),
 	};
 	uint64_t due = a->now_ms + a->config.loss_ms;
 
@@ -740,11 +439,13 @@ size_t arbiter_size(const struct arbiter_config *config)
 
 static bool config_is_possible(const struct arbiter_config *config)
 {
-	return config->lun_count >= 1 && config->lun_count <= ARBITER_LUNS_MAX && config->nexus_count >= 1 &&
-	       config->nexus_count <= ARBITER_NEXUSES_MAX && config->node >= 1 && config->node <= KEY_NODE_MAX &&
+	return config->lun_count >= 1 && config->lun_count <= ARBITER_LUNS_MAX &&
+	       config->nexus_count >= 1 && config->nexus_count <= ARBITER_NEXUSES_MAX &&
+	       config->node >= 1 && config->node <= KEY_NODE_MAX &&
 	       config->rank_of[config->node] != 255 && config->defend_ms >= KEY_INTERVAL_UNIT_MS &&
-	       config->defend_ms <= 255 * KEY_INTERVAL_UNIT_MS && config->window_ms >= 4 * config->defend_ms &&
-	       config->member_factor >= 1 && config->loss_ms > config->window_ms;
+	       config->defend_ms <= 255 * KEY_INTERVAL_UNIT_MS &&
+	       config->window_ms >= 4 * config->defend_ms && config->member_factor >= 1 &&
+	       config->loss_ms > config->window_ms;
 }
 
 struct arbiter *arbiter_init(void *memory, const struct arbiter_config *config)

@@ -14,12 +14,18 @@ static const char *pick(const char *const *names, size_t count, unsigned which)
 const char *arbiter_state_name(enum arbiter_state state)
 {
 	static const char *const names[] = {
-		[ARBITER_STATE_STANDBY] = "standby",         [ARBITER_STATE_CHALLENGING] = "challenging",
-		[ARBITER_STATE_SEIZING] = "seizing",         [ARBITER_STATE_TAKING] = "taking",
-		[ARBITER_STATE_OWNER] = "owner",             [ARBITER_STATE_REASSERTING] = "reasserting",
-		[ARBITER_STATE_YIELDING] = "yielding",       [ARBITER_STATE_OFFERING] = "offering",
-		[ARBITER_STATE_REQUESTING] = "requesting",   [ARBITER_STATE_CUT_OFF] = "cut-off",
-		[ARBITER_STATE_DEPOSED] = "deposed",         [ARBITER_STATE_RELEASED] = "released",
+		[ARBITER_STATE_STANDBY] = "standby",
+		[ARBITER_STATE_CHALLENGING] = "challenging",
+		[ARBITER_STATE_SEIZING] = "seizing",
+		[ARBITER_STATE_TAKING] = "taking",
+		[ARBITER_STATE_OWNER] = "owner",
+		[ARBITER_STATE_REASSERTING] = "reasserting",
+		[ARBITER_STATE_YIELDING] = "yielding",
+		[ARBITER_STATE_OFFERING] = "offering",
+		[ARBITER_STATE_REQUESTING] = "requesting",
+		[ARBITER_STATE_CUT_OFF] = "cut-off",
+		[ARBITER_STATE_DEPOSED] = "deposed",
+		[ARBITER_STATE_RELEASED] = "released",
 	};
 
 	return pick(names, COUNT(names), state);
@@ -112,27 +118,37 @@ const char *arbiter_alarm_text(enum arbiter_alarm alarm)
 {
 	static const char *const texts[] = {
 		[ARBITER_ALARM_FOREIGN_HOLDER] =
-			"the LUN is held by a key that is not of this cluster; nothing is done against it. Find out whose it is "
-			"(lunkeeper lun show); if it is stale, remove it with: lunkeeper lun preempt --force",
+			"the LUN is held by a key that is not of this cluster; nothing is done "
+			"against it. Find out whose it is "
+			"(lunkeeper lun show); if it is stale, remove it with: lunkeeper lun "
+			"preempt --force",
 		[ARBITER_ALARM_FOREIGN_KEY] =
-			"a key that is not of this cluster is registered, which may write; find out whose it is and unregister it",
+			"a key that is not of this cluster is registered, which may write; find "
+			"out whose it is and unregister it",
 		[ARBITER_ALARM_OWN_NUMBER] =
-			"a key bears this node's number but was not made here: two nodes are configured with one number, or a disk "
+			"a key bears this node's number but was not made here: two nodes are "
+			"configured with one number, or a disk "
 			"was cloned. Give each node its own id",
-		[ARBITER_ALARM_UNLISTED_NODE] =
-			"a key of a node that is not listed for this LUN: the configurations of the nodes differ",
+		[ARBITER_ALARM_UNLISTED_NODE] = "a key of a node that is not listed for this LUN: "
+						"the configurations of the nodes differ",
 		[ARBITER_ALARM_MEMBER_KEY] =
-			"a member's key on the leader, or the reverse: the configurations of the nodes differ in the order of LUNs",
+			"a member's key on the leader, or the reverse: the configurations of the "
+			"nodes differ in the order of LUNs",
 		[ARBITER_ALARM_NOT_RECORDED] =
-			"the claim cannot be written to the state folder (disk full, read-only?): this node cannot take the LUN",
+			"the claim cannot be written to the state folder (disk full, read-only?): "
+			"this node cannot take the LUN",
 		[ARBITER_ALARM_KEY_RETURNED] =
-			"a preempted key came back: the target fell back to an older state of its reservations; check its APTPL",
-		[ARBITER_ALARM_RESERVATION_LOST] =
-			"the target lost its reservations (power cycle without APTPL?); they are being made again",
-		[ARBITER_ALARM_CUT_OFF] = "the LUN has not answered for the loss tolerance; check paths and array",
+			"a preempted key came back: the target fell back to an older state of its "
+			"reservations; check its APTPL",
+		[ARBITER_ALARM_RESERVATION_LOST] = "the target lost its reservations (power cycle "
+						   "without APTPL?); they are being made again",
+		[ARBITER_ALARM_CUT_OFF] =
+			"the LUN has not answered for the loss tolerance; check paths and array",
 		[ARBITER_ALARM_MEMBERS_MISSING] =
-			"the leader was won, but not all LUNs of the group could be taken; see which with: lunkeeper ledger",
-		[ARBITER_ALARM_STOP_OVERDUE] = "the service does not stop; see its resources, and what keeps its file system busy",
+			"the leader was won, but not all LUNs of the group could be taken; see "
+			"which with: lunkeeper ledger",
+		[ARBITER_ALARM_STOP_OVERDUE] = "the service does not stop; see its resources, and "
+					       "what keeps its file system busy",
 	};
 
 	return pick(texts, COUNT(texts), alarm);
@@ -166,9 +182,12 @@ const char *arbiter_answer_text(enum arbiter_command_answer answer)
 	static const char *const texts[] = {
 		[ARBITER_ANSWER_STARTED] = "started",
 		[ARBITER_ANSWER_ALREADY] = "nothing to do",
-		[ARBITER_ANSWER_NOT_OWNER] = "this node does not own it; give the command on the node that does",
-		[ARBITER_ANSWER_UNFIT] = "this node is unfit, or still stopping; see lunkeeper status",
-		[ARBITER_ANSWER_BUSY] = "something else is under way; see lunkeeper status, and try again",
+		[ARBITER_ANSWER_NOT_OWNER] =
+			"this node does not own it; give the command on the node that does",
+		[ARBITER_ANSWER_UNFIT] =
+			"this node is unfit, or still stopping; see lunkeeper status",
+		[ARBITER_ANSWER_BUSY] =
+			"something else is under way; see lunkeeper status, and try again",
 		[ARBITER_ANSWER_FOREIGN] = "it is held by a key that is not of this cluster",
 		[ARBITER_ANSWER_MAINTENANCE] = "it is in maintenance; end that first",
 	};

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The arbiter's inside, shared by its files only: arbiter.c (step, commands, gate and service), arbiter_lun.c (looks,
- * orders and the procedure that takes one LUN), arbiter_owner.c and arbiter_challenger.c (the two tables).
+ * The arbiter's inside, shared by its files only: arbiter.c (events, commands, time),
+ * arbiter_group.c (rules, keys, gate, service), arbiter_look.c, arbiter_order.c and arbiter_lun.c
+ * (looks, orders and the way of one LUN), arbiter_owner.c and arbiter_challenger.c (the two
+ * tables).
  */
 #ifndef CLUSTER_ARBITER_PRIVATE_H
 #define CLUSTER_ARBITER_PRIVATE_H
@@ -9,28 +11,27 @@
 #include "cluster/arbiter.h"
 #include "cluster/key.h"
 
-#define LOOKS_IN_FLIGHT 8  /* answers of older ones are ignored */
-#define REMEMBERED_KEYS 8  /* preempted holders, keys stood back for */
+#define LOOKS_IN_FLIGHT 8 /* answers of older ones are ignored */
+#define REMEMBERED_KEYS 8 /* preempted holders, keys stood back for */
 #define SEIZE_TRIES 4
 #define REGISTER_TRIES 12
 #define LEAVE_TRIES 6
-#define FAILURES_IN_A_ROW 4 /* after so many PR OUTs that did not end well, a short wait before each */
+#define FAILURES_IN_A_ROW                                                                          \
+	4 /* after so many PR OUTs that did not end well, a short wait before each */
 #define NEVER UINT64_MAX
 #define NO_NEXUS 0xff
 
 /* The way of one LUN, drawn downwards; each step is left only as its line says:
  *
  *   IDLE      nothing under way
- *   SURVEY    a fresh look tells whom to preempt         (members; the leader is surveyed by the challenger's table)
- *   REGISTER  the own key goes onto one nexus            gate held or failed, nothing in flight
- *   WINDOW    leader only: the owner may turn us away
- *   SEIZE     RESERVE or PREEMPT AND ABORT               the key is written down
- *   RESET     LOGICAL UNIT RESET where there is no ABORT
- *   CONFIRM   a look begun later shows the own key as the holder's, or it does not
- *   SPREAD    the other nexuses get the key, one after the other
- *   CLEAN     other keys of the cluster are preempted until a look shows none
- *   OWNED     steady state; left for REGISTER when the reservation must be renewed
- *   SHRINK    offer: all nexuses but one lose their registration (PREEMPT of the own key)
+ *   SURVEY    a fresh look tells whom to preempt         (members; the leader is surveyed by the
+ * challenger's table) REGISTER  the own key goes onto one nexus            gate held or failed,
+ * nothing in flight WINDOW    leader only: the owner may turn us away SEIZE     RESERVE or PREEMPT
+ * AND ABORT               the key is written down RESET     LOGICAL UNIT RESET where there is no
+ * ABORT CONFIRM   a look begun later shows the own key as the holder's, or it does not SPREAD the
+ * other nexuses get the key, one after the other CLEAN     other keys of the cluster are preempted
+ * until a look shows none OWNED     steady state; left for REGISTER when the reservation must be
+ * renewed SHRINK    offer: all nexuses but one lose their registration (PREEMPT of the own key)
  *   REKEY     offer: that one gets the offer key
  *   OFFERED
  *   LEAVE     own registrations are being removed; ends in IDLE
@@ -55,7 +56,8 @@ enum lun_phase {
 struct arbiter_nexus {
 	bool up;
 	bool registered; /* with `key`, as far as we know */
-	bool fresh;      /* made since the registration: whatever the LUN lists under our key is not this one */
+	bool fresh; /* made since the registration: whatever the LUN lists under our key is not this
+		       one */
 	uint64_t key;      /* the last that was registered here, or that may have been; 0 none */
 	uint64_t retry_ms; /* a REGISTER here failed: not again before this */
 };
@@ -74,20 +76,23 @@ struct arbiter_lun {
 	uint8_t seat;     /* the nexus that is registered first and reserves, NO_NEXUS */
 	bool seat_holds;  /* the reservation is known to be the seat's */
 	bool no_abort;    /* the target refused PREEMPT AND ABORT */
-	bool orphan;      /* our nexus was not registered although the LUN lists our key: that one is a lost nexus's */
-	bool need_reset;  /* old writes may still be queued, or a REGISTER of ours that was given up */
-	bool seize_unknown; /* a RESERVE or PREEMPT under `key` was given up: it may take effect yet */
-	bool defended;    /* SPREAD: the last order turned somebody away, so the next one registers */
-	bool was_reset;   /* since the LUN was won: whoever registers later has nothing queued */
-	bool surveyed;         /* SURVEY: `victim` is what was found */
-	uint32_t survey_id;    /* looks from this number on began after it was found */
-	uint8_t tries;         /* of the present phase */
-	uint8_t expect;        /* REGISTER: which expected key is tried next */
-	uint8_t unknowns;      /* PR OUTs without an answer in a row */
-	uint8_t failures;      /* PR OUTs that did not end well in a row */
-	uint64_t wait_ms;      /* no PR OUT before this */
-	uint32_t slow_ms;      /* the slowest of the recent answers, fading */
-	uint32_t epoch;        /* counts beginnings and ends of PR OUTs */
+	bool orphan; /* our nexus was not registered although the LUN lists our key: that one is a
+			lost nexus's */
+	bool need_reset; /* old writes may still be queued, or a REGISTER of ours that was given up
+			  */
+	bool seize_unknown; /* a RESERVE or PREEMPT under `key` was given up: it may take effect yet
+			     */
+	bool defended;  /* SPREAD: the last order turned somebody away, so the next one registers */
+	bool was_reset; /* since the LUN was won: whoever registers later has nothing queued */
+	bool surveyed;  /* SURVEY: `victim` is what was found */
+	uint32_t survey_id;      /* looks from this number on began after it was found */
+	uint8_t tries;           /* of the present phase */
+	uint8_t expect;          /* REGISTER: which expected key is tried next */
+	uint8_t unknowns;        /* PR OUTs without an answer in a row */
+	uint8_t failures;        /* PR OUTs that did not end well in a row */
+	uint64_t wait_ms;        /* no PR OUT before this */
+	uint32_t slow_ms;        /* the slowest of the recent answers, fading */
+	uint32_t epoch;          /* counts beginnings and ends of PR OUTs */
 	uint32_t register_epoch; /* at the end of the last one that registered */
 	struct arbiter_look look;
 	bool look_seen;
@@ -155,16 +160,19 @@ struct arbiter {
 		uint64_t key, since_ms;
 	} stood_back[REMEMBERED_KEYS];
 	uint64_t request_key, request_until_ms, request_sent_ms;
-	uint64_t stray_keys[REMEMBERED_KEYS]; /* own keys on the LUN that no nexus of ours bears; each tried once */
+	uint64_t stray_keys[REMEMBERED_KEYS]; /* own keys on the LUN that no nexus of ours bears;
+						 each tried once */
 	uint8_t stray_next;
 
 	/* owner */
-	struct arbiter_look won; /* what the leader showed when it was won: what has come since is a challenge, not a leftover */
+	struct arbiter_look won; /* what the leader showed when it was won: what has come since is a
+				    challenge, not a leftover */
 	uint64_t preempted[REMEMBERED_KEYS]; /* holders that this node took over from */
 	uint8_t preempted_next;
-	uint64_t good_ms; /* began the last look that showed us as the holder, and no other key of the cluster */
-	bool yield;            /* stop the service and offer */
-	bool release;          /* ... but unregister instead of offering */
+	uint64_t good_ms; /* began the last look that showed us as the holder, and no other key of
+			     the cluster */
+	bool yield;       /* stop the service and offer */
+	bool release;     /* ... but unregister instead of offering */
 	uint8_t offer_to;
 	uint64_t offer_until_ms;
 	uint32_t members_slow_ms; /* the slowest answer since they are being taken */
@@ -176,9 +184,10 @@ struct arbiter {
 	struct arbiter_lun luns[];
 };
 
-/* arbiter.c */
+/* arbiter_group.c */
 void arbiter_emit(struct arbiter *a, const struct arbiter_effect *effect);
-bool arbiter_rule(struct arbiter *a, enum arbiter_rule rule, uint16_t lun, uint64_t key); /* false: taken out */
+bool arbiter_rule(struct arbiter *a, enum arbiter_rule rule, uint16_t lun,
+		  uint64_t key); /* false: taken out */
 void arbiter_alarm(struct arbiter *a, enum arbiter_alarm alarm, uint16_t lun, uint64_t key);
 void arbiter_alarm_clear(struct arbiter *a, enum arbiter_alarm alarm);
 void arbiter_set_state(struct arbiter *a, enum arbiter_state state, enum arbiter_rule why);
@@ -187,23 +196,38 @@ void arbiter_service_update(struct arbiter *a);
 bool arbiter_is_owning(const struct arbiter *a); /* holds the leader, as far as it knows */
 bool arbiter_key_own(const struct arbiter *a, uint64_t key);
 bool arbiter_key_ours(const struct arbiter *a, uint64_t key); /* of this cluster */
-bool arbiter_key_same_claim(uint64_t one, uint64_t other); /* kind and interval aside */
+bool arbiter_key_same_claim(uint64_t one, uint64_t other);    /* kind and interval aside */
 uint64_t arbiter_key_fresh(struct arbiter *a, enum key_kind kind);
-uint64_t arbiter_key_as(const struct arbiter *a, uint64_t key, enum key_kind kind); /* same incarnation, other kind */
-bool arbiter_recorded(struct arbiter *a, uint64_t key);   /* false: and it is being written down */
+uint64_t arbiter_key_as(const struct arbiter *a, uint64_t key,
+			enum key_kind kind);            /* same incarnation, other kind */
+bool arbiter_recorded(struct arbiter *a, uint64_t key); /* false: and it is being written down */
 void arbiter_strike(struct arbiter *a, uint64_t key);
-void arbiter_strike_replaced(struct arbiter *a); /* own keys that no LUN of the group bears any more */
+void arbiter_strike_replaced(
+	struct arbiter *a); /* own keys that no LUN of the group bears any more */
+bool arbiter_claim_in_use(const struct arbiter *a, uint64_t claim);
 uint32_t arbiter_window_ms(const struct arbiter *a, uint64_t holder);
 uint8_t arbiter_rank(const struct arbiter *a, uint64_t key);
 
-/* arbiter_lun.c */
+/* arbiter_order.c */
+uint8_t lun_nexus_after(const struct arbiter_lun *l, uint8_t n); /* the next that is up, around */
+void lun_forget_key(struct arbiter_lun *l, uint64_t key);
+void lun_order_send(struct arbiter *a, uint16_t i, uint8_t nexus, enum pr_out_action action,
+		    uint64_t key, uint64_t service_key);
+void lun_register_send(struct arbiter *a, uint16_t i, uint8_t n);
+void lun_reset_send(struct arbiter *a, uint16_t i, uint8_t nexus);
+/* Nothing on this node writes while it registers. */
+bool lun_may_register(struct arbiter *a);
+bool lun_gate_is_quiet(const struct arbiter *a);
+
+/* arbiter_look.c and arbiter_lun.c */
 bool lun_is_fresh(const struct arbiter_lun *l);
 bool lun_has_key(const struct arbiter_lun *l, uint64_t key);
 uint64_t lun_holder(const struct arbiter_lun *l); /* 0: nobody */
 bool lun_holds(const struct arbiter_lun *l);      /* as last seen, under the own key */
 uint8_t lun_nexus_up(const struct arbiter_lun *l, bool registered);
 void lun_look_now(struct arbiter *a, uint16_t i);
-void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter_look *look, bool *news);
+void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter_look *look,
+		bool *news);
 void lun_ordered(struct arbiter *a, const struct arbiter_event *event);
 void lun_pump_looks(struct arbiter *a, uint16_t i);
 void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase);
