@@ -123,6 +123,8 @@ struct group {
 		int64_t wall_ms;
 		enum arbiter_rule rule;
 		uint64_t holder;
+		uint64_t register_mono_ms; /* 0: not registered yet */
+		int64_t register_wall_ms;
 	} challenge; /* the one under way; written to the history only when it becomes more than a
 			probe */
 	char unfit[GROUP_UNFIT_COUNT][GROUP_REASON]; /* all "": fit */

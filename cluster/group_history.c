@@ -66,6 +66,21 @@ static void note_rule(struct group *group, const struct arbiter_effect *effect)
 	log_info("%s/%s: %s", group->config->name, event.lun, event.text);
 }
 
+/* The REGISTER that began the window. */
+static void note_challenge(struct group *group)
+{
+	struct history_event event = {
+		.kind = "order",
+		.lun = group->luns[0].config->name,
+		.text = "REGISTER as a challenger; the owner has the window's time to answer",
+		.mono_ms = group->challenge.register_mono_ms,
+		.time_ms = group->challenge.register_wall_ms,
+	};
+
+	if (event.mono_ms)
+		add(group, &event);
+}
+
 static void note_state(struct group *group, const struct arbiter_effect *effect)
 {
 	enum arbiter_state state = effect->state.new_state, old = effect->state.old_state;
@@ -77,6 +92,7 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 		group->challenge.wall_ms = clock_wall_ms();
 		group->challenge.rule = effect->state.rule;
 		group->challenge.holder = effect->state.holder;
+		group->challenge.register_mono_ms = 0;
 		return;
 	}
 	if (old == ARBITER_STATE_CHALLENGING && state == ARBITER_STATE_STANDBY) {
@@ -93,6 +109,7 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 		event.rule = arbiter_rule_name(group->challenge.rule);
 		event.text = text;
 		add(group, &event);
+		note_challenge(group);
 		event.mono_ms = 0;
 		event.time_ms = 0;
 		group->challenge.mono_ms = 0;
@@ -135,6 +152,11 @@ static void note_order(struct group *group, const struct arbiter_effect *effect)
 			group_note(group, group->luns[0].config->name, "order",
 				   "LOGICAL UNIT RESET");
 		return;
+	}
+	if (effect->lun == 0 && effect->order.action == PR_OUT_REGISTER &&
+	    group->state == ARBITER_STATE_CHALLENGING && !group->challenge.register_mono_ms) {
+		group->challenge.register_mono_ms = clock_now_ms();
+		group->challenge.register_wall_ms = clock_wall_ms();
 	}
 	if (effect->lun != 0 || effect->order.action == PR_OUT_REGISTER ||
 	    effect->order.action == PR_OUT_REGISTER_AND_IGNORE ||

@@ -176,7 +176,8 @@ static const char *demo_moment_text(const struct demo *demo, enum rig_moment mom
 		snprintf(buffer, size, "%s loses its power", from);
 		break;
 	case RIG_MOMENT_SUSPICION:
-		snprintf(buffer, size, "%s asks: %s", to, timeline->text[moment]);
+		snprintf(buffer, size, "%s asks whether %s lives: %s", to, from,
+			 timeline->text[moment]);
 		break;
 	case RIG_MOMENT_CHALLENGE:
 		snprintf(buffer, size,

@@ -57,6 +57,8 @@ static enum rig_moment timeline_moment(const json_t *event)
 		for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
 			if (!strcmp(state, states[i].state))
 				return states[i].moment;
+	if (!strcmp(kind, "order") && !strncmp(text, "REGISTER as a challenger", 24))
+		return RIG_MOMENT_CHALLENGE;
 	if (!strcmp(kind, "resource") && strstr(text, "store") && strstr(text, "running"))
 		return RIG_MOMENT_MOUNTED;
 	return RIG_MOMENT_COUNT;
