@@ -113,8 +113,10 @@ static void host_gate_change(struct world *world, struct node *node, enum arbite
 	node->gate = gate;
 	node->gate_quiet = false;
 	node->gate_serial = world_serial(world);
-	if (gate == ARBITER_GATE_FAILED)
+	if (gate == ARBITER_GATE_FAILED) {
 		node->waiting = 0; /* ended with an error */
+		node->tenure_valid = false;
+	}
 	if (gate == ARBITER_GATE_OPEN) {
 		node->waiting = 0;
 		for (unsigned lun = 0; lun < world->lun_count; lun++) {

@@ -61,6 +61,26 @@ bool invariants_unaware(const struct world *world, const struct node *node)
 	       world->now_us < watch->look_ended_us + INVARIANTS_GATE_US;
 }
 
+/* The leader's target has lost power, and with it all traces of who had owned since a node was
+ * deposed without knowing it (cut off, not asleep: who has slept is more careful). Or it has fallen
+ * back to a state in which that node still holds. Either way the node finds the LUN as if nobody
+ * had been there. Nobody can tell it otherwise. */
+void invariants_forgive(struct world *world, unsigned lun)
+{
+	const struct sim_lun *unit = &world->luns[lun];
+
+	for (unsigned i = 0; i < world->node_count && lun == 0; i++) {
+		struct node *node = &world->nodes[i];
+		bool asleep = node->frozen_until_us > world->now_us ||
+			      node->daemon_paused_until_us > world->now_us || !node->daemon_running;
+
+		if (!node->tenure_valid || i == world->owner)
+			continue;
+		if (unit->lun.held ? net_port_node(world, lun, unit->lun.holder) == i : !asleep)
+			node->forgiven_tenure = node->tenure;
+	}
+}
+
 /* Excuse: a write that a deposed node sent while it could not know, and that the target admitted
  * all the same. It does so only when it has lost the successor's reservation: because nobody holds
  * (power, or on targets that forget a registration with its session), or because it fell back to an
@@ -75,6 +95,7 @@ void invariants_landed(struct world *world, const struct command *command)
 	/* A node's own earlier write is late only if the node still knew of it when it began anew:
 	 * one that ended with its session may still come, and nobody can tell. */
 	if (command->tenure < unit->landed_tenure && !command->unaware &&
+	    command->tenure != node->forgiven_tenure &&
 	    (unit->landed_node != command->node || in_flight))
 		world_fail(world, "late-writes",
 			   "a write of %s (tenure %u) lands on lun %u after the first one of %s "
@@ -157,7 +178,6 @@ static void invariants_owner(struct world *world, uint8_t holder)
 	winner->deposed_us = 0;
 	world->owner = holder;
 	world->vanished_excused = false;
-	world->epoch++;
 }
 
 /* Called after everything that may have changed registrations or reservation. */

@@ -452,6 +452,7 @@ void net_power_loss(struct world *world, unsigned lun, unsigned age, uint64_t un
 	unit->power_serial = world_serial(world);
 	unit->stalled_until_us = 0;
 	lun_power_cycle(&unit->lun, age);
+	invariants_forgive(world, lun);
 	for (unsigned i = 0; i < world->session_high; i++) {
 		struct session *session = &world->sessions[i];
 

@@ -18,6 +18,13 @@ void oracle_reset(struct node *node)
 	memset(node->watches, 0, sizeof(node->watches));
 }
 
+static bool oracle_owning(const struct node *node)
+{
+	return node->state == ARBITER_STATE_TAKING || node->state == ARBITER_STATE_OWNER ||
+	       node->state == ARBITER_STATE_REASSERTING || node->state == ARBITER_STATE_YIELDING ||
+	       node->state == ARBITER_STATE_OFFERING || node->state == ARBITER_STATE_CUT_OFF;
+}
+
 /* Written down once for all kinds: a claim, its members' keys and its offer share the incarnation.
  */
 static bool oracle_recorded(const struct node *node, uint64_t key)
@@ -110,13 +117,6 @@ static bool oracle_window_full(const struct node *node, const struct watch *watc
 	return false;
 }
 
-static bool oracle_owning(const struct node *node)
-{
-	return node->state == ARBITER_STATE_TAKING || node->state == ARBITER_STATE_OWNER ||
-	       node->state == ARBITER_STATE_REASSERTING || node->state == ARBITER_STATE_YIELDING ||
-	       node->state == ARBITER_STATE_OFFERING || node->state == ARBITER_STATE_CUT_OFF;
-}
-
 /* Takes over from `victim` (0: nobody held). */
 static void oracle_takeover(struct world *world, struct node *node, uint64_t own, uint64_t victim)
 {
@@ -206,7 +206,7 @@ static void oracle_register(struct world *world, struct node *node,
 		world_fail(world, "registers-quietly",
 			   "%s registers while its gate is %s with %u writes in flight",
 			   trace_node_name(node), arbiter_gate_name(node->gate), node->in_flight);
-	else if (!node->gate_quiet || (node->gate == ARBITER_GATE_HELD && !node->tenure_valid))
+	else if (!node->gate_quiet || (node->gate == ARBITER_GATE_HELD && !oracle_owning(node)))
 		world_fail(world, "registers-quietly", "%s registers before it is quiet",
 			   trace_node_name(node));
 	watch->registered = UINT32_MAX; /* until it ends */
@@ -358,9 +358,10 @@ static void oracle_gate(struct world *world, struct node *node, const struct arb
 				   "order",
 				   trace_node_name(node), lun);
 	}
-	if (!node->tenure_valid || node->tenure_epoch != world->epoch) {
+	/* As long as the gate is only held the service runs on, with what it knows of the disk:
+	 * should another node have written meanwhile, its next write is one of a deposed owner. */
+	if (!node->tenure_valid) {
 		node->tenure = ++world->tenure;
-		node->tenure_epoch = world->epoch;
 		node->tenure_valid = true;
 	}
 }

@@ -224,7 +224,7 @@ struct node {
 	struct write writes[WORLD_WRITES_MAX];
 	uint32_t gate_changes; /* those that nobody ordered */
 	uint32_t gate_orders, gate_orders_reached;
-	uint32_t tenure, tenure_epoch;
+	uint32_t tenure;
 	bool tenure_valid;
 	enum arbiter_service service;
 	uint32_t service_serial, write_serial;
@@ -236,6 +236,7 @@ struct node {
 	/* causes for which it may lose what it owns, and until when they count */
 	uint64_t excused_until_us;
 	const char *excuse;
+	uint32_t forgiven_tenure;  /* of a service that the target has made believe it still owns */
 	uint64_t deposed_us;       /* when another node began to hold the leader after it */
 	uint64_t healthy_since_us; /* running, not paused, with paths */
 	uint64_t quiet_rule_us;
@@ -298,7 +299,7 @@ struct world {
 	struct sim_lun luns[WORLD_LUNS_MAX];
 	bool vanished_excused;
 	uint8_t owner; /* the last that held the leader in truth */
-	uint32_t epoch, tenure;
+	uint32_t tenure;
 	uint64_t settled_since_us, unsettled_since_us;
 	/* pools */
 	uint16_t session_high, command_high, op_high, mail_high;
@@ -449,6 +450,7 @@ void invariants_lun_changed(struct world *world, unsigned lun);
 void invariants_admitted(struct world *world, struct command *command, unsigned port);
 void invariants_landed(struct world *world, const struct command *command);
 void invariants_yields(struct world *world, struct node *node);
+void invariants_forgive(struct world *world, unsigned lun);
 bool invariants_unaware(const struct world *world, const struct node *node);
 void invariants_check(struct world *world);
 uint64_t invariants_bound_us(const struct world *world);
