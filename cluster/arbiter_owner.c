@@ -219,18 +219,19 @@ static void judge_nexuses(struct arbiter *a, uint16_t i)
 static void adopt(struct arbiter *a)
 {
 	struct arbiter_lun *l = &a->luns[0];
-	uint64_t holder = lun_holder(l);
+	uint64_t key = lun_holder(l);
 
 	a->adopting = false;
-	if (!arbiter_key_own(a, holder) || !arbiter_rule(a, ARBITER_RULE_RESTART_ADOPT, 0, holder)) {
-		if (holder != 0 || !lun_has_key(l, l->key))
-			owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
+	if (key == 0 && lun_has_key(l, l->key)) /* registered still, and nobody holds: reserved again next */
+		key = l->key;
+	if (!arbiter_key_own(a, key) || !arbiter_rule(a, ARBITER_RULE_RESTART_ADOPT, 0, key)) {
+		owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
 		return;
 	}
 	for (uint16_t i = 0; i < a->config.lun_count; i++) {
 		struct arbiter_lun *m = &a->luns[i];
 
-		m->key = i == 0 ? holder : arbiter_key_as(a, holder, KEY_KIND_MEMBER);
+		m->key = i == 0 ? key : arbiter_key_as(a, key, KEY_KIND_MEMBER);
 		for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
 			if (m->nexus[n].registered)
 				m->nexus[n].key = m->key;
@@ -238,7 +239,7 @@ static void adopt(struct arbiter *a)
 		lun_look_now(a, i);
 	}
 	a->members_owned = a->config.lun_count; /* until their looks say otherwise; a gate that is held waits for these */
-	if (holder >> 32 == arbiter_key_as(a, holder, KEY_KIND_OFFER) >> 32) { /* died while offering */
+	if (key >> 32 == arbiter_key_as(a, key, KEY_KIND_OFFER) >> 32) { /* died while offering */
 		l->phase = LUN_OFFERED;
 		l->seat = lun_nexus_up(l, true);
 		owner_offered(a);
@@ -371,6 +372,10 @@ void owner_judge_member(struct arbiter *a, uint16_t i)
 	if (a->state == ARBITER_STATE_OFFERING ||
 	    (a->state == ARBITER_STATE_YIELDING && a->service == ARBITER_SERVICE_STOPPED))
 		return; /* it will be taken, or given up, with the leader */
+	if (!lun_holds(&a->luns[0])) { /* the leader first */
+		lun_look_now(a, 0);
+		return;
+	}
 	if (judge_not_holding(a, i, ARBITER_RULE_OWNER_MEMBER_LOST))
 		return;
 	if (!arbiter_rule(a, ARBITER_RULE_OWNER_MEMBER_LOST, i, lun_holder(l)))
