@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,7 +209,7 @@ static void demo_timeline(const struct demo *demo)
 	uint64_t begin = timeline->at_ms[RIG_MOMENT_LAST_WRITE];
 	uint64_t length = timeline->at_ms[RIG_MOMENT_FIRST_WRITE] - begin;
 	const char *line = cli_utf8() ? "─" : "-", *dot = cli_utf8() ? "●" : "*";
-	char text[200];
+	char text[300];
 
 	printf("      ms\n");
 	for (int i = 0; i < RIG_MOMENT_COUNT; i++) {
@@ -393,6 +394,7 @@ int rig_guarded(const char *name, bool keep, int (*play)(void *user), void *user
 	fflush(NULL);
 	demo_child = fork();
 	if (demo_child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGINT, SIG_IGN);
 		signal(SIGTERM, SIG_DFL);
 		signal(SIGHUP, SIG_DFL);
