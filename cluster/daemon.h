@@ -88,6 +88,12 @@ void daemon_leave(struct daemon *daemon, bool again);
 /* A group has reached RELEASED, or was closed. */
 void daemon_group_released(struct daemon *daemon);
 
+/* What an operator has set, until it is taken back or the machine boots: a file in the run folder,
+ * so that a restart of the daemon does not forget it. name: "standby", or "maintenance", with the
+ * group's name. */
+void daemon_flag_set(const struct daemon *daemon, const char *name, const char *group, bool on);
+bool daemon_flag(const struct daemon *daemon, const char *name, const char *group);
+
 /* Records an event of the daemon itself. */
 void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -59,8 +59,11 @@ static void group_order(struct control_request *request, struct daemon *daemon, 
 		return;
 	}
 	note_command(request, group, what);
-	if (command == ARBITER_COMMAND_MAINTENANCE && group->service)
-		service_host_maintenance(group->service, on);
+	if (command == ARBITER_COMMAND_MAINTENANCE) {
+		daemon_flag_set(daemon, "maintenance", group->config->name, on);
+		if (group->service)
+			service_host_maintenance(group->service, on);
+	}
 	group_obey(group, request, command, node, on, (uint32_t)wait_ms);
 }
 
@@ -127,6 +130,7 @@ static void set_standby(struct control_request *request, struct daemon *daemon, 
 	bool was = daemon->standby;
 
 	daemon->standby = standby;
+	daemon_flag_set(daemon, "standby", NULL, standby);
 	for (size_t g = 0; g < daemon->group_count; g++)
 		group_set_unfit(daemon->groups[g], GROUP_UNFIT_STANDBY,
 				standby ? DAEMON_STANDBY_REASON : NULL);
@@ -371,17 +375,38 @@ static void do_reload(struct control_request *request, const json_t *arguments, 
 	json_decref(answer);
 }
 
+/* The daemon that comes next must be able to start. Ends the request if it would not. */
+static bool configuration_is_good(struct control_request *request, const struct daemon *daemon)
+{
+	struct config_faults faults = {0};
+	struct config *config = NULL;
+	char text[600] = "see the log";
+	int error = config_load(daemon->config_path, &config, &faults);
+
+	for (size_t k = 0; k < faults.count && error; k++)
+		if (faults.list[k].severity == CONFIG_ERROR) {
+			config_fault_text(&faults.list[k], text, sizeof text);
+			break;
+		}
+	if (error)
+		control_fail(request, "configuration",
+			     "the configuration has faults, with which no daemon starts: %s", text);
+	config_faults_free(&faults);
+	config_free(config);
+	return !error;
+}
+
 static void do_restart(struct control_request *request, const json_t *arguments, void *user)
 {
-	const struct daemon *daemon = user;
+	struct daemon *daemon = user;
 
 	(void)arguments;
 	if (daemon->phase != DAEMON_PHASE_RUNNING) {
 		control_fail(request, "closing", "the daemon is stopping");
-		return;
+	} else if (configuration_is_good(request, daemon)) {
+		control_reply(request, json_pack("{s:s}", "result", "started"));
+		daemon_leave(daemon, true);
 	}
-	control_reply(request, json_pack("{s:s}", "result", "started"));
-	daemon_leave(user, true);
 }
 
 static void do_shutdown(struct control_request *request, const json_t *arguments, void *user)

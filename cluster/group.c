@@ -502,6 +502,8 @@ static void start_arbiter(struct group *group)
 	group->state = view.state;
 	for (size_t i = 0; i < group->lun_count; i++)
 		group_lun_announce(&group->luns[i]);
+	if (daemon_flag(group->daemon, "maintenance", group->config->name))
+		group_command(group, ARBITER_COMMAND_MAINTENANCE, 0, true);
 	if (group->shutdown_wanted)
 		group_command(group, ARBITER_COMMAND_SHUTDOWN, 0, false);
 }
@@ -671,8 +673,11 @@ int group_open(struct daemon *daemon, const struct config_group *config, struct 
 		return error;
 	}
 	*result = group;
-	if (group->service)
+	if (group->service) {
 		service_host_adopt(group->service);
+		if (daemon_flag(daemon, "maintenance", config->name))
+			service_host_maintenance(group->service, true);
+	}
 	start_arbiter(group);
 	return 0;
 }

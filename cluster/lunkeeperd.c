@@ -5,6 +5,7 @@
  * leaving all as it is for the daemon that comes after it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <malloc.h>
@@ -44,6 +45,37 @@ void daemon_note(struct daemon *daemon, const char *kind, const char *format, ..
 	if (daemon->history)
 		history_add(daemon->history, &event);
 	log_notice("%s", text);
+}
+
+static const char *flag_path(const struct daemon *daemon, const char *name, const char *group)
+{
+	static char path[PATH_MAX + 200];
+
+	snprintf(path, sizeof path, "%s/%s%s%s", daemon->run_folder, name, group ? "." : "",
+		 group ? group : "");
+	return path;
+}
+
+void daemon_flag_set(const struct daemon *daemon, const char *name, const char *group, bool on)
+{
+	const char *path = flag_path(daemon, name, group);
+	int fd;
+
+	if (!on) {
+		unlink(path);
+		return;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		log_warning("%s: %s: a restart of the daemon will forget that", path,
+			    strerror(errno));
+	else
+		close(fd);
+}
+
+bool daemon_flag(const struct daemon *daemon, const char *name, const char *group)
+{
+	return access(flag_path(daemon, name, group), F_OK) == 0;
 }
 
 struct group *daemon_find_group(const struct daemon *daemon, const char *name)
@@ -555,6 +587,7 @@ static void run(struct daemon *daemon)
 	daemon_note(daemon, "daemon",
 		    "started: cluster %s, node %s (%u), version " LUNKEEPER_VERSION,
 		    daemon->config->cluster, daemon->node_name, daemon->self->id);
+	daemon->standby = daemon_flag(daemon, "standby", NULL);
 	for (size_t g = 0; g < daemon->config->group_count; g++)
 		daemon_add_group(daemon, &daemon->config->groups[g]);
 	sdnotify_ready();
