@@ -8,6 +8,7 @@
 
 #include "cluster/clock.h"
 #include "cluster/key.h"
+#include "scsi/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -278,7 +279,7 @@ static void thread_notice(struct history *history, bool trouble, const char *mes
 	pthread_mutex_lock(&history->lock);
 	*history->notices_last = notice;
 	history->notices_last = &notice->next;
-	uv_async_send(&history->wake);
+	thread_async_send(&history->wake);
 	pthread_mutex_unlock(&history->lock);
 }
 
@@ -383,7 +384,7 @@ static void thread_find(struct history *history, struct history_find *find)
 	find->next = NULL;
 	*history->found_last = find;
 	history->found_last = &find->next;
-	uv_async_send(&history->wake);
+	thread_async_send(&history->wake);
 	pthread_mutex_unlock(&history->lock);
 }
 
@@ -545,7 +546,7 @@ void history_find(struct history *history, const struct history_query *query,
 		find->message = strdup("there is no history: its thread could not be started");
 		*history->found_last = find;
 		history->found_last = &find->next;
-		uv_async_send(&history->wake);
+		thread_async_send(&history->wake);
 	}
 	pthread_mutex_unlock(&history->lock);
 }

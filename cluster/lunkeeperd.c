@@ -367,9 +367,15 @@ static void usage(FILE *out)
 	      out);
 }
 
-/* The loop that defends must not wait for memory or for others. */
-static void harden(void)
+static void begin_workers(uv_work_t *work)
 {
+	(void)work;
+}
+
+/* The loop that defends must not wait for memory or for others. */
+static void harden(uv_loop_t *loop)
+{
+	static uv_work_t no_work;
 	struct sched_param parameters = {.sched_priority = REALTIME_PRIORITY};
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, files;
 
@@ -379,6 +385,9 @@ static void harden(void)
 		log_notice("memory is not locked (%s): under memory pressure this node may answer "
 			   "late",
 			   strerror(errno));
+	/* libuv's workers are begun while threads still inherit: see scsi/thread.h. */
+	if (sched_setscheduler(0, SCHED_RR, &parameters) == 0)
+		uv_queue_work(loop, &no_work, begin_workers, NULL);
 	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters))
 		log_notice("no real-time priority (%s): under load this node may answer late",
 			   strerror(errno));
@@ -624,9 +633,9 @@ int main(int argc, char **argv)
 	umask(022);
 	if (load_config(&daemon) || find_initiator(&daemon) || make_run_folder(&daemon))
 		return 2;
-	if (realtime)
-		harden();
 	uv_loop_init(&daemon.loop);
+	if (realtime)
+		harden(&daemon.loop);
 	if (open_parts(&daemon))
 		return 1;
 	open_handles(&daemon);

@@ -5,6 +5,7 @@
  * power cut there is the old file or the new one.
  */
 #include "cluster/state_internal.h"
+#include "scsi/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,6 +162,7 @@ static void disk_thread(void *user)
 {
 	struct state_disk *disk = user;
 
+	thread_follow_main();
 	uv_mutex_lock(&disk->lock);
 	while (disk->submitted || !disk->stop) {
 		struct state_job *last = NULL, *jobs = disk_take_batch(disk, &last);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "scsi/thread.h"
+
 #define SG_WORKER_STACK_SIZE (64u * 1024u)
 #define SG_WORKER_IDLE_S 10
 
@@ -165,6 +167,7 @@ static void *sg_worker_main(void *argument)
 	bool last;
 
 	free(start);
+	thread_follow_main();
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&worker.wake, &attributes);
