@@ -3,8 +3,12 @@
  * One LUN of a group: its paths, who it is (VPD 83h), looks and orders.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cluster/group.h"
 #include "cluster/log.h"
@@ -216,6 +220,35 @@ bool group_reconnect_paths(struct group *group)
 
 /* --- opening and closing --- */
 
+/* RUN/dev/NAME of a kernel device: @NAME of a service's parameters. It stays behind when the daemon
+ * ends, because a service may go on without it. */
+static void link_path(const struct group_lun *lun, const char *suffix, char *path, size_t size)
+{
+	snprintf(path, size, "%s/dev/%s%s", lun->group->daemon->run_folder, lun->config->name,
+		 suffix);
+}
+
+static bool is_kernel_device(const struct group_lun *lun)
+{
+	return lun->group->config->gate == CONFIG_GATE_NONE && lun->config->device_count > 0 &&
+	       lun->config->devices[0][0] == '/';
+}
+
+static int make_link(const struct group_lun *lun, char *message, size_t message_size)
+{
+	char folder[PATH_MAX], path[PATH_MAX], fresh[PATH_MAX];
+
+	snprintf(folder, sizeof folder, "%s/dev", lun->group->daemon->run_folder);
+	link_path(lun, "", path, sizeof path);
+	link_path(lun, ".new", fresh, sizeof fresh);
+	unlink(fresh);
+	if ((mkdir(folder, 0755) == 0 || errno == EEXIST) &&
+	    symlink(lun->config->devices[0], fresh) == 0 && rename(fresh, path) == 0)
+		return 0;
+	snprintf(message, message_size, "cannot make the link %.300s: %s", path, strerror(errno));
+	return -EIO;
+}
+
 int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 {
 	struct daemon *daemon = lun->group->daemon;
@@ -257,7 +290,7 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 			};
 		}
 	}
-	return 0;
+	return is_kernel_device(lun) ? make_link(lun, message, message_size) : 0;
 }
 
 void group_lun_close(struct group_lun *lun)
