@@ -254,14 +254,23 @@ static void agent_signal(struct agent *agent, bool at_once)
 		       at_once ? AGENT_UNKILLABLE_MS : AGENT_KILL_GRACE_MS, 0);
 }
 
+/* The loop need not stay for its end. */
+static void agent_unref(struct agent *agent)
+{
+	if (agent->has_exited)
+		uv_unref((uv_handle_t *)&agent->exited);
+	if (agent->has_reaper)
+		uv_unref((uv_handle_t *)&agent->reaper);
+	if (agent->has_output)
+		uv_unref((uv_handle_t *)&agent->output);
+}
+
 void agent_leave(struct agent *agent)
 {
 	if (agent->pid == 0) /* could not be begun: its end is due */
 		return;
 	uv_unref((uv_handle_t *)&agent->timer);
-	uv_unref((uv_handle_t *)&agent->exited);
-	if (agent->has_output)
-		uv_unref((uv_handle_t *)&agent->output);
+	agent_unref(agent);
 }
 
 static void agent_timer(uv_timer_t *timer)
@@ -283,13 +292,7 @@ static void agent_timer(uv_timer_t *timer)
 		break;
 	case AGENT_KILLED:
 		agent_report(agent, NULL);
-		/* it may hang for ever; the loop need not stay for it */
-		if (agent->has_exited)
-			uv_unref((uv_handle_t *)&agent->exited);
-		if (agent->has_reaper)
-			uv_unref((uv_handle_t *)&agent->reaper);
-		if (agent->has_output)
-			uv_unref((uv_handle_t *)&agent->output);
+		agent_unref(agent); /* it may hang for ever */
 		break;
 	case AGENT_REPORTED:
 		break;

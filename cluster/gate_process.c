@@ -23,9 +23,10 @@
 #include "cluster/gate_private.h"
 
 #define FILE_SIZE_MAX (4u * 1024 * 1024)
-#define QUALIFIER_FIRST 2u     /* 1 is the daemon's own nexuses' */
-#define QUALIFIER_LAST 0x7fffu /* the rest is the command line's, which must not push a gate out   \
-				*/
+#define QUALIFIER_FIRST 2u /* 1 is the daemon's own nexuses' */
+#define QUALIFIER_LAST                                                                             \
+	0x7fffu /* the rest is the command line's, which must not push a gate out                  \
+		 */
 #define LUN_TEXT_MAX 1200u
 #define KILL_WAIT_MS 2000
 
