@@ -82,7 +82,8 @@ static void fault_crash(struct world *world, struct node *node, bool in_step, bo
 		node->crash_takes_node = whole;
 		return;
 	}
-	if (whole && fault_others_remain(world, node->index) && rng_chance(&world->rng, 200000)) {
+	if (whole && world->misfit == NONE8 && fault_others_remain(world, node->index) &&
+	    rng_chance(&world->rng, 200000)) {
 		node->gone = true;
 		down = NEVER_US;
 	}
@@ -721,8 +722,9 @@ void faults_begin(struct world *world)
 		}
 		node->daemon_boot = world_serial(world);
 		world_push(world,
-			   rng_chance(&world->rng, 500000) ? i * MS / 4
-							   : world_between_ms(world, 0, 5000),
+			   i == world->misfit                ? 20 * SECOND
+			   : rng_chance(&world->rng, 500000) ? i * MS / 4
+							     : world_between_ms(world, 0, 5000),
 			   WORLD_START, i, true, node->daemon_boot);
 	}
 	faults_disturb(world, 6 * SECOND);

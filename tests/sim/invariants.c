@@ -122,7 +122,8 @@ static bool invariants_excused(const struct world *world, const struct node *nod
 static bool invariants_candidate(struct world *world, struct node *node)
 {
 	if (!node->running || !node->daemon_running || node->frozen_until_us > world->now_us ||
-	    node->daemon_paused_until_us > world->now_us || !node->want_fit)
+	    node->daemon_paused_until_us > world->now_us || !node->want_fit ||
+	    node->index == world->misfit)
 		return false;
 	for (unsigned lun = 0; lun < world->lun_count; lun++) {
 		bool up = false;

@@ -18,6 +18,17 @@ void oracle_reset(struct node *node)
 	memset(node->watches, 0, sizeof(node->watches));
 }
 
+/* Has this node taken the LUN from that key? Then it may do so again, should the target fall back
+ * to an older state. */
+static bool oracle_preempted(const struct watch *watch, uint64_t key)
+{
+	for (unsigned i = 0; i < sizeof(watch->preempted) / sizeof(watch->preempted[0]); i++) {
+		if (watch->preempted[i] == key)
+			return true;
+	}
+	return false;
+}
+
 static bool oracle_owning(const struct node *node)
 {
 	return node->state == ARBITER_STATE_TAKING || node->state == ARBITER_STATE_OWNER ||
@@ -40,17 +51,6 @@ static bool oracle_shows(const struct watch *watch, uint64_t key)
 {
 	for (unsigned i = 0; i < watch->key_count; i++) {
 		if (watch->keys[i] == key)
-			return true;
-	}
-	return false;
-}
-
-/* Has this node taken the LUN from that key? Then it may do so again, should the target fall back
- * to an older state. */
-static bool oracle_preempted(const struct watch *watch, uint64_t key)
-{
-	for (unsigned i = 0; i < sizeof(watch->preempted) / sizeof(watch->preempted[0]); i++) {
-		if (watch->preempted[i] == key)
 			return true;
 	}
 	return false;
@@ -132,7 +132,7 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 		    (key.interval == node->number || key.interval == KEY_NODE_ANY))
 			return;
 	}
-	if (watch->owns)
+	if (watch->owns || oracle_preempted(watch, victim))
 		return; /* an owner that takes back what came back, or lost its reservation */
 	if (victim == 0 && oracle_owning(node))
 		return; /* it has not heard yet that it has lost: then the target refuses */
@@ -269,7 +269,7 @@ static void oracle_order(struct world *world, struct node *node,
 	struct watch *watch = &node->watches[effect->lun];
 	char text[32];
 
-	if (!node->nexuses[effect->lun][effect->order.nexus].told_up)
+	if (!node->nexuses[node->lun_of[effect->lun]][effect->order.nexus].told_up)
 		world_fail(world, "nexus-up",
 			   "%s sends an order by nexus %u of lun %u, which is down",
 			   trace_node_name(node), effect->order.nexus, effect->lun);

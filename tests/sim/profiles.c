@@ -85,6 +85,11 @@ const struct profile profiles[] = {
 	 .interval_ms = 9000,
 	 .same_numbers = true,
 	 .weights = {[FAULT_CRASH] = 2, [FAULT_FREEZE] = 1, [FAULT_DAEMON_CRASH] = 1}},
+	{.name = "differ",
+	 .about = "one node is configured with another LUN as the leader",
+	 .interval_ms = 9000,
+	 .differ = true,
+	 .weights = {[FAULT_CRASH] = 2, [FAULT_PATH_DROP] = 1, [FAULT_DAEMON_CRASH] = 1}},
 	{.name = "storm",
 	 .about = "everything",
 	 .interval_ms = 2500,
@@ -140,7 +145,9 @@ static void shape_target(struct world *world)
 								      : &lun_personality_standard;
 	struct lun_personality own = *personality;
 
-	if (own.lost_session == LUN_LOST_ORPHANS && flip(world, 30))
+	/* A LUN that becomes free is anybody's, also that of a node which takes it for something
+	 * else. */
+	if (own.lost_session == LUN_LOST_ORPHANS && flip(world, 30) && !world->profile->differ)
 		own.lost_session = LUN_LOST_REMOVES;
 	if (!flip(world, 80))
 		own.task_aborted_status = false;
@@ -209,6 +216,8 @@ static void shape_nodes(struct world *world)
 		struct node *node = &world->nodes[i];
 
 		node->index = (uint8_t)i;
+		for (unsigned lun = 0; lun < WORLD_LUNS_MAX; lun++)
+			node->lun_of[lun] = (uint8_t)lun;
 		node->rank = (uint8_t)i;
 		node->number =
 			(uint8_t)(world->same_numbers && i == world->node_count - 1u ? i : i + 1);
@@ -246,6 +255,14 @@ void faults_shape(struct world *world)
 	world->lost_answer = profile->lost_answer;
 	world->delayed = profile->delayed;
 	world->busy = profile->busy;
+	if (profile->differ && world->lun_count < 2)
+		world->lun_count = 2;
 	shape_target(world);
 	shape_nodes(world);
+	world->misfit = NONE8;
+	if (profile->differ) {
+		world->misfit = (uint8_t)(world->node_count - 1);
+		world->nodes[world->misfit].lun_of[0] = 1;
+		world->nodes[world->misfit].lun_of[1] = 0;
+	}
 }

@@ -114,11 +114,12 @@ static void op_end(struct world *world, struct op *op)
 static unsigned op_look_nexus(struct world *world, const struct op *op)
 {
 	unsigned candidates[WORLD_NEXUSES_MAX + 1], count = 0;
+	unsigned lun = world->nodes[op->node].lun_of[op->lun];
 
-	if (world->look_apart && net_nexus_up(world, op->node, op->lun, WORLD_NEXUSES_MAX))
+	if (world->look_apart && net_nexus_up(world, op->node, lun, WORLD_NEXUSES_MAX))
 		candidates[count++] = WORLD_NEXUSES_MAX;
 	for (unsigned i = 0; i < world->nexus_count; i++) {
-		if (net_nexus_up(world, op->node, op->lun, i))
+		if (net_nexus_up(world, op->node, lun, i))
 			candidates[count++] = i;
 	}
 	return count == 0 ? NONE : candidates[op->look_attempt % count];
@@ -153,8 +154,9 @@ static void op_send(struct world *world, struct op *op)
 		break;
 	}
 	op->command = nexus == NONE ? NONE
-				    : net_send(world, kind, op->node, op->lun, nexus, &request,
-					       (uint16_t)op_index(world, op), op->serial);
+				    : net_send(world, kind, op->node,
+					       world->nodes[op->node].lun_of[op->lun], nexus,
+					       &request, (uint16_t)op_index(world, op), op->serial);
 	if (op->command == NONE)
 		world_push(world, world->now_us + MS, WORLD_OP_END, op->node, op_index(world, op),
 			   op->serial);
@@ -386,8 +388,8 @@ void shell_mail_nexus(struct world *world, struct node *node, unsigned lun, unsi
 	struct arbiter_event event = {.kind = ARBITER_EVENT_NEXUS};
 
 	if (nexus >= world->nexus_count)
-		return; /* it only looks */
-	event.nexus.lun = (uint16_t)lun;
+		return;                      /* it only looks */
+	event.nexus.lun = node->lun_of[lun]; /* two that are exchanged: the way back is the same */
 	event.nexus.nexus = (uint8_t)nexus;
 	event.nexus.up = up;
 	event.nexus.fresh = up && fresh;
@@ -405,7 +407,7 @@ static void shell_mail_event(struct world *world, const struct world_event *even
 	if (mail->daemon_boot != node->daemon_boot)
 		return;
 	if (told.kind == ARBITER_EVENT_NEXUS) {
-		nexus = &node->nexuses[told.nexus.lun][told.nexus.nexus];
+		nexus = &node->nexuses[node->lun_of[told.nexus.lun]][told.nexus.nexus];
 		nexus->told_up = told.nexus.up;
 		nexus->told_fresh = told.nexus.up && nexus->session == mail->session;
 	}
@@ -460,7 +462,7 @@ static void shell_data_nexuses(struct world *world, struct node *node)
 	struct arbiter_lun_view view;
 
 	for (unsigned lun = 0; lun < world->lun_count; lun++) {
-		arbiter_get_lun_view(node->arbiter, (uint16_t)lun, &view);
+		arbiter_get_lun_view(node->arbiter, node->lun_of[lun], &view);
 		node->data_nexuses[lun] = 0;
 		for (unsigned i = 0; i < world->nexus_count; i++) {
 			if (view.nexus[i].registered && view.nexus[i].key == view.key)
@@ -609,7 +611,7 @@ void shell_start(struct world *world, struct node *node)
 
 			if (nexus->session == NONE)
 				continue;
-			up.nexus.lun = (uint16_t)lun;
+			up.nexus.lun = node->lun_of[lun];
 			up.nexus.nexus = (uint8_t)i;
 			up.nexus.up = true;
 			up.nexus.fresh =

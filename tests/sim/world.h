@@ -195,6 +195,7 @@ struct node {
 	struct arbiter_config config;
 	struct arbiter *arbiter;
 	uint64_t clock_offset_us;
+	uint8_t lun_of[WORLD_LUNS_MAX]; /* by the order of its own configuration */
 	/* daemon */
 	bool running, daemon_running, gone; /* gone: will not come back */
 	uint32_t boot, daemon_boot;
@@ -277,6 +278,7 @@ struct world {
 	bool full_status, aptpl, late_execution, keep_isid, gate_stops_itself;
 	enum pr_type type;
 	uint32_t cluster;
+	uint8_t misfit;    /* a node whose configuration differs; NONE8: none */
 	bool storage_only; /* nobody sends SUSPECT */
 	bool same_numbers;
 	uint32_t defend_max_ms, window_max_ms, probe_max_ms, request_max_ms, cooldown_ms,
@@ -329,8 +331,7 @@ struct profile {
 	bool slow;  /* the array may be slow throughout */
 	bool hints; /* SUSPECT and OTHER_OWNS at any time, true or not */
 	bool same_numbers;
-	bool full_disks;
-	bool tgt; /* always the personality of tgt */
+	bool differ; /* the last node has another LUN as its leader */
 };
 
 enum fault_kind {
