@@ -136,7 +136,7 @@ void owner_renew(struct arbiter *a, uint16_t i, uint64_t victim, enum arbiter_ru
 
 /* So long without a look that somebody else may have owned the LUN, written, and lost it with the reservation: it is taken
  * again, but what the service has cached may be old, and what waits at the gate must not be written. It begins anew. */
-static void begin_anew_if_stale(struct arbiter *a)
+void owner_begin_anew_if_stale(struct arbiter *a)
 {
 	struct arbiter_effect fail = {.kind = ARBITER_EFFECT_GATE, .gate = {.gate = ARBITER_GATE_FAILED}};
 
@@ -160,7 +160,7 @@ static bool judge_not_holding(struct arbiter *a, uint16_t i, enum arbiter_rule l
 			owner_renew(a, i, holder, ARBITER_RULE_OWNER_SWAP_ORPHAN);
 		} else if (was_preempted(a, holder)) {
 			arbiter_alarm(a, ARBITER_ALARM_KEY_RETURNED, i, holder);
-			begin_anew_if_stale(a);
+			owner_begin_anew_if_stale(a);
 			owner_renew(a, i, holder, ARBITER_RULE_OWNER_RETAKE_RETURNED);
 		} else {
 			return false;
@@ -175,7 +175,7 @@ static bool judge_not_holding(struct arbiter *a, uint16_t i, enum arbiter_rule l
 		lun_set_phase(a, i, LUN_SEIZE);
 		lun_drive(a, i);
 	} else {
-		begin_anew_if_stale(a);
+		owner_begin_anew_if_stale(a);
 		owner_renew(a, i, 0, lost_rule);
 	}
 	return true;

@@ -240,6 +240,7 @@ void lun_renew(struct arbiter *a, uint16_t i, uint64_t key, uint64_t victim);
 void owner_judge(struct arbiter *a, bool news);
 void owner_judge_member(struct arbiter *a, uint16_t i);
 void owner_tick(struct arbiter *a);
+void owner_begin_anew_if_stale(struct arbiter *a);
 void owner_stalled(struct arbiter *a, uint64_t gap_ms); /* the leader answers again after so long */
 uint64_t owner_deadline(const struct arbiter *a);
 void owner_depose(struct arbiter *a, enum arbiter_rule rule);
