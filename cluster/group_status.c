@@ -124,8 +124,8 @@ static bool alarm_is_on(const struct group *group, const struct group_alarm *ala
 {
 	if (!alarm->on)
 		return false;
-	if (alarm->key == 0)
-		return true;
+	if (alarm->key == 0 || alarm == &group->alarms[ARBITER_ALARM_NOT_RECORDED])
+		return true; /* the arbiter ends it */
 	for (uint16_t i = 0; i < group->lun_count; i++) {
 		struct arbiter_lun_view view;
 

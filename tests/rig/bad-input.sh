@@ -16,6 +16,9 @@ refuses '/dev/nothing' cli jerry lun keys /dev/nothing
 echo "--- a logical unit that is no disk, and one that is not there"
 refuses 'san/0' cli jerry lun keys "$(url 0)"
 refuses 'san/99' cli jerry lun keys "$(url 99)"
+truncate -s 8M "$FOLDER/san/cd"
+tgt --mode logicalunit --op new --tid 1 --lun 5 --device-type cd --backing-store "$FOLDER/san/cd"
+refuses 'san/5: no disk' cli jerry lun keys "$(url 5)"
 
 echo "--- a target, a portal and a host that are not there"
 refuses 'nowhere' cli jerry lun keys iscsi://10.77.0.1:3260/iqn.2026-01.test:nowhere/1
