@@ -499,7 +499,9 @@ void owner_yield_drive(struct arbiter *a)
 {
 	struct arbiter_lun *l = &a->luns[0];
 
-	if (a->state != ARBITER_STATE_YIELDING || a->service != ARBITER_SERVICE_STOPPED)
+	/* A stop that is overdue does not keep the LUN: its gate is failed, so nothing of it can write any more. */
+	if (a->state != ARBITER_STATE_YIELDING ||
+	    (a->service != ARBITER_SERVICE_STOPPED && (!a->stop_overdue || a->release)))
 		return;
 	arbiter_gate_update(a);
 	if (a->gate != ARBITER_GATE_FAILED || !a->quiet || l->phase != LUN_OWNED)
