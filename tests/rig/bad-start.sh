@@ -47,7 +47,7 @@ wait_for 30 "tom sees the owner" sh -c \
 
 echo "--- the disk with the state folder is full"
 fault quit-daemon tom
-on tom sh -c 'mount -t tmpfs -o size=64k,mode=700 none /var/lib/lunkeeper'
+on tom sh -c 'mount -t tmpfs -o size=2m,mode=700 none /var/lib/lunkeeper'
 fault start-daemon tom
 wait_for 15 "tom stands by" stands_by tom store
 on tom sh -c 'dd if=/dev/zero of=/var/lib/lunkeeper/fill bs=1k status=none || true'
