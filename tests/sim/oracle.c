@@ -23,7 +23,7 @@ void oracle_reset(struct node *node)
 static bool oracle_preempted(const struct watch *watch, uint64_t key)
 {
 	for (unsigned i = 0; i < sizeof(watch->preempted) / sizeof(watch->preempted[0]); i++) {
-		if (watch->preempted[i] == key)
+		if (key != 0 && watch->preempted[i] == key)
 			return true;
 	}
 	return false;
