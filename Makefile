@@ -179,6 +179,12 @@ check-gate: $(BUILD)/lunkeeper-gate.so $(GATE_TEST)
 check-rig: all
 	tests/rig/run $(SCENARIOS)
 
+# Machines with Debian's kernel under QEMU: LIO, open-iscsi, dm-multipath. SCENARIOS="name ..." for some.
+check-vm:
+	tools/setup-vm
+	$(MAKE) --no-print-directory all $(BUILD)/tests/table/run_lio
+	tests/vm/run $(SCENARIOS)
+
 check-lint:
 	tests/lint
 
@@ -253,6 +259,7 @@ help:
 	  'make check-path       iscsi paths against a target that says odd things' \
 	  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
 	  'make check-rig        scenarios on a cluster on this machine; SCENARIOS="name ..." for some' \
+	  'make check-vm         the table and scenarios on machines with a real kernel, under QEMU' \
 	  'make check-model      the protocol, exhaustively, by Spin' \
 	  'make check-mutation   every rule of the arbiter taken out in turn must be noticed' \
 	  'make check-asan       with address and undefined-behaviour sanitizers' \
@@ -264,7 +271,7 @@ help:
 	  'make bench            figures, as ratios against a baseline in the same run' \
 	  'make install          DESTDIR=, PREFIX='
 
-.PHONY: all setup demo campaign bench install clean help check check-fast check-unit check-purity check-path check-table-sim check-sim \
+.PHONY: all check-vm setup demo campaign bench install clean help check check-fast check-unit check-purity check-path check-table-sim check-sim \
 	sim check-mutation check-table check-model check-rig check-lint check-asan check-valgrind fuzz
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

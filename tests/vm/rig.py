@@ -251,7 +251,7 @@ class Rig:
     def start_initiator(self, node):
         node.run(f"echo InitiatorName={node.initiator} >/etc/iscsi/initiatorname.iscsi; modprobe -a iscsi_tcp dm_multipath;"
                  "sed -i 's/^node.session.timeo.replacement_timeout.*/node.session.timeo.replacement_timeout = 15/'"
-                 " /etc/iscsi/iscsid.conf; iscsid")
+                 " /etc/iscsi/iscsid.conf; pgrep -x iscsid >/dev/null || iscsid")
 
     def log_in(self, node, multipath=True):
         """One session for each portal, one after the other; then a map for each LUN, named after its WWID."""
