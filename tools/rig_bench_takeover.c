@@ -74,7 +74,8 @@ static int takeover_by_daemon(struct bench *bench, unsigned luns, json_t *row)
 		return error;
 	next = &rig->nodes[owner == &rig->nodes[0]];
 	error = rig_wait_state(rig, next, "group1", "standby", WAIT_MS);
-	rig_sleep_ms(1000);
+	/* A standby reads every member once in member_factor x D, which is 10 s. */
+	rig_sleep_ms(luns > 1 ? 12000 : 1000);
 	since = rig_last_event(rig, next);
 	if (!error)
 		error = rig_node_kill(rig, owner);
