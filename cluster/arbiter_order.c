@@ -210,7 +210,8 @@ static void ordered_register(struct arbiter *a, uint16_t i, enum scsi_outcome ou
 	if (l->phase == LUN_REGISTER && outcome == SCSI_OUTCOME_OK) {
 		l->seat = n;
 		/* A nexus that bore the holder's key may have been the holder: re-keyed, it still
-		 * is. */
+		 * is. Whoever came to hold so may have died before its reset. */
+		l->need_reset = l->need_reset || a->state != ARBITER_STATE_OWNER;
 		lun_set_phase(a, i,
 			      l->victim != 0 && l->order.key == l->victim ? LUN_CONFIRM
 									  : LUN_SEIZE);

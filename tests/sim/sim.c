@@ -5,6 +5,7 @@
  * arbiter fired. Built with -DARBITER_MUTATION it takes the rules out one by one and expects every
  * one to be missed.
  */
+#include "tests/sim/drills.h"
 #include "tests/sim/world.h"
 
 #include <errno.h>
@@ -180,9 +181,13 @@ static int sim_campaign(const struct sim_options *options)
 	double begun = sim_seconds();
 	struct sim_worker *workers = sim_fork(options), sum = {0};
 	unsigned silent = 0;
+	char problem[200];
+	const char *drill = drills_run(-1, problem, sizeof(problem));
 
 	if (!workers)
 		return 2;
+	if (drill)
+		fprintf(stderr, "drill %s: %s\n", drill, problem);
 	for (unsigned i = 0; i < options->jobs; i++) {
 		sim_sum(&sum, &workers[i]);
 		for (unsigned j = 0; j < workers[i].failures; j++) {
@@ -201,7 +206,7 @@ static int sim_campaign(const struct sim_options *options)
 		sim_print_json(&sum, sim_seconds() - begun, silent);
 	else
 		sim_print(options, &sum, sim_seconds() - begun);
-	if (sum.failures > 0)
+	if (sum.failures > 0 || drill)
 		return 1;
 	if (silent == 0 || options->count < SIM_RULES_FROM || options->profile)
 		return 0;
@@ -236,6 +241,8 @@ static int sim_replay(const struct sim_options *options)
 
 #ifdef ARBITER_MUTATION
 /* Every rule is taken out in turn; the invariants must notice. */
+#define SIM_DRILL UINT64_MAX /* found by a drill, not in a schedule */
+
 static void sim_mutate_work(const struct sim_options *options, unsigned job, uint64_t *found,
 			    char (*how)[160])
 {
@@ -247,6 +254,12 @@ static void sim_mutate_work(const struct sim_options *options, unsigned job, uin
 	for (int rule = (int)job; rule < ARBITER_RULE_COUNT; rule += (int)options->jobs) {
 		if (options->rule >= 0 && rule != options->rule)
 			continue;
+		const char *drill = drills_run(rule, failure, sizeof(failure));
+
+		if (drill) {
+			found[rule] = SIM_DRILL;
+			snprintf(how[rule], sizeof(how[rule]), "%s: %.100s", drill, failure);
+		}
 		for (uint64_t i = 0; i < options->count && found[rule] == 0; i++) {
 			const struct profile *profile = sim_profile(options, options->start + i);
 
@@ -291,6 +304,9 @@ static int sim_mutation(const struct sim_options *options)
 			survivors++;
 			printf("%-28s NOT MISSED in %" PRIu64 " schedules\n",
 			       arbiter_rule_name((enum arbiter_rule)i), options->count);
+		} else if (found[i] == SIM_DRILL) {
+			printf("%-28s missed in drill: %s\n",
+			       arbiter_rule_name((enum arbiter_rule)i), how[i]);
 		} else {
 			printf("%-28s missed in schedule %5" PRIu64 ", %s\n",
 			       arbiter_rule_name((enum arbiter_rule)i), found[i], how[i]);
