@@ -321,11 +321,11 @@ static void oracle_order(struct world *world, struct node *node,
 	if (watch->held_own != 0 && watch->held_own > watch->registered)
 		return;
 	if (effect->lun == 0) {
-		if (!oracle_preempted(watch, effect->order.service_key))
-			watch->preempted[watch->preempted_next++ % 8] = effect->order.service_key;
 		if (!(watch->passed && watch->passed_key == effect->order.key))
 			oracle_stand_back(world, node, effect->order.service_key);
 		oracle_takeover(world, node, effect->order.key, effect->order.service_key);
+		if (!oracle_preempted(watch, effect->order.service_key))
+			watch->preempted[watch->preempted_next++ % 8] = effect->order.service_key;
 	} else {
 		oracle_member(world, node, effect->lun, effect->order.service_key);
 	}
