@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The standby's and challenger's table: when to challenge, how long to wait for the owner's answer, when to stand back,
- * and how to leave nothing behind. docs/arbitration.md, "Challenger".
+ * The standby's and challenger's table: when to challenge, how long to wait for the owner's answer,
+ * when to stand back, and how to leave nothing behind. docs/arbitration.md, "Challenger".
  */
 #include <string.h>
 
@@ -17,7 +17,8 @@ static unsigned rank_order(const struct arbiter *a)
 
 	for (unsigned node = 1; node <= KEY_NODE_MAX; node++)
 		if (a->config.rank_of[node] < mine &&
-		    !(holder != 0 && arbiter_key_ours(a, holder) && key_decode(&key, holder) && key.node == node))
+		    !(holder != 0 && arbiter_key_ours(a, holder) && key_decode(&key, holder) &&
+		      key.node == node))
 			order++;
 	return order;
 }
@@ -33,8 +34,9 @@ static bool must_stand_back(struct arbiter *a)
 		struct key key;
 		size_t slot = 0;
 
-		if (value == l->key || value == lun_holder(l) || arbiter_key_own(a, value) || !arbiter_key_ours(a, value) ||
-		    !key_decode(&key, value) || key.kind != KEY_KIND_CLAIM || a->config.rank_of[key.node] >= mine)
+		if (value == l->key || value == lun_holder(l) || arbiter_key_own(a, value) ||
+		    !arbiter_key_ours(a, value) || !key_decode(&key, value) ||
+		    key.kind != KEY_KIND_CLAIM || a->config.rank_of[key.node] >= mine)
 			continue;
 		for (size_t s = 0; s < REMEMBERED_KEYS; s++) {
 			if (a->stood_back[s].key == value) {
@@ -48,7 +50,8 @@ static bool must_stand_back(struct arbiter *a)
 			a->stood_back[slot].key = value;
 			a->stood_back[slot].since_ms = a->now_ms;
 		}
-		if (a->now_ms - a->stood_back[slot].since_ms >= 2 * (uint64_t)arbiter_window_ms(a, lun_holder(l)) &&
+		if (a->now_ms - a->stood_back[slot].since_ms >=
+			    2 * (uint64_t)arbiter_window_ms(a, lun_holder(l)) &&
 		    arbiter_rule(a, ARBITER_RULE_CHALLENGE_STAND_BACK_OVER, 0, value))
 			continue;
 		if (arbiter_rule(a, ARBITER_RULE_CHALLENGE_STAND_BACK, 0, value))
@@ -62,7 +65,8 @@ static uint32_t probe_interval(const struct arbiter *a)
 	return a->config.probe_ms > a->config.window_ms ? a->config.probe_ms : a->config.window_ms;
 }
 
-/* The best-ranked standby probes; the others watch the generation move, and the next takes over when it does not. */
+/* The best-ranked standby probes; the others watch the generation move, and the next takes over
+ * when it does not. */
 static bool probe_due(struct arbiter *a)
 {
 	unsigned order = rank_order(a);
@@ -85,9 +89,11 @@ static void watch_generation(struct arbiter *a)
 	a->generation_seen = generation;
 }
 
-static bool challenge_begin(struct arbiter *a, enum arbiter_rule reason, uint64_t victim, bool skip_window)
+static bool challenge_begin(struct arbiter *a, enum arbiter_rule reason, uint64_t victim,
+			    bool skip_window)
 {
-	bool quiet = a->state == ARBITER_STATE_STANDBY && a->gate == ARBITER_GATE_FAILED && a->quiet;
+	bool quiet =
+		a->state == ARBITER_STATE_STANDBY && a->gate == ARBITER_GATE_FAILED && a->quiet;
 
 	if (!quiet && arbiter_rule(a, ARBITER_RULE_CHALLENGE_QUIET_FIRST, 0, victim))
 		return false;
@@ -135,7 +141,8 @@ static bool stray_tried(const struct arbiter *a, uint64_t key)
 	return false;
 }
 
-/* An own key that no challenge of ours put there: a dead incarnation's, or one whose removal got no answer. */
+/* An own key that no challenge of ours put there: a dead incarnation's, or one whose removal got no
+ * answer. */
 static bool remove_strays(struct arbiter *a)
 {
 	struct arbiter_lun *l = &a->luns[0];
@@ -174,7 +181,8 @@ static bool offer_is_ours(struct arbiter *a, const struct key *key, uint64_t val
 		return false;
 	if (key->interval == a->config.node)
 		return true;
-	if (key->interval != KEY_NODE_ANY || !a->config.automatic || a->parked || a->cool_until_ms > a->now_ms)
+	if (key->interval != KEY_NODE_ANY || !a->config.automatic || a->parked ||
+	    a->cool_until_ms > a->now_ms)
 		return false;
 	if (a->offer_seen != value) {
 		a->offer_seen = value;
@@ -186,7 +194,8 @@ static bool offer_is_ours(struct arbiter *a, const struct key *key, uint64_t val
 /* Reading every member is part of being fit. */
 static bool members_answer(const struct arbiter *a)
 {
-	uint64_t tolerance = a->config.loss_ms + (uint64_t)a->config.defend_ms * a->config.member_factor;
+	uint64_t tolerance =
+		a->config.loss_ms + (uint64_t)a->config.defend_ms * a->config.member_factor;
 
 	for (uint16_t i = 1; i < a->config.lun_count; i++)
 		if (!a->luns[i].look_seen || a->luns[i].contact_ms + tolerance < a->now_ms)
@@ -197,7 +206,8 @@ static bool members_answer(const struct arbiter *a)
 static bool find_reason(struct arbiter *a, enum arbiter_rule *reason)
 {
 	struct arbiter_lun *l = &a->luns[0];
-	bool by_itself = a->config.automatic && !a->parked && !a->maintenance && a->cool_until_ms <= a->now_ms;
+	bool by_itself = a->config.automatic && !a->parked && !a->maintenance &&
+			 a->cool_until_ms <= a->now_ms;
 
 	if (a->operator_asked)
 		*reason = ARBITER_RULE_CHALLENGE_OPERATOR;
@@ -232,10 +242,12 @@ static void judge_by_reason(struct arbiter *a, uint64_t holder)
 	uint64_t delay = (uint64_t)rank_order(a) * a->config.window_ms / 2;
 
 	if (!find_reason(a, &reason)) {
-		uint64_t due = a->next_probe_ms > a->cool_until_ms ? a->next_probe_ms : a->cool_until_ms;
+		uint64_t due =
+			a->next_probe_ms > a->cool_until_ms ? a->next_probe_ms : a->cool_until_ms;
 
 		a->reason_set = false;
-		if (a->config.automatic && rank_order(a) == 0 && !a->maintenance && !a->parked && due > a->now_ms)
+		if (a->config.automatic && rank_order(a) == 0 && !a->maintenance && !a->parked &&
+		    due > a->now_ms)
 			look_in_time(a, due);
 		return;
 	}
@@ -245,7 +257,8 @@ static void judge_by_reason(struct arbiter *a, uint64_t holder)
 		a->reason_since_ms = a->now_ms;
 	}
 	if (reason != ARBITER_RULE_CHALLENGE_OPERATOR && reason != ARBITER_RULE_CHALLENGE_PROBE &&
-	    a->now_ms - a->reason_since_ms < delay && arbiter_rule(a, ARBITER_RULE_CHALLENGE_RANK_DELAY, 0, holder)) {
+	    a->now_ms - a->reason_since_ms < delay &&
+	    arbiter_rule(a, ARBITER_RULE_CHALLENGE_RANK_DELAY, 0, holder)) {
 		look_in_time(a, a->reason_since_ms + delay);
 		return;
 	}
@@ -357,10 +370,12 @@ static bool window_is_full(struct arbiter *a)
 	uint64_t gap = l->look_ended_ms - a->window_answer_ms;
 	uint64_t window = arbiter_window_ms(a, l->victim);
 
-	if (gap > a->window_allowed_ms && arbiter_rule(a, ARBITER_RULE_CHALLENGE_WINDOW_RESTART, 0, l->victim)) {
+	if (gap > a->window_allowed_ms &&
+	    arbiter_rule(a, ARBITER_RULE_CHALLENGE_WINDOW_RESTART, 0, l->victim)) {
 		a->window_start_ms = l->look_ended_ms;
 		a->window_slowest_ms = 0;
-		if (took > a->window_allowed_ms) /* an array that is always so slow must not keep everybody out */
+		if (took > a->window_allowed_ms) /* an array that is always so slow must not keep
+						    everybody out */
 			a->window_allowed_ms *= 2;
 	} else if (took > a->window_slowest_ms) {
 		a->window_slowest_ms = took;
@@ -384,8 +399,8 @@ void challenger_judge(struct arbiter *a)
 	struct arbiter_lun *l = &a->luns[0];
 	uint64_t holder = lun_holder(l);
 
-	if (((l->phase == LUN_REGISTER && a->skip_window) || l->phase == LUN_SEIZE) && holder != l->victim &&
-	    holder != l->key) {
+	if (((l->phase == LUN_REGISTER && a->skip_window) || l->phase == LUN_SEIZE) &&
+	    holder != l->victim && holder != l->key) {
 		challenger_lost(a, ARBITER_RULE_CHALLENGE_HOLDER_CHANGED);
 		return;
 	}
@@ -393,11 +408,13 @@ void challenger_judge(struct arbiter *a)
 		lun_drive(a, 0);
 		return;
 	}
-	if (!lun_has_key(l, l->key) && arbiter_rule(a, ARBITER_RULE_CHALLENGE_TURNED_AWAY, 0, holder)) {
+	if (!lun_has_key(l, l->key) &&
+	    arbiter_rule(a, ARBITER_RULE_CHALLENGE_TURNED_AWAY, 0, holder)) {
 		turned_away(a);
 		return;
 	}
-	if (holder != l->victim && arbiter_rule(a, ARBITER_RULE_CHALLENGE_HOLDER_CHANGED, 0, holder)) {
+	if (holder != l->victim &&
+	    arbiter_rule(a, ARBITER_RULE_CHALLENGE_HOLDER_CHANGED, 0, holder)) {
 		a->next_probe_ms = a->now_ms;
 		arbiter_set_state(a, ARBITER_STATE_STANDBY, ARBITER_RULE_CHALLENGE_HOLDER_CHANGED);
 		lun_leave(a, 0);
@@ -411,7 +428,8 @@ void challenger_judge(struct arbiter *a)
 	}
 	if (!window_is_full(a))
 		return;
-	if (!arbiter_recorded(a, l->key) && arbiter_rule(a, ARBITER_RULE_CHALLENGE_RECORD_FIRST, 0, l->key))
+	if (!arbiter_recorded(a, l->key) &&
+	    arbiter_rule(a, ARBITER_RULE_CHALLENGE_RECORD_FIRST, 0, l->key))
 		return;
 	lun_set_phase(a, 0, LUN_SEIZE);
 	arbiter_set_state(a, ARBITER_STATE_SEIZING, a->reason);
@@ -461,8 +479,9 @@ enum arbiter_command_answer challenger_command(struct arbiter *a, enum arbiter_c
 		return ARBITER_ANSWER_FOREIGN;
 	a->parked = false;
 	if (a->state != ARBITER_STATE_STANDBY || l->phase != LUN_IDLE)
-		return a->state == ARBITER_STATE_CHALLENGING || a->state == ARBITER_STATE_SEIZING ? ARBITER_ANSWER_ALREADY
-												  : ARBITER_ANSWER_BUSY;
+		return a->state == ARBITER_STATE_CHALLENGING || a->state == ARBITER_STATE_SEIZING
+			       ? ARBITER_ANSWER_ALREADY
+			       : ARBITER_ANSWER_BUSY;
 	if (command == ARBITER_COMMAND_TAKE && holder != 0) {
 		if (!arbiter_rule(a, ARBITER_RULE_REQUEST_SENT, 0, holder))
 			return ARBITER_ANSWER_STARTED;

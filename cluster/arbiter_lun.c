@@ -206,7 +206,8 @@ static void drive_confirm(struct arbiter *a, uint16_t i)
 			return;
 		}
 	}
-	if (i == 0 && arbiter_is_owning(a) && !arbiter_key_own(a, l->victim)) /* the way here may have taken long */
+	if (i == 0 && arbiter_is_owning(a) &&
+	    !arbiter_key_own(a, l->victim)) /* the way here may have taken long */
 		owner_begin_anew_if_stale(a);
 	l->seat_holds = true;
 	if (i == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The owner's table: what the holder of the leader does about what it sees, from the moment it has won until it has
- * handed over or lost. docs/arbitration.md, "Owner".
+ * The owner's table: what the holder of the leader does about what it sees, from the moment it has
+ * won until it has handed over or lost. docs/arbitration.md, "Owner".
  */
 #include "cluster/arbiter_private.h"
 
@@ -57,7 +57,8 @@ uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rul
 			continue;
 		}
 		if (arbiter_key_own(a, value)) {
-			if (l->phase == LUN_SPREAD) /* a nexus of ours may still bear it, and is re-keyed in its turn */
+			if (l->phase == LUN_SPREAD) /* a nexus of ours may still bear it, and is
+						       re-keyed in its turn */
 				continue;
 			*rule = ARBITER_RULE_OWNER_CLEAN_LEFTOVER;
 			return value;
@@ -80,7 +81,8 @@ uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rul
 
 void owner_depose(struct arbiter *a, enum arbiter_rule rule)
 {
-	struct arbiter_effect fail = {.kind = ARBITER_EFFECT_GATE, .gate = {.gate = ARBITER_GATE_FAILED}};
+	struct arbiter_effect fail = {.kind = ARBITER_EFFECT_GATE,
+				      .gate = {.gate = ARBITER_GATE_FAILED}};
 	uint64_t holder = lun_holder(&a->luns[0]);
 
 	if (rule != ARBITER_RULE_COUNT && !arbiter_rule(a, rule, 0, holder))
@@ -134,11 +136,13 @@ void owner_renew(struct arbiter *a, uint16_t i, uint64_t victim, enum arbiter_ru
 	lun_drive(a, i);
 }
 
-/* So long without a look that somebody else may have owned the LUN, written, and lost it with the reservation: it is taken
- * again, but what the service has cached may be old, and what waits at the gate must not be written. It begins anew. */
+/* So long without a look that somebody else may have owned the LUN, written, and lost it with the
+ * reservation: it is taken again, but what the service has cached may be old, and what waits at the
+ * gate must not be written. It begins anew. */
 void owner_begin_anew_if_stale(struct arbiter *a)
 {
-	struct arbiter_effect fail = {.kind = ARBITER_EFFECT_GATE, .gate = {.gate = ARBITER_GATE_FAILED}};
+	struct arbiter_effect fail = {.kind = ARBITER_EFFECT_GATE,
+				      .gate = {.gate = ARBITER_GATE_FAILED}};
 
 	if (a->now_ms - a->good_ms < a->config.window_ms || a->gate_wanted == ARBITER_GATE_FAILED)
 		return;
@@ -222,7 +226,8 @@ static void adopt(struct arbiter *a)
 	uint64_t key = lun_holder(l);
 
 	a->adopting = false;
-	if (key == 0 && lun_has_key(l, l->key)) /* registered still, and nobody holds: reserved again next */
+	if (key == 0 &&
+	    lun_has_key(l, l->key)) /* registered still, and nobody holds: reserved again next */
 		key = l->key;
 	if (!arbiter_key_own(a, key) || !arbiter_rule(a, ARBITER_RULE_RESTART_ADOPT, 0, key)) {
 		owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
@@ -238,7 +243,8 @@ static void adopt(struct arbiter *a)
 		m->phase = LUN_OWNED;
 		lun_look_now(a, i);
 	}
-	a->members_owned = a->config.lun_count; /* until their looks say otherwise; a gate that is held waits for these */
+	a->members_owned = a->config.lun_count; /* until their looks say otherwise; a gate that is
+						   held waits for these */
 	if (key >> 32 == arbiter_key_as(a, key, KEY_KIND_OFFER) >> 32) { /* died while offering */
 		l->phase = LUN_OFFERED;
 		l->seat = lun_nexus_up(l, true);
@@ -281,7 +287,8 @@ static void gate_hold_over(struct arbiter *a)
 
 static void storage_returned(struct arbiter *a)
 {
-	if (!(a->hold & HOLD_LOST) || !arbiter_rule(a, ARBITER_RULE_CUT_OFF_RETURN, 0, a->luns[0].key))
+	if (!(a->hold & HOLD_LOST) ||
+	    !arbiter_rule(a, ARBITER_RULE_CUT_OFF_RETURN, 0, a->luns[0].key))
 		return;
 	a->hold &= ~(unsigned)HOLD_LOST;
 	arbiter_alarm_clear(a, ARBITER_ALARM_CUT_OFF);
@@ -289,8 +296,8 @@ static void storage_returned(struct arbiter *a)
 		bool complete = a->members_owned == a->config.lun_count;
 
 		arbiter_set_state(a,
-				  a->yield    ? ARBITER_STATE_YIELDING
-				  : !complete ? ARBITER_STATE_TAKING
+				  a->yield                        ? ARBITER_STATE_YIELDING
+				  : !complete                     ? ARBITER_STATE_TAKING
 				  : a->luns[0].phase == LUN_OWNED ? ARBITER_STATE_OWNER
 								  : ARBITER_STATE_REASSERTING,
 				  ARBITER_RULE_CUT_OFF_RETURN);
@@ -323,8 +330,10 @@ void owner_judge(struct arbiter *a, bool news)
 		judge_offering(a);
 		return;
 	}
-	if (l->phase == LUN_REGISTER || l->phase == LUN_SEIZE) { /* being renewed; has somebody else come first? */
-		if (holder != 0 && holder != l->victim && !arbiter_key_own(a, holder) && !was_preempted(a, holder))
+	if (l->phase == LUN_REGISTER ||
+	    l->phase == LUN_SEIZE) { /* being renewed; has somebody else come first? */
+		if (holder != 0 && holder != l->victim && !arbiter_key_own(a, holder) &&
+		    !was_preempted(a, holder))
 			owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
 		else
 			l->victim = l->phase == LUN_REGISTER ? holder : l->victim;
@@ -344,7 +353,8 @@ void owner_judge(struct arbiter *a, bool news)
 		a->good_ms = l->look_began_ms;
 	arbiter_alarm_clear(a, ARBITER_ALARM_RESERVATION_LOST);
 	storage_returned(a);
-	for (uint16_t i = 1; i < a->config.lun_count; i++) /* before an order makes this look an old one */
+	for (uint16_t i = 1; i < a->config.lun_count;
+	     i++) /* before an order makes this look an old one */
 		if (a->luns[i].phase == LUN_SURVEY)
 			lun_drive(a, i);
 	judge_nexuses(a, 0);
@@ -371,7 +381,7 @@ void owner_judge_member(struct arbiter *a, uint16_t i)
 	}
 	if (a->state == ARBITER_STATE_OFFERING ||
 	    (a->state == ARBITER_STATE_YIELDING && a->service == ARBITER_SERVICE_STOPPED))
-		return; /* it will be taken, or given up, with the leader */
+		return;                /* it will be taken, or given up, with the leader */
 	if (!lun_holds(&a->luns[0])) { /* the leader first */
 		lun_look_now(a, 0);
 		return;
@@ -413,9 +423,11 @@ void owner_won(struct arbiter *a)
 		m->old_key = m->key;
 		m->key = arbiter_key_as(a, l->key, KEY_KIND_MEMBER);
 		m->phase = LUN_IDLE;
-		if (l->victim != 0 && lun_holder(m) != 0 && arbiter_key_same_claim(lun_holder(m), l->victim)) {
-			/* The predecessor's, as seen while it owned: no need to look again. Should it be another by now, the
-			 * PREEMPT of this one ends in a conflict, and that in a survey. */
+		if (l->victim != 0 && lun_holder(m) != 0 &&
+		    arbiter_key_same_claim(lun_holder(m), l->victim)) {
+			/* The predecessor's, as seen while it owned: no need to look again. Should
+			 * it be another by now, the PREEMPT of this one ends in a conflict, and
+			 * that in a survey. */
 			m->victim = lun_holder(m);
 			for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
 				m->nexus[n].registered = false;
@@ -430,8 +442,9 @@ void owner_won(struct arbiter *a)
 void owner_lun_owned(struct arbiter *a, uint16_t i)
 {
 	if (i != 0)
-		a->luns[i].next_look_ms =
-			a->now_ms + (uint64_t)a->config.defend_ms * a->config.member_factor * i / a->config.lun_count;
+		a->luns[i].next_look_ms = a->now_ms + (uint64_t)a->config.defend_ms *
+							      a->config.member_factor * i /
+							      a->config.lun_count;
 	a->members_progress_ms = a->now_ms;
 	owner_check_complete(a);
 }
@@ -466,7 +479,8 @@ void owner_check_complete(struct arbiter *a)
 	if (a->state == ARBITER_STATE_TAKING || a->state == ARBITER_STATE_REASSERTING) {
 		arbiter_strike_replaced(a);
 		arbiter_set_state(a, a->yield ? ARBITER_STATE_YIELDING : ARBITER_STATE_OWNER,
-				  a->state == ARBITER_STATE_TAKING ? a->reason : ARBITER_RULE_COUNT);
+				  a->state == ARBITER_STATE_TAKING ? a->reason
+								   : ARBITER_RULE_COUNT);
 	}
 	arbiter_gate_update(a);
 	arbiter_service_update(a);
@@ -499,7 +513,8 @@ void owner_yield_drive(struct arbiter *a)
 {
 	struct arbiter_lun *l = &a->luns[0];
 
-	/* A stop that is overdue does not keep the LUN: its gate is failed, so nothing of it can write any more. */
+	/* A stop that is overdue does not keep the LUN: its gate is failed, so nothing of it can
+	 * write any more. */
 	if (a->state != ARBITER_STATE_YIELDING ||
 	    (a->service != ARBITER_SERVICE_STOPPED && (!a->stop_overdue || a->release)))
 		return;
@@ -523,7 +538,8 @@ void owner_offered(struct arbiter *a)
 	uint32_t wait = a->config.request_ms;
 
 	if (a->shutdown)
-		wait = (2 * a->config.probe_ms > a->config.window_ms ? 2 * a->config.probe_ms : a->config.window_ms) +
+		wait = (2 * a->config.probe_ms > a->config.window_ms ? 2 * a->config.probe_ms
+								     : a->config.window_ms) +
 		       a->config.window_ms;
 	a->yield = false;
 	a->offer_until_ms = a->now_ms + wait;
@@ -564,13 +580,14 @@ static uint64_t members_until(const struct arbiter *a)
 
 	if (a->config.loss_ms / 2 > ms)
 		ms = a->config.loss_ms / 2;
-	if (16 * (uint64_t)a->members_slow_ms > ms) /* so many commands follow each other for one LUN */
+	if (16 * (uint64_t)a->members_slow_ms >
+	    ms) /* so many commands follow each other for one LUN */
 		ms = 16 * (uint64_t)a->members_slow_ms;
 	return a->members_progress_ms + ms;
 }
 
-/* The whole array may have stalled: then that time does not count against the members, whose answers come with the leader's
- * or after. */
+/* The whole array may have stalled: then that time does not count against the members, whose
+ * answers come with the leader's or after. */
 void owner_stalled(struct arbiter *a, uint64_t gap_ms)
 {
 	if (gap_ms <= 2 * (uint64_t)a->config.defend_ms)
@@ -578,26 +595,30 @@ void owner_stalled(struct arbiter *a, uint64_t gap_ms)
 	for (uint16_t i = 1; i < a->config.lun_count; i++) {
 		struct arbiter_lun *l = &a->luns[i];
 
-		l->contact_ms = l->contact_ms + gap_ms < a->now_ms ? l->contact_ms + gap_ms : a->now_ms;
+		l->contact_ms =
+			l->contact_ms + gap_ms < a->now_ms ? l->contact_ms + gap_ms : a->now_ms;
 		if (l->unanswered > 0) { /* and has not to wait for its turn */
 			l->unanswered = 0;
 			l->next_look_ms = a->now_ms;
 			a->members_wake_ms = a->now_ms;
 		}
 	}
-	a->members_progress_ms =
-		a->members_progress_ms + gap_ms < a->now_ms ? a->members_progress_ms + gap_ms : a->now_ms;
+	a->members_progress_ms = a->members_progress_ms + gap_ms < a->now_ms
+					 ? a->members_progress_ms + gap_ms
+					 : a->now_ms;
 }
 
 static void check_members(struct arbiter *a)
 {
 	bool stalled = a->luns[0].contact_ms + 2 * (uint64_t)a->config.defend_ms < a->now_ms;
 
-	uint64_t tolerance = a->config.loss_ms + (uint64_t)a->config.defend_ms * a->config.member_factor;
+	uint64_t tolerance =
+		a->config.loss_ms + (uint64_t)a->config.defend_ms * a->config.member_factor;
 
 	if (stalled)
 		return;
-	if (a->state == ARBITER_STATE_TAKING && a->luns[0].phase == LUN_OWNED && members_until(a) <= a->now_ms &&
+	if (a->state == ARBITER_STATE_TAKING && a->luns[0].phase == LUN_OWNED &&
+	    members_until(a) <= a->now_ms &&
 	    arbiter_rule(a, ARBITER_RULE_CHALLENGE_MEMBERS_MISSING, 0, 0)) {
 		a->cool_until_ms = a->now_ms + a->config.cooldown_ms;
 		arbiter_alarm(a, ARBITER_ALARM_MEMBERS_MISSING, 0, 0);
