@@ -159,8 +159,8 @@ epoch() {
 }
 
 writes_go_on() {
-	before=$(acknowledged)
-	wait_for "${1:-10}" "writes are acknowledged" more_acknowledged "$before"
+	written_before=$(acknowledged)
+	wait_for "${1:-10}" "writes are acknowledged" more_acknowledged "$written_before"
 }
 
 more_acknowledged() {

@@ -17,10 +17,10 @@ more_attentions() {
 	[ "$(attentions)" -gt "$1" ]
 }
 for round in 1 2 3; do
-	before=$(attentions)
+	counted=$(attentions)
 	cli "$(other "$first" | tail -n 1)" lun reset --force "$(url 1)"
 	writes_go_on
-	wait_for 5 "a unit attention is recorded (round $round)" more_attentions "$before"
+	wait_for 5 "a unit attention is recorded (round $round)" more_attentions "$counted"
 done
 wait_for 10 "$first serves" serves "$first" mail
 equal "owners" "$(owner mail)" "$first"
