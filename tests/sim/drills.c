@@ -26,6 +26,7 @@ struct stage_lun {
 	uint64_t conflict_key; /* PREEMPT of this one ends in CONFLICT, after which `usurper` holds
 				*/
 	uint64_t usurper;
+	unsigned lose_preempts; /* so many get no answer and have no effect */
 };
 
 struct stage {
@@ -46,6 +47,7 @@ struct stage {
 	enum arbiter_gate gate;
 	bool service_stopped, told[ARBITER_RULE_COUNT];
 	unsigned looks[2];
+	size_t keys_at_opening;    /* on LUN 0, when the gate was ordered to open */
 	unsigned looks_at_leaving; /* how many there had been on LUN 0 when the own key was taken
 				      back; 0: it was not */
 	uint64_t preempted[KEYS];
@@ -90,6 +92,10 @@ static void lun_remove(struct stage_lun *lun, uint64_t key)
 
 static enum scsi_outcome lun_preempt(struct stage_lun *lun, uint64_t key, uint64_t victim)
 {
+	if (lun->lose_preempts > 0) {
+		lun->lose_preempts--;
+		return SCSI_OUTCOME_UNKNOWN;
+	}
 	if (victim == lun->conflict_key && lun->usurper) {
 		lun_remove(lun, victim);
 		lun_add(lun, lun->usurper);
@@ -205,6 +211,8 @@ static void stage_effect(struct stage *stage, const struct arbiter_effect *effec
 		break;
 	case ARBITER_EFFECT_GATE:
 		stage->gate = effect->gate.gate;
+		if (effect->gate.gate == ARBITER_GATE_OPEN)
+			stage->keys_at_opening = stage->luns[0].key_count;
 		event.kind = ARBITER_EVENT_GATE;
 		event.gate.state = effect->gate.gate;
 		event.gate.quiet = effect->gate.gate != ARBITER_GATE_OPEN;
@@ -293,7 +301,7 @@ static void stage_start(struct stage *stage, const uint64_t *claims, size_t coun
 	}
 }
 
-static bool stage_open(struct stage *stage, unsigned lun_count, int disabled_rule)
+static bool stage_open(struct stage *stage, unsigned lun_count, uint8_t rank, int disabled_rule)
 {
 	struct arbiter_config config = {
 		.node = 1,
@@ -314,8 +322,8 @@ static bool stage_open(struct stage *stage, unsigned lun_count, int disabled_rul
 	stage->lun_count = lun_count;
 	stage->cluster = config.cluster = key_cluster_hash("drill");
 	memset(config.rank_of, 255, sizeof(config.rank_of));
-	config.rank_of[1] = 0;
-	config.rank_of[2] = 1;
+	config.rank_of[1] = rank;
+	config.rank_of[2] = (uint8_t)!rank;
 #ifdef ARBITER_MUTATION
 	config.disabled_rule = disabled_rule;
 #else
@@ -519,24 +527,93 @@ static const char *drill_restart_adopts(struct stage *stage)
 		       : "a restart stops what it should adopt";
 }
 
+static const char *drill_looks_after_no_answer(struct stage *stage)
+{
+	uint64_t challenger = stage_key(stage, KEY_KIND_CLAIM, 2, 9);
+
+	own(stage);
+	stage->luns[0].lose_preempts = 1;
+	lun_add(&stage->luns[0], challenger);
+	while (stage->luns[0].lose_preempts > 0 && stage->now_ms < 1020000)
+		stage_pass(stage, 1);
+	stage_pass(stage, 20);
+	return lun_lists(&stage->luns[0], challenger)
+		       ? "after an order without an answer it waits for its next beat"
+		       : NULL;
+}
+
+static const char *drill_reserves_again(struct stage *stage)
+{
+	own(stage);
+	stage->luns[0].holder = 0;
+	stage_pass(stage, 2 * D);
+	return stage->luns[0].holder != 0 && !stage->service_stopped
+		       ? NULL
+		       : "a released reservation is not made again";
+}
+
+static const char *drill_cleans_before_it_opens(struct stage *stage)
+{
+	tom_holds(stage);
+	lun_add(&stage->luns[0],
+		stage_key(stage, KEY_KIND_CLAIM, 2, 8)); /* an earlier one of his */
+	own(stage);
+	return stage->keys_at_opening == 1 ? NULL
+					   : "the gate opens while another key is registered";
+}
+
+static const char *drill_waits_for_its_rank(struct stage *stage)
+{
+	stage_start(stage, NULL, 0, false);
+	stage_pass(stage, W / 2 - 100);
+	if (stage->registered != 0)
+		return "a free LUN is challenged before the better-ranked had their turn";
+	stage_pass(stage, 2 * W);
+	return stage->state == ARBITER_STATE_OWNER ? NULL : "nobody takes a free LUN";
+}
+
+static const char *drill_retakes_what_came_back(struct stage *stage)
+{
+	struct stage_lun *lun = &stage->luns[0];
+	uint64_t tom;
+
+	tom_holds(stage);
+	tom = lun->holder;
+	own(stage);
+	lun->key_count = 0; /* the target falls back to what it was before */
+	lun->own = 0;
+	lun->holder = tom;
+	lun_add(lun, tom);
+	stage_pass(stage, 2 * D);
+	return lun->holder != tom && lun->holder == lun->own
+		       ? NULL
+		       : "a preempted key that came back stays the holder";
+}
+
 static const struct drill {
 	const char *name;
 	const char *(*run)(struct stage *stage);
 	unsigned lun_count;
+	uint8_t rank; /* of jerry; tom has the other */
 } drills[] = {
-	{"grants a request", drill_grants_a_request, 1},
-	{"stops when cut off", drill_stops_when_cut_off, 1},
-	{"offers when unfit", drill_unfit_offers, 1},
-	{"starts over for another holder", drill_starts_over_for_another_holder, 1},
-	{"a loser leaves at once", drill_loser_leaves_at_once, 1},
-	{"a member's conflict: the leader first", drill_member_conflict_looks_at_the_leader, 2},
-	{"offers without its members", drill_offers_without_its_members, 2},
-	{"take asks", drill_take_asks, 1},
-	{"tells that no offer came", drill_tells_that_no_offer_came, 1},
+	{"grants a request", drill_grants_a_request, 1, 0},
+	{"stops when cut off", drill_stops_when_cut_off, 1, 0},
+	{"offers when unfit", drill_unfit_offers, 1, 0},
+	{"starts over for another holder", drill_starts_over_for_another_holder, 1, 0},
+	{"a loser leaves at once", drill_loser_leaves_at_once, 1, 0},
+	{"a member's conflict: the leader first", drill_member_conflict_looks_at_the_leader, 2, 0},
+	{"offers without its members", drill_offers_without_its_members, 2, 0},
+	{"take asks", drill_take_asks, 1, 0},
+	{"tells that no offer came", drill_tells_that_no_offer_came, 1, 0},
 	{"an unanswered request becomes a challenge", drill_unanswered_request_becomes_a_challenge,
-	 1},
-	{"a standby takes strays back", drill_standby_takes_strays_back, 1},
-	{"a restart adopts", drill_restart_adopts, 1},
+	 1, 0},
+	{"a standby takes strays back", drill_standby_takes_strays_back, 1, 0},
+	{"a restart adopts", drill_restart_adopts, 1, 0},
+	{"looks after an order without an answer", drill_looks_after_no_answer, 1, 0},
+	{"reserves again", drill_reserves_again, 1, 0},
+	{"cleans before it opens", drill_cleans_before_it_opens, 1, 0},
+	{"leaves a free LUN to the better-ranked first", drill_waits_for_its_rank, 1, 1},
+	{"retakes what came back", drill_retakes_what_came_back, 1, 0},
 };
 
 const char *drills_run(int disabled_rule, char *reason, size_t size)
@@ -545,7 +622,7 @@ const char *drills_run(int disabled_rule, char *reason, size_t size)
 		struct stage stage;
 		const char *problem = "no memory";
 
-		if (stage_open(&stage, drills[k].lun_count, disabled_rule))
+		if (stage_open(&stage, drills[k].lun_count, drills[k].rank, disabled_rule))
 			problem = drills[k].run(&stage);
 		stage_close(&stage);
 		if (problem) {
