@@ -248,6 +248,8 @@ static int bench_play(void *user)
 			error = bench_parts[i].run(&run->bench);
 	if (error)
 		cli_error("bench: %s", run->bench.rig.message);
+	if (error && run->bench.rig.complete)
+		rig_dump(&run->bench.rig, stderr);
 	if (run->json)
 		cli_json_print(json_incref(run->bench.document));
 	else

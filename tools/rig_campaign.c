@@ -201,8 +201,11 @@ static int campaign_play(void *user)
 	error = rig_up(&campaign->rig, &campaign->options);
 	for (uint64_t i = 1; i <= campaign->count && !error; i++)
 		error = campaign_one(campaign, i);
-	if (error)
+	if (error) {
 		cli_error("campaign: %s", campaign->rig.message);
+		if (campaign->rig.complete)
+			rig_dump(&campaign->rig, stderr);
+	}
 	campaign_summary(campaign, !error, document);
 	json_object_set_new(document, "ok", json_boolean(!error));
 	json_object_set_new(document, "seed", json_integer((json_int_t)seed));

@@ -15,7 +15,7 @@
 
 #include "tools/rig.h"
 
-#define FREEZE_WAIT_MS 2000
+#define FREEZE_WAIT_MS 300
 
 struct hierarchy {
 	const char *root; /* NULL: none */

@@ -351,11 +351,10 @@ static int demo_play(struct demo *demo)
 		       colour(CLI_BOLD), colour(CLI_PLAIN));
 	for (size_t i = 0; i < sizeof acts / sizeof acts[0] && !error; i++)
 		error = acts[i](demo);
-	if (error && demo->rig.complete && !demo->json)
-		demo_show(demo, &demo->rig.nodes[1],
-			  (const char *const[]){"lunkeeper", "events", NULL});
 	if (error)
 		cli_error("demo: %s", demo->rig.message);
+	if (error && demo->rig.complete)
+		rig_dump(&demo->rig, stderr);
 	json_object_set_new(demo->document, "ok", json_boolean(!error));
 	json_object_set_new(demo->document, "took_ms",
 			    json_integer((json_int_t)(rig_now_ms() - began)));

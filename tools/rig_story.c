@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@
 #define ASK_MS 2000
 #define POLL_MS 25
 #define EVENTS_LIMIT 1000
+#define DUMP_EVENTS 40
+#define DUMP_LINES 20
 
 static void story_text(const json_t *object, const char *name, char *buffer, size_t size)
 {
@@ -243,4 +246,53 @@ int64_t rig_last_event(struct rig *rig, struct rig_node *node)
 		id = json_integer_value(json_object_get(json_array_get(events, count - 1), "id"));
 	json_decref(events);
 	return id;
+}
+
+static void dump_events(struct rig *rig, struct rig_node *node, FILE *out)
+{
+	json_t *events = story_events(rig, node, -1, DUMP_EVENTS), *event;
+	uint64_t now = rig_now_ms();
+	size_t i;
+
+	json_array_foreach(events, i, event)
+	{
+		const char *kind = json_string_value(json_object_get(event, "kind"));
+		const char *text = json_string_value(json_object_get(event, "text"));
+
+		fprintf(out, "  %9.3f s ago  %-8s %s\n",
+			(double)(now -
+				 (uint64_t)json_integer_value(json_object_get(event, "mono_ms"))) /
+				1000,
+			kind ? kind : "", text ? text : "");
+	}
+	json_decref(events);
+}
+
+static void dump_log(const char *path, FILE *out)
+{
+	char *text = rig_read_file(path, NULL), *at = text ? text + strlen(text) : NULL;
+
+	for (int lines = 0; at && at > text && lines < DUMP_LINES; at--)
+		lines += at[-1] == '\n' && at[0];
+	fprintf(out, "%s\n", at ? at : "(nothing)");
+	free(text);
+}
+
+void rig_dump(struct rig *rig, FILE *out)
+{
+	char path[RIG_PATH_MAX];
+
+	for (size_t i = 0; i < rig->node_count; i++) {
+		struct rig_node *node = &rig->nodes[i];
+		const struct rig_machine *machine = &node->machine;
+
+		fprintf(out, "--- %s: %s%s%s, daemon state '%c'\n", machine->name,
+			rig_machine_runs(machine) ? "on" : "off", machine->frozen ? ", frozen" : "",
+			machine->cut[0] || machine->cut[1] ? ", cut" : "",
+			rig_process_state(&node->daemon) ? rig_process_state(&node->daemon) : '-');
+		if (rig_machine_runs(machine) && !machine->frozen)
+			dump_events(rig, node, out);
+		fprintf(out, "--- %s: end of lunkeeperd's log\n", machine->name);
+		dump_log(rig_node_log(rig, node, path), out);
+	}
 }

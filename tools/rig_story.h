@@ -40,6 +40,10 @@ void rig_last_acknowledged(const struct rig *rig, struct rig_acknowledged *last)
 int rig_wait_acknowledged(struct rig *rig, uint32_t after, unsigned timeout_ms,
 			  struct rig_acknowledged *last, struct rig_acknowledged *first);
 
+/* What is needed to find out why something went wrong: each node's latest events and the end of its
+ * log. */
+void rig_dump(struct rig *rig, FILE *out);
+
 /* Events of a node's history with an id above since_id; a new array, or NULL. */
 json_t *rig_events(struct rig *rig, struct rig_node *node, int64_t since_id);
 int64_t rig_last_event(struct rig *rig, struct rig_node *node);

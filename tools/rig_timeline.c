@@ -133,12 +133,13 @@ int rig_failover(struct rig *rig, const char *group, const char *fault, struct r
 		since[i] = &rig->nodes[i] != owner && rig_machine_runs(&rig->nodes[i].machine)
 				   ? rig_last_event(rig, &rig->nodes[i])
 				   : 0;
+	/* Before the fault: some take so long that the successor writes when they are done. */
+	rig_last_acknowledged(rig, &last);
 	error = rig_fault(rig, 2, argv, told, sizeof told);
 	if (error)
 		return error;
 	timeline->at_ms[RIG_MOMENT_FAULT] = rig->fault_ms;
 	snprintf(timeline->text[RIG_MOMENT_FAULT], sizeof timeline->text[0], "%s", told);
-	rig_last_acknowledged(rig, &last);
 	error = rig_wait_acknowledged(rig, last.record.epoch, timeout_ms, &last, &first);
 	if (error)
 		return error;
