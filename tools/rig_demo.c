@@ -139,12 +139,12 @@ static int demo_move(struct demo *demo, struct rig_node *from, struct rig_node *
 	json_array_append_new(moves, json_pack("{sssssI}", "from", from->machine.name, "to",
 					       to->machine.name, "outage_ms",
 					       (json_int_t)(first.mono_ms - last.mono_ms)));
-	say(demo,
-	    "%s%s#%s lunkeeper move %s %-6s %llu ms between %s's last acknowledged write and %s's "
-	    "first",
-	    colour(CLI_DIM), from->machine.name, colour(CLI_PLAIN), DEMO_GROUP, to->machine.name,
-	    (unsigned long long)(first.mono_ms - last.mono_ms), from->machine.name,
-	    to->machine.name);
+	snprintf(output, sizeof output, "lunkeeper move %s %s", DEMO_GROUP, to->machine.name);
+	say(demo, "%s%s#%s %-*s  %s%llu ms%s from %s's last acknowledged write to %s's first",
+	    colour(CLI_DIM), from->machine.name, colour(CLI_PLAIN),
+	    30 - (int)strlen(from->machine.name), output, colour(CLI_BOLD),
+	    (unsigned long long)(first.mono_ms - last.mono_ms), colour(CLI_PLAIN),
+	    from->machine.name, to->machine.name);
 	rig_sleep_ms(DEMO_WATCH_MS / 2);
 	return 0;
 }
@@ -203,12 +203,46 @@ static const char *demo_moment_text(const struct demo *demo, enum rig_moment mom
 	return buffer;
 }
 
+/* A line with a dot at one column. */
+static void demo_scale(uint64_t dot, enum cli_colour which)
+{
+	const char *line = cli_utf8() ? "─" : "-";
+
+	printf("%s", colour(CLI_DIM));
+	for (uint64_t c = 0; c <= DEMO_SCALE; c++) {
+		if (c == dot)
+			printf("%s%s%s%s%s", colour(CLI_PLAIN), colour(which),
+			       cli_utf8() ? "●" : "*", colour(CLI_PLAIN), colour(CLI_DIM));
+		else
+			printf("%s", line);
+	}
+	printf("%s", colour(CLI_PLAIN));
+}
+
+/* Where the time went. */
+static void demo_account(const struct demo *demo)
+{
+	const uint64_t *at = demo->timeline.at_ms;
+	uint64_t asked = at[RIG_MOMENT_SUSPICION], preempted = at[RIG_MOMENT_PREEMPT];
+	uint64_t outage = at[RIG_MOMENT_FIRST_WRITE] - at[RIG_MOMENT_LAST_WRITE];
+
+	say(demo, "%s%llu.%03llu s%s from write to write.", colour(CLI_BOLD),
+	    (unsigned long long)outage / 1000, (unsigned long long)outage % 1000,
+	    colour(CLI_PLAIN));
+	if (!asked || !preempted || asked < at[RIG_MOMENT_LAST_WRITE])
+		return;
+	say(demo, "Of these, %llu ms until it was %s's turn to ask, %llu ms in which %s could have",
+	    (unsigned long long)(asked - at[RIG_MOMENT_LAST_WRITE]), demo->timeline.to,
+	    (unsigned long long)(preempted - asked), demo->timeline.from);
+	say(demo, "answered, and %llu ms to take the LUN, check and mount it, and write.",
+	    (unsigned long long)(at[RIG_MOMENT_FIRST_WRITE] - preempted));
+}
+
 static void demo_timeline(const struct demo *demo)
 {
 	const struct rig_timeline *timeline = &demo->timeline;
 	uint64_t begin = timeline->at_ms[RIG_MOMENT_LAST_WRITE];
 	uint64_t length = timeline->at_ms[RIG_MOMENT_FIRST_WRITE] - begin;
-	const char *line = cli_utf8() ? "─" : "-", *dot = cli_utf8() ? "●" : "*";
 	char text[300];
 
 	printf("      ms\n");
@@ -223,20 +257,15 @@ static void demo_timeline(const struct demo *demo)
 			continue;
 		printf("   %s%5lld  %s", write ? colour(CLI_GOOD) : "", (long long)at,
 		       colour(CLI_PLAIN));
-		for (uint64_t c = 0; c <= DEMO_SCALE; c++)
-			printf("%s%s%s",
-			       colour(c != column                  ? CLI_DIM
-				      : write                      ? CLI_GOOD
-				      : moment == RIG_MOMENT_FAULT ? CLI_BAD
-								   : CLI_NOTE),
-			       c == column ? dot : line, colour(CLI_PLAIN));
+		demo_scale(column, write                        ? CLI_GOOD
+				   : moment == RIG_MOMENT_FAULT ? CLI_BAD
+								: CLI_NOTE);
 		printf("  %s\n", demo_moment_text(demo, moment, text, sizeof text));
 	}
 }
 
 static int demo_kill(struct demo *demo)
 {
-	uint64_t outage;
 	int error;
 
 	act(demo, "Power cut");
@@ -248,8 +277,6 @@ static int demo_kill(struct demo *demo)
 		return error;
 	/* The agent's end comes into the history a moment behind the writer's first record. */
 	json_object_set_new(demo->document, "failover", rig_timeline_json(&demo->timeline));
-	outage = demo->timeline.at_ms[RIG_MOMENT_FIRST_WRITE] -
-		 demo->timeline.at_ms[RIG_MOMENT_LAST_WRITE];
 	say(demo,
 	    "%s loses its power: every process of it is dead in an instant, and no packet tells",
 	    demo->jerry->machine.name);
@@ -259,9 +286,7 @@ static int demo_kill(struct demo *demo)
 		demo_timeline(demo);
 		printf("\n");
 	}
-	say(demo, "%s%llu.%03llu s%s from write to write.", colour(CLI_BOLD),
-	    (unsigned long long)outage / 1000, (unsigned long long)outage % 1000,
-	    colour(CLI_PLAIN));
+	demo_account(demo);
 	rig_node_clean(&demo->rig);
 	return 0;
 }
