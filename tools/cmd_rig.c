@@ -163,7 +163,7 @@ static int cmd_rig_status(int argc, char **argv)
 {
 	char names[32][RIG_NAME_MAX];
 	const char *name = NULL;
-	bool json = false;
+	bool json = false, failed = false;
 	struct rig rig;
 	int status, argument_count;
 	size_t count;
@@ -182,20 +182,21 @@ static int cmd_rig_status(int argc, char **argv)
 
 	for (size_t i = 0; i < count; i++) {
 		if (rig_open_reading(&rig, name ? name : names[i])) {
-			json_decref(list);
-			return rig_failed(&rig);
+			cli_error("%s", rig.message);
+			failed = true;
+			continue;
 		}
 		if (json)
 			json_array_append_new(list, rig_status_json(&rig));
 		else
 			rig_status_print(&rig);
 	}
-	if (json && count == 1)
+	if (json && json_array_size(list) == 1)
 		cli_json_print(json_incref(json_array_get(list, 0)));
-	else if (json && count)
+	else if (json && json_array_size(list))
 		cli_json_print(json_incref(list));
 	json_decref(list);
-	return CLI_EXIT_OK;
+	return failed ? CLI_EXIT_FAILED : CLI_EXIT_OK;
 }
 
 /* Its options end at the node's name: what follows is the command's. */
