@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "iscsi/url.h"
+
 static const char *check_shown(const char *text, char buffer[CONFIG_SHOWN_SIZE])
 {
 	return config_shown(text, strlen(text), buffer);
@@ -164,6 +166,33 @@ static void check_service_lun(struct config_context *context, const struct confi
 			     name, group->name);
 }
 
+/* The gate has one session for each target; two of them would have one ISID, and end each other.
+ * True when both are of one target: then the others of it need no look. */
+static bool check_one_session(struct config_context *context, const struct config_lun *first,
+			      const struct config_lun *lun, int line)
+{
+	struct lun_url a, b;
+	const char *problem;
+
+	if (!first->iscsi || !lun->iscsi || !first->device_count || !lun->device_count ||
+	    lun_url_parse(&a, first->devices[0], &problem) ||
+	    lun_url_parse(&b, lun->devices[0], &problem) || strcmp(a.target, b.target) != 0)
+		return false;
+	if (strcmp(a.host, b.host) != 0 || a.port != b.port)
+		config_error(
+			context, line,
+			"luns '%s' and '%s' are of one target, but their first devices name "
+			"different portals: expected the same one first, because the service's "
+			"gate has one session for a target",
+			first->name, lun->name);
+	else if (first->header_digest != lun->header_digest)
+		config_error(context, line,
+			     "luns '%s' and '%s' are of one target, one with header_digest and one "
+			     "without: expected both alike, because they share a session",
+			     first->name, lun->name);
+	return true;
+}
+
 static void check_group_luns(struct config_context *context, struct config_group *group,
 			     const struct config_names *names, const struct config_group **user_of)
 {
@@ -197,6 +226,9 @@ static void check_group_luns(struct config_context *context, struct config_group
 				     lun->name, lun->iscsi ? "an iscsi:// URL" : "a kernel device",
 				     luns[0]->name,
 				     luns[0]->iscsi ? "an iscsi:// URL" : "a kernel device");
+		for (size_t k = group->lun_count; k > 0; k--)
+			if (check_one_session(context, luns[k - 1], lun, names->lines[i]))
+				break;
 		luns[group->lun_count++] = lun;
 	}
 	if (group->lun_count > ARBITER_LUNS_MAX)

@@ -21,12 +21,9 @@
 #include <unistd.h>
 
 #include "cluster/gate_private.h"
+#include "cluster/isid.h"
 
 #define FILE_SIZE_MAX (4u * 1024 * 1024)
-#define QUALIFIER_FIRST 2u /* 1 is the daemon's own nexuses' */
-#define QUALIFIER_LAST                                                                             \
-	0x7fffu /* the rest is the command line's, which must not push a gate out                  \
-		 */
 #define LUN_TEXT_MAX 1200u
 #define KILL_WAIT_MS 2000
 
@@ -93,7 +90,7 @@ static int qualifier_of(const char *config)
 	char *at = text ? strstr(text, "qualifier=") : NULL;
 	int value = at && (at == text || at[-1] == '\n') ? atoi(at + strlen("qualifier=")) : 0;
 	free(text);
-	return value > 0 && value <= (int)QUALIFIER_LAST ? value : 0;
+	return value > 0 && value <= (int)ISID_GATE_LAST ? value : 0;
 }
 
 static bool qualifier_taken(const struct gate *gate, const char *run_folder, int qualifier)
@@ -118,16 +115,16 @@ static bool qualifier_taken(const struct gate *gate, const char *run_folder, int
 static uint16_t qualifier_choose(const struct gate *gate, const char *run_folder)
 {
 	int own = qualifier_of(gate->config);
-	uint32_t span = QUALIFIER_LAST - QUALIFIER_FIRST + 1;
+	uint32_t span = ISID_GATE_LAST - ISID_GATE_FIRST + 1;
 	uint32_t start = (uint32_t)(gate_wire_digest(gate->group, strlen(gate->group)) % span);
 	if (own && !qualifier_taken(gate, run_folder, own))
 		return (uint16_t)own;
 	for (uint32_t i = 0; i < span; i++) {
-		uint32_t qualifier = QUALIFIER_FIRST + (start + i) % span;
+		uint32_t qualifier = ISID_GATE_FIRST + (start + i) % span;
 		if (!qualifier_taken(gate, run_folder, (int)qualifier))
 			return (uint16_t)qualifier;
 	}
-	return QUALIFIER_FIRST;
+	return ISID_GATE_FIRST;
 }
 
 /* The plugin as installed, or beside a daemon that runs from where it was built. */

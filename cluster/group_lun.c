@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cluster/group.h"
+#include "cluster/isid.h"
 #include "cluster/log.h"
 #include "iscsi/path_iscsi.h"
 
@@ -254,7 +255,6 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 	struct daemon *daemon = lun->group->daemon;
 	struct path_open_options options = {
 		.initiator_name = *daemon->initiator ? daemon->initiator : NULL,
-		.isid_qualifier = 1,
 		.secrets_file = daemon->config->secrets,
 		.header_digest = lun->config->header_digest,
 		.data_digest = lun->config->data_digest,
@@ -266,10 +266,12 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 	size_t count;
 
 	for (size_t d = 0; d < lun->config->device_count; d++) {
-		int error = path_open_all(daemon_path_kinds, &daemon->loop, lun->config->devices[d],
-					  &options, paths, &count, message, message_size);
 		struct group_path *grown;
+		int error;
 
+		options.isid_qualifier = isid_look_qualifier(lun->config, d);
+		error = path_open_all(daemon_path_kinds, &daemon->loop, lun->config->devices[d],
+				      &options, paths, &count, message, message_size);
 		if (error)
 			return error;
 		grown = realloc(lun->paths, (lun->path_count + count) * sizeof *grown);
