@@ -89,6 +89,8 @@ int cli_parse_quiet(const struct cli_usage *usage, int argc, char **argv, int *c
 void cli_print_help(FILE *out, const struct cli_usage *usage);
 /* "500ms", "2s", "1.5s", "3m", "1h" to milliseconds. Returns 0 or -EINVAL (-ERANGE beyond 2^32). */
 int cli_parse_duration(const char *text, uint32_t *milliseconds);
+/* "512", "64K", "256M", "2G", "1T" to bytes; 0: no size, or beyond 2^64. */
+uint64_t cli_parse_size(const char *text);
 /* The name in the NULL-ended list that is most like `word`, or NULL when none is near. */
 const char *cli_nearest(const char *word, const char *const *names);
 

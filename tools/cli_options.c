@@ -153,6 +153,26 @@ int cli_parse_duration(const char *text, uint32_t *milliseconds)
 	return -EINVAL;
 }
 
+uint64_t cli_parse_size(const char *text)
+{
+	static const char units[] = "KMGT";
+	char *end;
+	uint64_t value;
+	const char *unit;
+	unsigned shift;
+
+	if (!isdigit((unsigned char)*text))
+		return 0;
+	value = strtoull(text, &end, 10);
+	if (!*end)
+		return value;
+	unit = strchr(units, toupper((unsigned char)*end));
+	if (!unit || end[1])
+		return 0;
+	shift = 10 * (unsigned)(unit - units + 1);
+	return value > UINT64_MAX >> shift ? 0 : value << shift;
+}
+
 static int cli_parse_unsigned(const char *text, struct cli_number *number)
 {
 	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');

@@ -2,7 +2,6 @@
  *
  * `lunkeeper rig`: a cluster on one machine, to try and to break. See tools/rig.h.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,23 +20,6 @@ static int rig_failed(struct rig *rig)
 	cli_error("%s", rig->message);
 	rig_close(rig);
 	return CLI_EXIT_FAILED;
-}
-
-/* "256M" to bytes; 0: no size. */
-static uint64_t parse_size(const char *text)
-{
-	static const char units[] = "KMGT";
-	char *end;
-	uint64_t value = strtoull(text, &end, 10);
-	const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
-
-	if (end == text || !isdigit((unsigned char)*text))
-		return 0;
-	if (!*end)
-		return value;
-	if (!unit || end[1])
-		return 0;
-	return value << (10 * (unit - units + 1));
 }
 
 static void print_up(const struct rig *rig, uint64_t took_ms)
@@ -106,7 +88,7 @@ static int cmd_rig_up(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	options.size = parse_size(size);
+	options.size = cli_parse_size(size);
 	options.nodes = (unsigned)nodes.value;
 	options.luns = (unsigned)luns.value;
 	options.portals = (unsigned)portals.value;
@@ -380,6 +362,8 @@ static const struct cli_command rig_commands[] = {
 	{"log", cmd_rig_log, NULL, "NODE", "what a node's daemon has written"},
 	{"verify", cmd_rig_verify, NULL, "", "hold what was acknowledged against the LUN"},
 	{"down", cmd_rig_down, NULL, "", "take all of it away"},
+	{"target-conf", cmd_rig_target_conf, "On machines of your own", "",
+	 "what targetcli needs to hear to make a SAN of one"},
 	{"demo", cmd_rig_demo, "With a rig of their own", "[--json]",
 	 "a hand-over, a power cut, and what becomes of it"},
 	{"campaign", cmd_rig_campaign, NULL, "[N]",
