@@ -372,6 +372,8 @@ static const struct cli_command rig_commands[] = {
 	{"attempt", cmd_rig_attempt, NULL, "URL", NULL},
 	{"takeover", cmd_rig_takeover, NULL, "hold|sequence|process", NULL},
 	{"writer", cmd_rig_writer, NULL, "--file FILE --log FILE", NULL},
+	{"server", cmd_rig_server, NULL, "--file FILE", NULL},
+	{"client", cmd_rig_client, NULL, "--log FILE ADDRESS:PORT", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 

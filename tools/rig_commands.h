@@ -19,6 +19,8 @@ void rig_status_print(struct rig *rig);
 int rig_guarded(const char *name, bool keep, int (*play)(void *user), void *user);
 
 int cmd_rig_writer(int argc, char **argv);
+int cmd_rig_server(int argc, char **argv);
+int cmd_rig_client(int argc, char **argv);
 int cmd_rig_attempt(int argc, char **argv);
 int cmd_rig_demo(int argc, char **argv);
 int cmd_rig_campaign(int argc, char **argv);

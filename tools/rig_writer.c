@@ -11,20 +11,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tools/cli.h"
+#include "tools/rig_appender.h"
 #include "tools/rig_commands.h"
-#include "tools/rig_record.h"
 
 struct writer {
 	const char *file, *log, *pid_file;
 	uint32_t interval_ms;
 	struct cli_number count;
-	int file_fd, log_fd, ready_fd;
-	struct rig_record record;
+	int log_fd;
+	struct rig_appender appender;
 };
 
 static volatile sig_atomic_t writer_ends;
@@ -35,63 +33,29 @@ static void writer_end(int number)
 	writer_ends = 1;
 }
 
-/* Behind the last good record; what stands beyond it was never acknowledged. */
-static int writer_find_end(struct writer *writer)
-{
-	char line[RIG_RECORD_SIZE];
-	struct rig_record last = {0};
-	struct stat status;
-	off_t records;
-
-	if (fstat(writer->file_fd, &status) < 0)
-		return -errno;
-	for (records = status.st_size / RIG_RECORD_SIZE; records > 0; records--) {
-		ssize_t got =
-			pread(writer->file_fd, line, sizeof line, (records - 1) * RIG_RECORD_SIZE);
-
-		if (got < 0)
-			return -errno;
-		if (got == sizeof line && rig_record_decode(&last, line))
-			break;
-	}
-	if (!records)
-		last = (struct rig_record){0};
-	writer->record.sequence = last.sequence;
-	writer->record.epoch = last.epoch + 1;
-	if (ftruncate(writer->file_fd, records * RIG_RECORD_SIZE) < 0)
-		return -errno;
-	return lseek(writer->file_fd, 0, SEEK_END) < 0 ? -errno : 0;
-}
-
 static int writer_open(struct writer *writer)
 {
-	writer->file_fd = open(writer->file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-	writer->log_fd = open(writer->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	if (writer->file_fd < 0 || writer->log_fd < 0) {
-		int error = errno;
+	int error = rig_appender_open(&writer->appender, writer->file);
 
-		cli_error("cannot open %s: %s", writer->file_fd < 0 ? writer->file : writer->log,
-			  strerror(error));
-		return -error;
+	if (error) {
+		cli_error("cannot open %s: %s", writer->file, strerror(-error));
+		return error;
 	}
-	if (gethostname(writer->record.node, sizeof writer->record.node) < 0)
-		writer->record.node[0] = 0;
-	writer->record.node[RIG_RECORD_NODE_MAX] = 0;
-	return writer_find_end(writer);
+	writer->log_fd = open(writer->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (writer->log_fd < 0) {
+		error = -errno;
+		cli_error("cannot open %s: %s", writer->log, strerror(-error));
+	}
+	return error;
 }
 
 static int writer_append(struct writer *writer)
 {
 	char line[RIG_RECORD_SIZE], acknowledged[RIG_ACKNOWLEDGED_SIZE];
+	int error = rig_appender_append(&writer->appender, line);
 
-	writer->record.sequence++;
-	writer->record.mono_ms = rig_now_ms();
-	writer->record.wall_ms = rig_wall_ms();
-	rig_record_encode(&writer->record, line);
-	if (write(writer->file_fd, line, sizeof line) != (ssize_t)sizeof line)
-		return errno ? -errno : -EIO;
-	if (fsync(writer->file_fd) < 0)
-		return -errno;
+	if (error)
+		return error;
 	rig_acknowledged_encode(line, rig_now_ms(), acknowledged);
 	if (write(writer->log_fd, acknowledged, sizeof acknowledged) !=
 	    (ssize_t)sizeof acknowledged)
@@ -99,37 +63,9 @@ static int writer_append(struct writer *writer)
 	return 0;
 }
 
-static int writer_note_pid(const struct writer *writer)
+static int writer_run(void *user, int ready_fd)
 {
-	char text[16];
-	int fd = open(writer->pid_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), length;
-
-	if (fd < 0)
-		return -errno;
-	length = snprintf(text, sizeof text, "%d\n", (int)getpid());
-	if (write(fd, text, (size_t)length) != length) {
-		close(fd);
-		return -EIO;
-	}
-	return close(fd) < 0 ? -errno : 0;
-}
-
-/* The first record is on the LUN: whoever waits for the start is told, and the terminal let go. */
-static int writer_detach(struct writer *writer)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), error = writer_note_pid(writer);
-
-	if (error || null < 0 || write(writer->ready_fd, "", 1) != 1)
-		return error ? error : -EIO;
-	close(writer->ready_fd);
-	for (int fd = 0; fd < 3; fd++)
-		dup2(null, fd);
-	close(null);
-	return 0;
-}
-
-static int writer_run(struct writer *writer)
-{
+	struct writer *writer = user;
 	struct sigaction action = {.sa_handler = writer_end};
 	int error = writer_open(writer);
 
@@ -138,7 +74,7 @@ static int writer_run(struct writer *writer)
 	for (uint64_t i = 0; !error && !writer_ends; i++) {
 		error = writer_append(writer);
 		if (!error && i == 0 && writer->pid_file)
-			error = writer_detach(writer);
+			error = rig_detach(ready_fd, writer->pid_file);
 		if (writer->count.given && i + 1 >= writer->count.value)
 			break;
 		if (!error && !writer_ends)
@@ -147,32 +83,6 @@ static int writer_run(struct writer *writer)
 	if (error)
 		cli_error("%s: %s", writer->file, strerror(-error));
 	return error ? CLI_EXIT_FAILED : CLI_EXIT_OK;
-}
-
-static int writer_background(struct writer *writer)
-{
-	int pipes[2], status = 0;
-	char byte;
-	pid_t pid;
-
-	if (pipe2(pipes, O_CLOEXEC) < 0) {
-		cli_error("no pipe: %s", strerror(errno));
-		return CLI_EXIT_FAILED;
-	}
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		close(pipes[0]);
-		writer->ready_fd = pipes[1];
-		setsid();
-		_exit(writer_run(writer));
-	}
-	close(pipes[1]);
-	if (pid > 0 && read(pipes[0], &byte, 1) == 1)
-		return CLI_EXIT_OK;
-	if (pid > 0)
-		waitpid(pid, &status, 0);
-	return CLI_EXIT_FAILED;
 }
 
 int cmd_rig_writer(int argc, char **argv)
@@ -205,5 +115,5 @@ int cmd_rig_writer(int argc, char **argv)
 		cli_error("rig writer: --file and --log are needed");
 		return CLI_EXIT_USAGE;
 	}
-	return writer.pid_file ? writer_background(&writer) : writer_run(&writer);
+	return writer.pid_file ? rig_background(writer_run, &writer) : writer_run(&writer, -1);
 }
