@@ -60,4 +60,23 @@ const struct kernel_session *kernel_sessions_find(const struct kernel_sessions *
 const char *kernel_disk_url(const struct kernel_session *session, const struct kernel_disk *disk,
 			    char *buffer, size_t size);
 
+/* The I_T nexus of a kernel session, as the target's registrations name it. */
+struct kernel_nexus {
+	char session[KERNEL_WORD_MAX]; /* "session3": never used again for another one until the
+					  machine boots */
+	char target[KERNEL_NAME_MAX];
+	char initiator[KERNEL_NAME_MAX];
+	/* "00023d000003". Where the kernel does not show it (iscsi_tcp), as open-iscsi makes it:
+	 * its own OUI and the session's number. */
+	char isid[KERNEL_WORD_MAX];
+};
+
+/* The nexus behind /dev/NAME, NAME being a generic device ("sg3"). False: it is no iSCSI disk, or
+ * it is gone; *nexus is then empty. */
+bool kernel_nexus_read(struct kernel_nexus *nexus, const char *sysfs, const char *name);
+bool kernel_nexus_equal(const struct kernel_nexus *a, const struct kernel_nexus *b);
+/* Its TransportID, written as pr_transport_id_text() writes it: "iqn.x:jerry,i,0x00023d000003". ""
+ * when a part of it is not known. Returns buffer. */
+const char *kernel_nexus_transport(const struct kernel_nexus *nexus, char *buffer, size_t size);
+
 #endif

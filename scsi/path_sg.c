@@ -524,6 +524,20 @@ int path_sg_open_in(const struct sg_environment *environment, uv_loop_t *loop,
 	return 0;
 }
 
+int path_sg_open_device(const struct sg_environment *environment, uv_loop_t *loop,
+			const struct sg_device *device, const struct path_open_options *options,
+			struct path **path)
+{
+	int fd = sg_resolve_check(environment->roots, device);
+
+	if (fd == 0)
+		fd = environment->backend->open(device->node);
+	*path = path_sg_new(environment, loop, device, fd, options);
+	return *path ? 0 : -ENOMEM;
+}
+
+const struct sg_environment sg_environment_system = {&sg_roots_system, &sg_backend_kernel};
+
 static bool path_sg_claims(const char *specification)
 {
 	return specification[0] == '/';
@@ -533,10 +547,8 @@ static int path_sg_open(uv_loop_t *loop, const char *specification,
 			const struct path_open_options *options, struct path **paths, size_t *count,
 			char *message, size_t message_size)
 {
-	static const struct sg_environment system = {&sg_roots_system, &sg_backend_kernel};
-
-	return path_sg_open_in(&system, loop, specification, options, paths, count, message,
-			       message_size);
+	return path_sg_open_in(&sg_environment_system, loop, specification, options, paths, count,
+			       message, message_size);
 }
 
 const struct path_kind path_kind_sg = {

@@ -24,4 +24,12 @@ int path_sg_open_in(const struct sg_environment *environment, uv_loop_t *loop,
 		    const char *specification, const struct path_open_options *options,
 		    struct path **paths, size_t *count, char *message, size_t message_size);
 
+extern const struct sg_environment sg_environment_system;
+
+/* One generic device that sg_place_find() or sg_resolve() told of, by itself: a path that cannot be
+ * opened is DOWN, and says why. Returns 0 or -ENOMEM. */
+int path_sg_open_device(const struct sg_environment *environment, uv_loop_t *loop,
+			const struct sg_device *device, const struct path_open_options *options,
+			struct path **path);
+
 #endif

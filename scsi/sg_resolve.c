@@ -16,6 +16,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "scsi/sysfs.h"
+
 #define SG_CHARACTER_MAJOR 21
 #define SG_FOLDER_MAX 512
 
@@ -47,61 +49,13 @@ static int sg_refuse(const struct sg_search *search, int error, const char *form
 	return error;
 }
 
-/* False: too long for any file. */
-static bool sg_join(char path[PATH_MAX], const char *folder, const char *name)
-{
-	return snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
-}
-
-/* The last part of what a link of sysfs points to; "" if there is no such link. */
-static void sg_link_name(const char *folder, const char *name, char *target, size_t size)
-{
-	char path[PATH_MAX], link[PATH_MAX];
-	const char *last;
-	ssize_t length = sg_join(path, folder, name) ? readlink(path, link, sizeof(link) - 1) : -1;
-
-	target[0] = '\0';
-	if (length <= 0)
-		return;
-	link[length] = '\0';
-	last = strrchr(link, '/');
-	last = last ? last + 1 : link;
-	if (strlen(last) < size)
-		memcpy(target, last, strlen(last) + 1);
-}
-
-/* The first line of an attribute; "" if there is none. */
-static void sg_attribute(const char *folder, const char *name, char *value, size_t size)
-{
-	char path[PATH_MAX];
-	FILE *file;
-
-	value[0] = '\0';
-	if (!sg_join(path, folder, name))
-		return;
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	if (!fgets(value, (int)size, file))
-		value[0] = '\0';
-	value[strcspn(value, "\n")] = '\0';
-	fclose(file);
-}
-
-static bool sg_exists(const char *folder, const char *name)
-{
-	char path[PATH_MAX];
-
-	return sg_join(path, folder, name) && access(path, F_OK) == 0;
-}
-
 /* The peripheral device types with the block commands (SPC-5 table 142): direct access, simplified,
  * zoned. */
 static int sg_check_disk(const struct sg_search *search, const char *folder)
 {
 	char type[16];
 
-	sg_attribute(folder, "device/type", type, sizeof(type));
+	sysfs_attribute(folder, "device/type", type, sizeof(type));
 	if (type[0] == '\0' || strcmp(type, "0") == 0 || strcmp(type, "14") == 0 ||
 	    strcmp(type, "20") == 0)
 		return 0;
@@ -131,7 +85,7 @@ static int sg_resolve_disk(const struct sg_search *search, const char *folder,
 	struct dirent **entries;
 	int found, rc;
 
-	sg_link_name(folder, "device/subsystem", subsystem, sizeof(subsystem));
+	sysfs_link_name(folder, "device/subsystem", subsystem, sizeof(subsystem));
 	if (strcmp(subsystem, "scsi") != 0)
 		return sg_refuse(search, -ENODEV,
 				 "not a SCSI disk (%s%s); persistent reservations need one, see "
@@ -141,8 +95,8 @@ static int sg_resolve_disk(const struct sg_search *search, const char *folder,
 	rc = sg_check_disk(search, folder);
 	if (rc < 0)
 		return rc;
-	sg_link_name(folder, "device", device->address, sizeof(device->address));
-	found = sg_join(path, folder, "device/scsi_generic")
+	sysfs_link_name(folder, "device", device->address, sizeof(device->address));
+	found = sysfs_join(path, folder, "device/scsi_generic")
 			? scandir(path, &entries, sg_select, alphasort)
 			: 0;
 	if (found <= 0)
@@ -168,7 +122,7 @@ static int sg_resolve_members(const struct sg_search *search, const char *folder
 	struct dirent **entries = NULL;
 	int found, rc = 0;
 
-	found = sg_join(path, folder, "slaves")
+	found = sysfs_join(path, folder, "slaves")
 			? scandir(path, &entries, sg_select_visible, versionsort)
 			: 0;
 	if (found <= 0)
@@ -179,7 +133,7 @@ static int sg_resolve_members(const struct sg_search *search, const char *folder
 			       "the multipath map has %d paths, at most %zu are used", found,
 			       capacity);
 	for (int i = 0; i < found && rc == 0; i++) {
-		rc = sg_join(member, path, entries[i]->d_name)
+		rc = sysfs_join(member, path, entries[i]->d_name)
 			     ? sg_resolve_disk(search, member, &devices[i])
 			     : sg_refuse(search, -ENAMETOOLONG, "the name of a path is too long");
 	}
@@ -219,9 +173,9 @@ static int sg_resolve_block(const struct sg_search *search, dev_t number, struct
 	if (access(folder, F_OK) < 0)
 		return sg_refuse(search, -ENODEV, "the kernel knows no such block device (%u:%u)",
 				 major(number), minor(number));
-	if (sg_exists(folder, "partition"))
+	if (sysfs_exists(folder, "partition"))
 		return sg_refuse_partition(search, folder);
-	sg_attribute(folder, "dm/uuid", uuid, sizeof(uuid));
+	sysfs_attribute(folder, "dm/uuid", uuid, sizeof(uuid));
 	if (strncmp(uuid, "mpath-", 6) == 0)
 		return sg_resolve_members(search, folder, devices, capacity, count);
 	map = strstr(uuid, "-mpath-");
@@ -230,7 +184,7 @@ static int sg_resolve_block(const struct sg_search *search, dev_t number, struct
 				 "a partition, but reservations are of the whole disk: name the "
 				 "multipath map %s",
 				 map + strlen("-mpath-"));
-	if (sg_exists(folder, "dm"))
+	if (sysfs_exists(folder, "dm"))
 		return sg_refuse(
 			search, -ENODEV,
 			"a device-mapper device, but no multipath map: name the disk or the map "
@@ -253,13 +207,13 @@ static int sg_resolve_character(const struct sg_search *search, dev_t number,
 			"a character device, but no SCSI generic one; name a disk, see `lsblk -S`");
 	snprintf(folder, sizeof(folder), "%s/dev/char", search->roots->sysfs);
 	snprintf(numbers, sizeof(numbers), "%u:%u", major(number), minor(number));
-	sg_link_name(folder, numbers, name, sizeof(name));
+	sysfs_link_name(folder, numbers, name, sizeof(name));
 	if (name[0] == '\0')
 		return sg_refuse(search, -ENODEV,
 				 "the kernel knows no such SCSI generic device: load the sg driver "
 				 "(modprobe sg), see `lsscsi -g`");
 	snprintf(folder, sizeof(folder), "%s/dev/char/%s", search->roots->sysfs, numbers);
-	sg_link_name(folder, "device", device->address, sizeof(device->address));
+	sysfs_link_name(folder, "device", device->address, sizeof(device->address));
 	rc = sg_check_disk(search, folder);
 	return rc < 0 ? rc : sg_set_node(search, device, name);
 }
@@ -304,12 +258,12 @@ int sg_resolve_check(const struct sg_roots *roots, const struct sg_device *devic
 
 	snprintf(folder, sizeof(folder), "%s/class/scsi_generic/%s", roots->sysfs,
 		 name ? name + 1 : device->node);
-	sg_link_name(folder, "device", address, sizeof(address));
+	sysfs_link_name(folder, "device", address, sizeof(address));
 	if (address[0] == '\0')
 		return -ENODEV;
 	if (strcmp(address, device->address) != 0)
 		return -ESTALE;
-	sg_attribute(folder, "device/state", state, sizeof(state));
+	sysfs_attribute(folder, "device/state", state, sizeof(state));
 	return strcmp(state, "offline") == 0 || strcmp(state, "transport-offline") == 0 ? -EHOSTDOWN
 											: 0;
 }
