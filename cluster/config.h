@@ -53,7 +53,7 @@ struct config_lun {
 	const char *name;
 	const char **devices; /* as written */
 	const char *wwid;     /* NULL: not checked */
-	size_t device_count;  /* at least 1 */
+	size_t device_count;  /* 0: a kernel device that is found by its wwid */
 	enum pr_type type;    /* WRITE_EXCLUSIVE_ or EXCLUSIVE_ACCESS_REGISTRANTS_ONLY */
 	bool iscsi;           /* devices are iscsi:// URLs (all of them, or none) */
 	bool attach;

@@ -69,7 +69,13 @@ static void check_luns(struct config_context *context)
 	for (size_t i = 0; i < tree->config.lun_count; i++) {
 		const struct config_lun *lun = &tree->luns[i];
 
-		if (!lun->wwid)
+		if (lun->device_count == 0 && !lun->wwid)
+			config_error(context, lun->line,
+				     "lun \"%s\" has neither 'device' nor 'wwid': expected an "
+				     "iscsi:// URL or a block device, or the wwid by which the "
+				     "kernel's device is found",
+				     lun->name);
+		else if (!lun->wwid)
 			config_warn(context, lun->line,
 				    "lun \"%s\" has no wwid: a node whose device of this name "
 				    "leads to another LUN would own "

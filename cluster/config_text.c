@@ -44,7 +44,7 @@ const struct config_key config_keys_service[] = {
 };
 
 const struct config_key config_keys_lun[] = {
-	{.name = "device", .list = true, .required = true},
+	{.name = "device", .list = true},
 	{.name = "wwid"},
 	{.name = "automatic"},
 	{.name = "attach"},

@@ -15,6 +15,7 @@
 #include "cluster/state.h"
 #include "scsi/pr_exec.h"
 
+struct daemon_devices;
 struct group;
 
 /* Since the start, for `status` and the bench. */
@@ -54,11 +55,16 @@ struct daemon {
 	struct control_request
 		*stop_request; /* who asked for the clean stop, to be told when it is done */
 	uv_timer_t closing_timer, alive_timer;
+	struct daemon_devices *devices;
 	uv_signal_t signals[3];
 	unsigned closing_groups;
 };
 
 extern const struct path_kind *const daemon_path_kinds[];
+
+/* daemon_devices.c: groups are told when the kernel's devices have changed. 0 or -ENOMEM. */
+int daemon_devices_open(struct daemon *daemon);
+void daemon_devices_close(struct daemon *daemon);
 
 /* daemon_control.c */
 extern const struct control_command daemon_commands[];

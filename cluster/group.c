@@ -569,7 +569,9 @@ static void fill_arbiter_config(const struct group *group, struct arbiter_config
 	config->automatic = g->automatic;
 	config->grant_requests = true;
 	for (size_t i = 0; i < group->lun_count && !group->gate; i++)
-		if (group->luns[i].path_count > nexuses)
+		if (group_lun_is_kernel(&group->luns[i])) /* paths come and go */
+			nexuses = ARBITER_NEXUSES_MAX;
+		else if (group->luns[i].path_count > nexuses)
 			nexuses = group->luns[i].path_count;
 	config->nexus_count =
 		(uint8_t)(nexuses > ARBITER_NEXUSES_MAX ? ARBITER_NEXUSES_MAX : nexuses);

@@ -11,37 +11,70 @@
 #include "cluster/daemon.h"
 #include "cluster/gate.h"
 #include "cluster/service_host.h"
+#include "iscsi/sessions.h"
 #include "scsi/path.h"
 #include "scsi/pr_exec.h"
+#include "scsi/sg_find.h"
 
 #define GROUP_WAITERS 16 /* control requests waiting for an end */
 #define GROUP_ALARMS 16
 #define GROUP_REASON 256
 
 struct group_lun;
+struct group_errand;
 
-/* One path of a LUN as the group uses it. */
+/* Whether a path that is UP and the right logical unit is used. Only a good one's nexus is there
+ * for the arbiter; the others are asked from time to time whether they are good again. */
+enum group_path_health {
+	GROUP_PATH_GOOD,
+	GROUP_PATH_SILENT,       /* what was sent stays unanswered, while another path answers */
+	GROUP_PATH_INACCESSIBLE, /* the target says: not by this path (ALUA: 02/04/0B, 02/04/0C) */
+};
+
+/* One path of a LUN as the group uses it. It stays where it is from its opening to its end, because
+ * commands point to it. */
 struct group_path {
 	struct group_lun *lun;
-	struct path *path;
-	bool usable; /* UP, and VPD 83h says that it is the right logical unit */
+	struct path *path; /* NULL: this place of the list is free */
+	bool leaving;      /* being closed: used no more */
+	bool usable;       /* UP, and VPD 83h says that it is the right logical unit */
 	bool identifying;
 	uint8_t nexus; /* the arbiter's number, or NO_GROUP_NEXUS: it looks only */
 	bool ever_up;
+	bool late;        /* appeared while the group was running: a new nexus from the start */
 	uint16_t looking; /* looks in flight on it */
 	char *reason;     /* why it is not usable; NULL: not known, or usable */
+
+	enum group_path_health health;
+	bool probing;
+	uint64_t answered_ms; /* when that was begun which was answered last; 0: nothing yet */
+	uint64_t probed_ms;
+
+	/* Kernel devices only. */
+	struct sg_device device;
+	struct kernel_nexus session;          /* empty: no iSCSI session */
+	char transport[KERNEL_NAME_MAX + 20]; /* as registrations name the nexus; "": not known */
+	bool actual_known;                    /* the last look listed nexuses */
+	bool listed_once;                     /* a look has named it as we do */
+	uint64_t actual;                      /* the key that is registered for it; 0 none */
+	uint8_t repairs;
+	uint64_t repaired_ms;
 };
 
 #define NO_GROUP_NEXUS 0xff
+#define GROUP_PATHS_MAX (CONFIG_DEVICES_MAX * 2 > PATHS_MAX ? CONFIG_DEVICES_MAX * 2 : PATHS_MAX)
 
 struct group_lun {
 	struct group *group;
 	const struct config_lun *config;
 	uint16_t number;
-	struct group_path *paths; /* the daemon's own */
-	size_t path_count;
-	struct group_path gate_path; /* the gate's, if there is one; only orders go there */
-	bool full_status;            /* READ FULL STATUS works */
+	struct group_path *paths;     /* the daemon's own: GROUP_PATHS_MAX places */
+	size_t path_count;            /* places that were ever used; some may be free again */
+	struct group_path gate_path;  /* the gate's, if there is one; only orders go there */
+	struct group_errand *errands; /* looks and orders in flight */
+	uint32_t order_epoch;         /* counts beginnings and ends of orders */
+	uint16_t orders;              /* in flight */
+	bool full_status;             /* READ FULL STATUS works */
 	bool full_status_known;
 	bool no_pr; /* PERSISTENT RESERVE IN is refused: told once */
 	bool aptpl; /* REPORT CAPABILITIES: PTPL_C */
@@ -51,6 +84,13 @@ struct group_lun {
 	char *wwid;            /* NULL: not known */
 	struct attach *attach; /* NULL: never needed yet */
 	bool stale;            /* attached before the gate failed: dead for ever */
+
+	/* Kernel devices only: where the LUN is now, which may be elsewhere than its configured
+	 * name says. Kept while this node owns it. */
+	char device[SG_NODE_MAX]; /* "/dev/mapper/mailstore", "/dev/sdb"; "": not found yet */
+	bool is_map;              /* that is a multipath map */
+	char *place_note;         /* what was last said of it; NULL: nothing */
+	struct multipathd_map *multipathd; /* NULL: no map yet */
 };
 
 struct group_waiter {
@@ -182,8 +222,36 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size);
 void group_lun_close(struct group_lun *lun);
 void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect);
 void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect);
-void group_lun_announce(struct group_lun *lun);  /* after START: which nexuses are there */
+void group_lun_announce(struct group_lun *lun); /* after START: which nexuses are there */
+
+/* group_path.c */
+void group_path_changed(struct path *path, enum path_state state, const char *reason, void *lun);
+void group_path_reason(struct group_path *path, const char *reason); /* NULL: none any more */
+/* Tells the arbiter of its nexus, if it has one. */
+void group_path_post(struct group_path *path, bool up, bool fresh);
+bool group_path_good(const struct group_path *path);
+void group_path_announce(struct group_path *path);
+void group_path_identify(struct group_path *path);
 bool group_reconnect_paths(struct group *group); /* true: some are down still */
+
+/* group_health.c: errands on a path, and what follows from their answers. */
+struct group_errand {
+	struct group_errand *next;
+	struct group_path *path; /* NULL: not under way */
+	uint64_t began_ms;
+};
+void group_errand_begin(struct group_errand *errand, struct group_path *path);
+void group_errand_end(struct group_errand *errand, const struct pr_exec *exec);
+void group_health_check(struct group_lun *lun); /* at every look: who is silent, who is back */
+/* What READ FULL STATUS lists, by the path's place: the truth against what the arbiter believes. */
+void group_lun_compare(struct group_lun *lun, const uint64_t *actual, const uint32_t *listed);
+
+/* group_place.c: kernel devices; index NULL: read if it is needed. */
+bool group_lun_is_kernel(const struct group_lun *lun);
+void group_lun_rescan(struct group_lun *lun, const struct sg_index *index);
+int group_lun_add_path(struct group_lun *lun, struct path *path, const struct sg_device *device);
+void group_path_check_session(struct group_path *path); /* a new session is a new nexus */
+void group_rescan(struct group *group, const struct sg_index *index);
 
 /* group_gate.c */
 int group_gate_open(struct group *group, char *message, size_t message_size);

@@ -1,256 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One LUN of a group: its paths, who it is (VPD 83h), looks and orders.
+ * One LUN of a group: it is opened, looked at, and given orders.
  */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <strings.h>
 
+#include "cluster/clock.h"
 #include "cluster/group.h"
 #include "cluster/isid.h"
 #include "cluster/log.h"
-#include "iscsi/path_iscsi.h"
-
-#define IDENTIFY_TIMEOUT_MS 10000
 
 static const struct arbiter_look no_look;
 
-static void post_nexus(struct group_path *path, bool up, bool fresh)
-{
-	struct arbiter_event event = {.kind = ARBITER_EVENT_NEXUS};
-
-	if (path->nexus == NO_GROUP_NEXUS)
-		return;
-	event.nexus.lun = path->lun->number;
-	event.nexus.nexus = path->nexus;
-	event.nexus.up = up;
-	event.nexus.fresh = fresh;
-	group_post(path->lun->group, &event);
-}
-
-static void set_reason(struct group_path *path, const char *reason)
-{
-	bool news = reason && (!path->reason || strcmp(path->reason, reason) != 0);
-
-	if (news) {
-		log_warning("%s: LUN %s: %s: %s", path->lun->group->config->name,
-			    path->lun->config->name, path->path->name, reason);
-		group_note(path->lun->group, path->lun->config->name, "path", "%s: %s",
-			   path->path->name, reason);
-	}
-	if (!news && reason)
-		return;
-	free(path->reason);
-	path->reason = reason ? strdup(reason) : NULL;
-}
-
-/* --- who it is --- */
-
-struct identify {
-	struct lun_identify errand;
-	struct pr_exec capabilities;
-	uint8_t buffer[8];
-	struct group_path *path;
-	char wanted[SCSI_WWID_MAX]; /* a reload may free the configuration meanwhile */
-};
-
-static void path_usable(struct group_path *path)
-{
-	struct group_lun *lun = path->lun;
-	bool fresh = path->ever_up || strcmp(path->path->ops->kind, "sg") != 0;
-
-	if (path->reason)
-		group_note(lun->group, lun->config->name, "path", "%s: up", path->path->name);
-	set_reason(path, NULL);
-	path->usable = path->ever_up = true;
-	post_nexus(path, true, fresh);
-}
-
-static void on_capabilities(struct pr_exec *exec)
-{
-	struct identify *identify = exec->user;
-	struct group_path *path = identify->path;
-	struct pr_capabilities capabilities;
-	const struct scsi_result *result = &exec->request.result;
-
-	path->identifying = false;
-	if (result->outcome != SCSI_OUTCOME_UNKNOWN) {
-		path->lun->capabilities_known = true;
-		path->lun->aptpl = result->outcome == SCSI_OUTCOME_OK &&
-				   pr_capabilities_decode(&capabilities, identify->buffer,
-							  result->transferred) == 0 &&
-				   capabilities.persist_through_power_loss_capable;
-	}
-	free(identify);
-	if (path->path->state == PATH_STATE_UP && !path->lun->group->closing)
-		path_usable(path);
-}
-
-static const char *identity_problem(const struct group_path *path,
-				    const struct lun_identify *errand, char *text, size_t size)
-{
-	char result[200];
-
-	if (errand->exec.request.result.outcome != SCSI_OUTCOME_OK)
-		snprintf(text, size, "it does not say who it is: %s",
-			 scsi_result_text(&errand->exec.request.result, result, sizeof result));
-	else if (errand->inquiry.peripheral_qualifier != 0)
-		snprintf(text, size,
-			 "there is no such logical unit at the target; check the number, and what "
-			 "the target maps to "
-			 "this initiator");
-	else if (errand->inquiry.device_type != 0)
-		snprintf(text, size, "it is no disk (device type %02xh)",
-			 errand->inquiry.device_type);
-	else if (errand->wanted && !errand->wanted_present)
-		snprintf(text, size,
-			 "it is another logical unit: VPD 83h says %s, the configuration wants %s; "
-			 "nothing is sent "
-			 "to it. Check the target's mapping, or correct wwid",
-			 *errand->wwid ? errand->wwid : "nothing", errand->wanted);
-	else
-		return NULL;
-	return text;
-	(void)path;
-}
-
-static void on_identified(struct lun_identify *errand)
-{
-	struct identify *identify = errand->user;
-	struct group_path *path = identify->path;
-	struct group_lun *lun = path->lun;
-	char text[600];
-	const char *problem = identity_problem(path, errand, text, sizeof text);
-
-	if (lun->group->closing || path->path->state != PATH_STATE_UP || problem) {
-		path->identifying = false;
-		if (!lun->group->closing && path->path->state == PATH_STATE_UP) {
-			set_reason(path, problem);
-			group_reconnect_soon(lun->group);
-		}
-		free(identify);
-		return;
-	}
-	if (errand->capacity.blocks != 0) {
-		lun->size = errand->capacity.blocks * errand->capacity.block_size;
-		lun->block_size = errand->capacity.block_size;
-	}
-	if (!lun->wwid || strcmp(lun->wwid, errand->wwid) != 0) {
-		free(lun->wwid);
-		lun->wwid = strdup(errand->wwid);
-	}
-	if (lun->capabilities_known) {
-		path->identifying = false;
-		free(identify);
-		path_usable(path);
-		return;
-	}
-	identify->capabilities.user = identify;
-	identify->capabilities.counters = &lun->group->daemon->counters.pr;
-	pr_in_encode(&identify->capabilities.request, PR_IN_REPORT_CAPABILITIES, identify->buffer,
-		     sizeof identify->buffer);
-	pr_exec_start(&identify->capabilities, path->path, IDENTIFY_TIMEOUT_MS, on_capabilities);
-}
-
-static void path_identify(struct group_path *path)
-{
-	struct identify *identify = path->identifying ? NULL : calloc(1, sizeof *identify);
-
-	if (!identify)
-		return;
-	identify->path = path;
-	identify->errand.user = identify;
-	if (path->lun->config->wwid) {
-		snprintf(identify->wanted, sizeof identify->wanted, "%s", path->lun->config->wwid);
-		identify->errand.wanted = identify->wanted;
-	}
-	path->identifying = true;
-	lun_identify_start(&identify->errand, path->path, IDENTIFY_TIMEOUT_MS, on_identified);
-}
-
-static void on_path_changed(struct path *p, enum path_state state, const char *reason, void *user)
-{
-	struct group_lun *lun = user;
-	struct group_path *path = NULL;
-	bool was_usable;
-
-	for (size_t k = 0; k < lun->path_count; k++)
-		if (lun->paths[k].path == p)
-			path = &lun->paths[k];
-	if (!path || lun->group->closing)
-		return;
-	switch (state) {
-	case PATH_STATE_CONNECTING:
-		break;
-	case PATH_STATE_UP:
-		path_identify(path);
-		break;
-	case PATH_STATE_DOWN:
-		was_usable = path->usable;
-		path->usable = false;
-		set_reason(path, reason);
-		if (was_usable)
-			post_nexus(path, false, false);
-		group_reconnect_soon(lun->group);
-		break;
-	}
-}
-
-bool group_reconnect_paths(struct group *group)
-{
-	bool down = false;
-
-	for (size_t i = 0; i < group->lun_count; i++)
-		for (size_t k = 0; k < group->luns[i].path_count; k++) {
-			struct group_path *path = &group->luns[i].paths[k];
-
-			if (path->usable)
-				continue;
-			down = true;
-			if (path->path->state == PATH_STATE_DOWN)
-				path_reconnect(path->path);
-			else if (path->path->state == PATH_STATE_UP)
-				path_identify(path);
-		}
-	return down;
-}
-
 /* --- opening and closing --- */
 
-/* RUN/dev/NAME of a kernel device: @NAME of a service's parameters. It stays behind when the daemon
- * ends, because a service may go on without it. */
-static void link_path(const struct group_lun *lun, const char *suffix, char *path, size_t size)
-{
-	snprintf(path, size, "%s/dev/%s%s", lun->group->daemon->run_folder, lun->config->name,
-		 suffix);
-}
-
-static bool is_kernel_device(const struct group_lun *lun)
-{
-	return lun->group->config->gate == CONFIG_GATE_NONE && lun->config->device_count > 0 &&
-	       lun->config->devices[0][0] == '/';
-}
-
-static int make_link(const struct group_lun *lun, char *message, size_t message_size)
-{
-	char folder[PATH_MAX], path[PATH_MAX], fresh[PATH_MAX];
-
-	snprintf(folder, sizeof folder, "%s/dev", lun->group->daemon->run_folder);
-	link_path(lun, "", path, sizeof path);
-	link_path(lun, ".new", fresh, sizeof fresh);
-	unlink(fresh);
-	if ((mkdir(folder, 0755) == 0 || errno == EEXIST) &&
-	    symlink(lun->config->devices[0], fresh) == 0 && rename(fresh, path) == 0)
-		return 0;
-	snprintf(message, message_size, "cannot make the link %.300s: %s", path, strerror(errno));
-	return -EIO;
-}
-
-int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
+static int open_urls(struct group_lun *lun, char *message, size_t message_size)
 {
 	struct daemon *daemon = lun->group->daemon;
 	struct path_open_options options = {
@@ -258,15 +25,13 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 		.secrets_file = daemon->config->secrets,
 		.header_digest = lun->config->header_digest,
 		.data_digest = lun->config->data_digest,
-		.changed = on_path_changed,
+		.changed = group_path_changed,
 		.user = lun,
 	};
-	bool gated = lun->group->config->gate != CONFIG_GATE_NONE;
 	struct path *paths[PATHS_MAX];
 	size_t count;
 
 	for (size_t d = 0; d < lun->config->device_count; d++) {
-		struct group_path *grown;
 		int error;
 
 		options.isid_qualifier = isid_look_qualifier(lun->config, d);
@@ -274,50 +39,53 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 				      &options, paths, &count, message, message_size);
 		if (error)
 			return error;
-		grown = realloc(lun->paths, (lun->path_count + count) * sizeof *grown);
-		if (!grown) {
-			for (size_t k = 0; k < count; k++)
-				path_close(paths[k], NULL, NULL);
-			return -ENOMEM;
-		}
-		lun->paths = grown;
-		for (size_t k = 0; k < count; k++) {
-			size_t n = lun->path_count++;
-
-			lun->paths[n] = (struct group_path){
-				.lun = lun,
-				.path = paths[k],
-				.nexus = gated || n >= ARBITER_NEXUSES_MAX ? NO_GROUP_NEXUS
-									   : (uint8_t)n,
-			};
-		}
+		for (size_t k = 0; k < count; k++)
+			group_lun_add_path(lun, paths[k], NULL);
 	}
-	return is_kernel_device(lun) ? make_link(lun, message, message_size) : 0;
+	return 0;
+}
+
+/* A kernel device need not be there yet. */
+int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
+{
+	lun->paths = calloc(GROUP_PATHS_MAX, sizeof *lun->paths);
+	if (!lun->paths) {
+		snprintf(message, message_size, "%s: out of memory", lun->config->name);
+		return -ENOMEM;
+	}
+	if (!group_lun_is_kernel(lun))
+		return open_urls(lun, message, message_size);
+	group_lun_rescan(lun, NULL);
+	return 0;
 }
 
 void group_lun_close(struct group_lun *lun)
 {
 	for (size_t k = 0; k < lun->path_count; k++) {
+		struct group_path *path = &lun->paths[k];
+
+		if (!path->path)
+			continue;
 		lun->group->closes++;
-		free(lun->paths[k].reason);
-		lun->paths[k].reason = NULL;
-		path_close(lun->paths[k].path, group_part_closed, lun->group);
+		free(path->reason);
+		path->reason = NULL;
+		if (!path->leaving) /* else its end is near, and told by whoever began it */
+			path_close(path->path, group_part_closed, lun->group);
 	}
 	free(lun->wwid);
-	lun->wwid = NULL;
+	free(lun->place_note);
+	lun->wwid = lun->place_note = NULL;
 }
 
 void group_lun_announce(struct group_lun *lun)
 {
 	for (size_t k = 0; k < lun->path_count; k++)
-		if (lun->paths[k].usable)
-			post_nexus(&lun->paths[k], true,
-				   strcmp(lun->paths[k].path->ops->kind, "sg") != 0);
+		group_path_announce(&lun->paths[k]);
 	if (lun->gate_path
 		    .usable) { /* a nexus that never bore a key is new, whoever logged it in */
 		const struct gate_message_lun *info = gate_lun_view(lun->group->gate, lun->number);
 
-		post_nexus(&lun->gate_path, true, !info || info->key == 0);
+		group_path_post(&lun->gate_path, true, !info || info->key == 0);
 	}
 }
 
@@ -325,24 +93,63 @@ void group_lun_announce(struct group_lun *lun)
 
 struct look {
 	struct pr_look errand;
+	struct group_errand under_way;
 	struct group_path *path;
-	uint32_t id, timeout_ms;
+	uint32_t id, timeout_ms, order_epoch;
+	uint64_t began_ms;
+	uint8_t moves;                    /* to another path */
+	bool still;                       /* no order was in flight when it began */
+	uint64_t actual[GROUP_PATHS_MAX]; /* the key of each path's nexus; 0: not registered */
+	uint32_t listed[(GROUP_PATHS_MAX + 31) / 32];
 };
 
-/* The one with the fewest looks unanswered; among equals, another at each attempt. */
-static struct group_path *choose_path(struct group_lun *lun, uint32_t attempt)
+static bool may_look(const struct group_path *path)
+{
+	return path->path && !path->leaving && path->usable;
+}
+
+/* A good one before the others, and the one with the fewest looks unanswered; among equals, another
+ * at each attempt. */
+static struct group_path *choose_path(struct group_lun *lun, uint32_t attempt,
+				      const struct group_path *but)
 {
 	struct group_path *best = NULL;
 
 	for (size_t k = 0; k < lun->path_count; k++) {
 		struct group_path *path = &lun->paths[(k + attempt) % lun->path_count];
 
-		if (path->usable && (!best || path->looking < best->looking))
+		if (!may_look(path) || path == but)
+			continue;
+		if (!best || path->health < best->health ||
+		    (path->health == best->health && path->looking < best->looking))
 			best = path;
 	}
-	if (lun->gate_path.usable && (!best || lun->gate_path.looking < best->looking))
+	if (lun->gate_path.usable && but != &lun->gate_path &&
+	    (!best || lun->gate_path.looking < best->looking))
 		best = &lun->gate_path;
 	return best;
+}
+
+/* READ FULL STATUS: whose nexus is registered with which key. */
+static void on_entry(struct pr_look *errand, const struct pr_full_status_entry *entry)
+{
+	struct look *look = errand->user;
+	const struct group_lun *lun = look->path->lun;
+	char transport[KERNEL_NAME_MAX + 20];
+
+	if (!entry) {
+		memset(look->actual, 0, sizeof look->actual);
+		memset(look->listed, 0, sizeof look->listed);
+		return;
+	}
+	pr_transport_id_text(entry->transport_id, entry->transport_id_length, transport,
+			     sizeof transport);
+	for (size_t k = 0; k < lun->path_count; k++)
+		if (lun->paths[k].transport[0] &&
+		    strcasecmp(lun->paths[k].transport, transport) == 0) {
+			look->actual[k] = entry->key;
+			look->listed[k / 32] |= 1u << k % 32;
+		}
 }
 
 static void post_look(struct group_lun *lun, uint32_t id, const struct arbiter_look *look)
@@ -371,6 +178,51 @@ static void tell_refusal(struct group_lun *lun, const struct scsi_result *result
 		   "it supports no persistent reservations: %s", text);
 }
 
+static void on_looked(struct pr_look *errand);
+
+static void look_start(struct look *look, uint32_t timeout_ms)
+{
+	struct group_lun *lun = look->path->lun;
+
+	look->path->looking++;
+	look->order_epoch = lun->order_epoch;
+	look->still = lun->orders == 0;
+	group_errand_begin(&look->under_way, look->path);
+	pr_look_start(&look->errand, look->path->path, lun->full_status, timeout_ms, on_looked);
+}
+
+/* What one path cannot say now, another may: the target's refusal of this one costs no time. */
+static bool look_elsewhere(struct look *look)
+{
+	struct group_lun *lun = look->path->lun;
+	const struct scsi_result *result = &look->errand.exec.request.result;
+	uint64_t gone_ms = clock_now_ms() - look->began_ms;
+	struct group_path *other;
+
+	if (lun->group->closing || gone_ms + 10 > look->timeout_ms ||
+	    look->moves >= GROUP_PATHS_MAX ||
+	    (look->errand.exec.verdict != SCSI_RETRY_OTHER_PATH && result->error != -ENOTCONN))
+		return false;
+	other = choose_path(lun, look->moves, look->path);
+	if (!other || (other->health != GROUP_PATH_GOOD && other->looking > 0))
+		return false;
+	look->moves++;
+	look->path = other;
+	look_start(look, look->timeout_ms - (uint32_t)gone_ms);
+	return true;
+}
+
+static void look_fill(struct arbiter_look *seen, const struct pr_look *errand)
+{
+	seen->ok = true;
+	seen->generation = errand->generation;
+	seen->held = errand->held;
+	seen->holder = errand->holder;
+	seen->truncated = errand->truncated || errand->key_count > ARBITER_LOOK_KEYS_MAX;
+	for (uint32_t k = 0; k < errand->key_count && k < ARBITER_LOOK_KEYS_MAX; k++)
+		seen->keys[seen->key_count++] = errand->keys[k];
+}
+
 static void on_looked(struct pr_look *errand)
 {
 	struct look *look = errand->user;
@@ -384,38 +236,40 @@ static void on_looked(struct pr_look *errand)
 	path->looking--;
 	daemon->counters.looks++;
 	daemon->counters.unit_attentions += errand->exec.attentions.count;
+	group_errand_end(&look->under_way, &errand->exec);
 	if (result->outcome == SCSI_OUTCOME_FAILED &&
 	    result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST && lun->full_status &&
 	    !lun->group->closing) {
 		lun->full_status = false;
-		path->looking++;
-		pr_look_start(errand, path->path, false, look->timeout_ms, on_looked);
+		look_start(look, look->timeout_ms);
 		return;
 	}
 	if (result->outcome == SCSI_OUTCOME_OK) {
-		seen.ok = true;
-		seen.generation = errand->generation;
-		seen.held = errand->held;
-		seen.holder = errand->holder;
-		seen.truncated = errand->truncated || errand->key_count > ARBITER_LOOK_KEYS_MAX;
-		for (uint32_t k = 0; k < errand->key_count && k < ARBITER_LOOK_KEYS_MAX; k++)
-			seen.keys[seen.key_count++] = errand->keys[k];
+		look_fill(&seen, errand);
 		lun->no_pr = false;
 	} else {
 		daemon->counters.looks_failed++;
+		if (look_elsewhere(look))
+			return;
 		if (!lun->group->closing)
 			tell_refusal(lun, result);
 	}
+	post_look(lun, id, &seen);
+	if (seen.ok && lun->full_status && !seen.truncated && look->still &&
+	    look->order_epoch == lun->order_epoch && !lun->group->closing)
+		group_lun_compare(lun, look->actual, look->listed);
 	pr_look_release(errand);
 	free(look);
-	post_look(lun, id, &seen);
 }
 
 void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 {
-	struct group_path *path = choose_path(lun, effect->look.attempt);
-	struct look *look = path ? calloc(1, sizeof *look) : NULL;
+	struct group_path *path;
+	struct look *look;
 
+	group_health_check(lun);
+	path = choose_path(lun, effect->look.attempt, NULL);
+	look = path ? calloc(1, sizeof *look) : NULL;
 	if (!look) {
 		post_look(lun, effect->id, &no_look);
 		return;
@@ -429,16 +283,18 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 	look->path = path;
 	look->id = effect->id;
 	look->timeout_ms = effect->look.give_up_ms;
+	look->began_ms = clock_now_ms();
 	look->errand.user = look;
+	look->errand.entry = group_lun_is_kernel(lun) ? on_entry : NULL;
 	look->errand.exec.counters = &lun->group->daemon->counters.pr;
-	path->looking++;
-	pr_look_start(&look->errand, path->path, lun->full_status, look->timeout_ms, on_looked);
+	look_start(look, look->timeout_ms);
 }
 
 /* --- orders --- */
 
 struct order {
 	struct pr_order errand;
+	struct group_errand under_way;
 	struct scsi_request reset;
 	struct group_lun *lun;
 	uint32_t id;
@@ -465,6 +321,9 @@ static void on_ordered(struct pr_order *errand)
 	bool other_path = errand->exec.verdict == SCSI_RETRY_OTHER_PATH;
 
 	order->lun->group->daemon->counters.unit_attentions += errand->exec.attentions.count;
+	order->lun->orders--;
+	order->lun->order_epoch++;
+	group_errand_end(&order->under_way, &errand->exec);
 	post_ordered(order->lun, order->id, &result, other_path);
 	free(order);
 }
@@ -479,9 +338,12 @@ static void on_reset(struct scsi_request *request)
 
 static struct group_path *path_of_nexus(struct group_lun *lun, uint8_t nexus)
 {
-	if (lun->group->gate)
+	if (!group_lun_is_kernel(lun) && lun->group->gate)
 		return nexus == 0 && lun->gate_path.usable ? &lun->gate_path : NULL;
-	return nexus < lun->path_count && lun->paths[nexus].usable ? &lun->paths[nexus] : NULL;
+	for (size_t k = 0; k < lun->path_count; k++)
+		if (may_look(&lun->paths[k]) && lun->paths[k].nexus == nexus)
+			return &lun->paths[k];
+	return NULL;
 }
 
 void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
@@ -519,5 +381,9 @@ void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 		refused.error = -EINVAL;
 		post_ordered(lun, effect->id, &refused, false);
 		free(order);
+		return;
 	}
+	lun->orders++;
+	lun->order_epoch++;
+	group_errand_begin(&order->under_way, path);
 }

@@ -65,9 +65,11 @@ static json_t *path_json(const struct group_path *path, const char *role,
 			 const struct arbiter_lun_view *view, const struct daemon *daemon)
 {
 	static const char *const states[] = {"connecting", "up", "down"};
-	const char *state = path->usable                         ? "up"
-			    : path->path->state == PATH_STATE_UP ? "unusable"
-								 : states[path->path->state];
+	const char *state = path->health == GROUP_PATH_SILENT         ? "silent"
+			    : path->health == GROUP_PATH_INACCESSIBLE ? "inaccessible"
+			    : path->usable                            ? "up"
+			    : path->path->state == PATH_STATE_UP      ? "unusable"
+								      : states[path->path->state];
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s?}", "name", path->path->name, "kind",
 				 path->path->ops->kind, "role", role, "state", state, "reason",
 				 path->reason);
@@ -84,6 +86,14 @@ static json_t *path_json(const struct group_path *path, const char *role,
 	return json;
 }
 
+/* Where it is, or where it ought to be. */
+static const char *lun_device(const struct group_lun *lun)
+{
+	if (lun->device[0])
+		return lun->device;
+	return lun->config->device_count ? lun->config->devices[0] : NULL;
+}
+
 static json_t *lun_json(const struct group *group, uint16_t i)
 {
 	const struct group_lun *lun = &group->luns[i];
@@ -94,15 +104,17 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 	for (uint8_t k = 0; k < view.key_count; k++)
 		json_array_append_new(keys, group_key_json(group->daemon, view.keys[k]));
 	for (size_t k = 0; k < lun->path_count; k++)
-		json_array_append_new(
-			paths, path_json(&lun->paths[k],
-					 lun->paths[k].nexus == NO_GROUP_NEXUS ? "look" : "data",
-					 &view, group->daemon));
+		if (lun->paths[k].path)
+			json_array_append_new(
+				paths,
+				path_json(&lun->paths[k],
+					  lun->paths[k].nexus == NO_GROUP_NEXUS ? "look" : "data",
+					  &view, group->daemon));
 	if (group->gate)
 		json_array_append_new(paths,
 				      path_json(&lun->gate_path, "data", &view, group->daemon));
-	json = json_pack("{s:s, s:s, s:s?, s:s?, s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "name",
-			 lun->config->name, "device", lun->config->devices[0], "wwid", lun->wwid,
+	json = json_pack("{s:s, s:s?, s:s?, s:s?, s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "name",
+			 lun->config->name, "device", lun_device(lun), "wwid", lun->wwid,
 			 "wwid_wanted", lun->config->wwid, "size", (json_int_t)lun->size, "owned",
 			 view.owned, "holder",
 			 view.seen ? group_key_json(group->daemon, view.holder) : json_null(),
@@ -216,6 +228,8 @@ static json_t *ledger_row(const struct group *group, const struct group_lun *lun
 		listed = listed || view->keys[k] == actual;
 	if (!listed)
 		actual = 0;
+	if (path->actual_known) /* as READ FULL STATUS lists it, nexus by nexus */
+		actual = path->actual;
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "group",
 			 group->config->name, "lun", lun->config->name, "node",
 			 group->daemon->node_name, "path", path->path->name, "role",
@@ -240,7 +254,9 @@ json_t *group_ledger_json(const struct group *group, const char *name)
 			continue;
 		arbiter_get_lun_view(group->arbiter, i, &view);
 		for (size_t k = 0; k < lun->path_count; k++)
-			json_array_append_new(rows, ledger_row(group, lun, &lun->paths[k], &view));
+			if (lun->paths[k].path)
+				json_array_append_new(
+					rows, ledger_row(group, lun, &lun->paths[k], &view));
 		if (group->gate)
 			json_array_append_new(rows, ledger_row(group, lun, &lun->gate_path, &view));
 		for (uint8_t k = 0; k < view.key_count;
@@ -303,6 +319,11 @@ static void explain_paths(const struct group *group, json_t *lines)
 	for (size_t i = 0; i < group->lun_count; i++) {
 		const struct group_lun *lun = &group->luns[i];
 
+		if (lun->place_note) {
+			snprintf(text, sizeof text, "LUN %s: %s.", lun->config->name,
+				 lun->place_note);
+			add_line(lines, text);
+		}
 		for (size_t k = 0; k <= lun->path_count; k++) {
 			const struct group_path *path =
 				k < lun->path_count ? &lun->paths[k] : &lun->gate_path;

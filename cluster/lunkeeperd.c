@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -95,7 +96,7 @@ struct group *daemon_find_group(const struct daemon *daemon, const char *name)
 
 static bool luns_meet(const struct config_lun *a, const struct config_lun *b)
 {
-	if (!strcmp(a->name, b->name))
+	if (!strcmp(a->name, b->name) || (a->wwid && b->wwid && !strcasecmp(a->wwid, b->wwid)))
 		return true;
 	for (size_t i = 0; i < a->device_count; i++)
 		for (size_t k = 0; k < b->device_count; k++)
@@ -205,6 +206,7 @@ static void close_rest(struct daemon *daemon)
 		uv_close((uv_handle_t *)&daemon->signals[s], on_handle_closed);
 	uv_close((uv_handle_t *)&daemon->closing_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&daemon->alive_timer, on_handle_closed);
+	daemon_devices_close(daemon);
 	if (daemon->control)
 		control_close(daemon->control);
 	daemon->control = NULL;
@@ -536,6 +538,7 @@ static void open_handles(struct daemon *daemon)
 	uv_timer_init(&daemon->loop, &daemon->closing_timer);
 	uv_timer_init(&daemon->loop, &daemon->alive_timer);
 	daemon->closing_timer.data = daemon->alive_timer.data = daemon;
+	daemon_devices_open(daemon);
 	if (interval)
 		uv_timer_start(&daemon->alive_timer, on_alive_timer, interval, interval);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Which session a generic device belongs to, and how a target names its nexus. A session that was
- * logged out and in again is another one, with another number and, with that, another ISID: what
- * was registered before belongs to nobody any more.
+ * logged out and in again is another one; it gets the lowest free number and, with that, perhaps
+ * another ISID: what was registered before then belongs to nobody any more.
  */
 #include "iscsi/sessions.h"
 
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "scsi/sysfs.h"
 
@@ -35,6 +36,7 @@ static bool nexus_session(const char *path, char *session, size_t size, unsigned
 bool kernel_nexus_read(struct kernel_nexus *nexus, const char *sysfs, const char *name)
 {
 	char folder[PATH_MAX], device[PATH_MAX];
+	struct stat status;
 	unsigned number;
 
 	memset(nexus, 0, sizeof(*nexus));
@@ -44,6 +46,7 @@ bool kernel_nexus_read(struct kernel_nexus *nexus, const char *sysfs, const char
 	    !nexus_session(device, nexus->session, sizeof(nexus->session), &number))
 		return false;
 	snprintf(folder, sizeof(folder), "%s/class/iscsi_session/%s", sysfs, nexus->session);
+	nexus->inode = stat(folder, &status) == 0 ? status.st_ino : 0;
 	sysfs_attribute(folder, "targetname", nexus->target, sizeof(nexus->target));
 	sysfs_attribute(folder, "initiatorname", nexus->initiator, sizeof(nexus->initiator));
 	sysfs_attribute(folder, "isid", nexus->isid, sizeof(nexus->isid));
@@ -56,8 +59,9 @@ bool kernel_nexus_read(struct kernel_nexus *nexus, const char *sysfs, const char
 
 bool kernel_nexus_equal(const struct kernel_nexus *a, const struct kernel_nexus *b)
 {
-	return strcmp(a->session, b->session) == 0 && strcmp(a->target, b->target) == 0 &&
-	       strcmp(a->initiator, b->initiator) == 0 && strcmp(a->isid, b->isid) == 0;
+	return a->inode == b->inode && strcmp(a->session, b->session) == 0 &&
+	       strcmp(a->target, b->target) == 0 && strcmp(a->initiator, b->initiator) == 0 &&
+	       strcmp(a->isid, b->isid) == 0;
 }
 
 const char *kernel_nexus_transport(const struct kernel_nexus *nexus, char *buffer, size_t size)

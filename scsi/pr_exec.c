@@ -280,10 +280,14 @@ static void pr_look_on_full_status(struct pr_exec *exec)
 		return;
 	}
 	pr_look_clear(look);
+	if (look->entry)
+		look->entry(look, NULL);
 	rc = pr_full_status_begin(&cursor, pr_look_buffer(look), pr_look_arrived(look));
 	look->generation = cursor.generation;
 	while (rc == 0 && (rc = pr_full_status_next(&cursor, &entry)) > 0) {
 		pr_look_take_entry(look, &entry);
+		if (look->entry)
+			look->entry(look, &entry);
 		rc = 0;
 	}
 	if (rc < 0) {

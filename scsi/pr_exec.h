@@ -75,6 +75,9 @@ struct pr_look {
 	struct pr_exec exec; /* exec.request.result: OK, and what follows is so; else what went
 				wrong. Attentions, counters */
 	void *user;          /* the caller's */
+	/* The caller's, or NULL: each registration of READ FULL STATUS, with its TransportID,
+	 * during the call. entry NULL: it begins, and what was told before is void. */
+	void (*entry)(struct pr_look *look, const struct pr_full_status_entry *entry);
 
 	uint32_t generation;
 	bool held;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/sysmacros.h>
 
 #include "scsi/identity.h"
 #include "scsi/sysfs.h"
@@ -199,6 +200,19 @@ static bool sg_is_block(const struct sg_roots *roots, const char *path)
 	return roots->stat(path, &node) == 0 && S_ISBLK(node.st_mode);
 }
 
+static bool sg_is_map(const struct sg_roots *roots, const char *path)
+{
+	struct stat node;
+	char folder[PATH_MAX], uuid[16];
+
+	if (roots->stat(path, &node) < 0)
+		return false;
+	snprintf(folder, sizeof(folder), "%s/dev/block/%u:%u", roots->sysfs, major(node.st_rdev),
+		 minor(node.st_rdev));
+	sysfs_attribute(folder, "dm/uuid", uuid, sizeof(uuid));
+	return strncmp(uuid, "mpath-", 6) == 0;
+}
+
 /* Takes the specification, unless it is another logical unit than wanted. */
 static void sg_place_specified(struct sg_seeking *seeking, const char *specification)
 {
@@ -225,7 +239,7 @@ static void sg_place_specified(struct sg_seeking *seeking, const char *specifica
 	}
 	if (place->block[0] == '\0' && sg_is_block(seeking->roots, specification)) {
 		snprintf(place->block, sizeof(place->block), "%s", specification);
-		place->map = count > 1;
+		place->map = sg_is_map(seeking->roots, specification);
 	}
 	sg_place_add(place, devices, count);
 }
@@ -278,6 +292,33 @@ static bool sg_take_disk(struct sg_seeking *seeking, const struct sg_entry *entr
 	return true;
 }
 
+/* Members that a map is yet to take in are paths already: whoever registers them now does so before
+ * data uses them. */
+static void sg_place_members(struct sg_seeking *seeking, const struct sg_index *index)
+{
+	struct sg_place *place = seeking->place;
+	char wwid[SCSI_WWID_MAX], node[SG_NODE_MAX], message[SG_PLACE_MESSAGE_MAX / 2];
+	struct sg_device device;
+	size_t count;
+
+	if (!place->map || place->count == 0)
+		return;
+	if (seeking->wanted->wwid)
+		snprintf(wwid, sizeof(wwid), "%s", seeking->wanted->wwid);
+	else
+		sg_device_is(seeking->roots, &place->devices[0], "", wwid, sizeof(wwid));
+	for (size_t i = 0; i < index->count && wwid[0]; i++) {
+		if (index->entries[i].uuid[0] ||
+		    sg_identity_is(&index->entries[i].identity, wwid) != 1)
+			continue;
+		snprintf(node, sizeof(node), "%s/%.64s", seeking->roots->dev,
+			 index->entries[i].name);
+		if (sg_resolve(seeking->roots, node, &device, 1, &count, message,
+			       sizeof(message)) == 0)
+			sg_place_add(place, &device, 1);
+	}
+}
+
 static void sg_place_by_wwid(struct sg_seeking *seeking, const struct sg_index *index)
 {
 	size_t disks = 0;
@@ -311,20 +352,23 @@ int sg_place_find(const struct sg_roots *roots, const struct sg_index *index,
 	memset(place, 0, sizeof(*place));
 	for (size_t i = 0; i < wanted->count; i++)
 		sg_place_specified(&seeking, wanted->specifications[i]);
-	if (place->count > 0)
-		return 0;
-	if (!wanted->wwid)
+	if (place->count == 0 && !wanted->wwid)
 		return seeking.error ? seeking.error : -ENOENT;
+	if (place->count > 0 && !place->map)
+		return 0;
 	if (!index) {
 		own = sg_index_read(roots);
 		if (!own)
 			return -ENOMEM;
 		index = own;
 	}
-	sg_place_by_wwid(&seeking, index);
+	if (place->count == 0) {
+		sg_place_by_wwid(&seeking, index);
+		place->elsewhere = place->count > 0 && wanted->count > 0;
+	}
+	sg_place_members(&seeking, index);
 	sg_index_free(own);
 	if (place->count > 0) {
-		place->elsewhere = wanted->count > 0;
 		if (place->elsewhere)
 			sg_say(place, "%s is %s", wanted->wwid, place->block);
 		return 0;

@@ -132,13 +132,14 @@ static int sg_resolve_members(const struct sg_search *search, const char *folder
 		rc = sg_refuse(search, -E2BIG,
 			       "the multipath map has %d paths, at most %zu are used", found,
 			       capacity);
-	for (int i = 0; i < found && rc == 0; i++) {
+	for (int i = 0; i < found && rc != -E2BIG; i++) {
 		rc = sysfs_join(member, path, entries[i]->d_name)
-			     ? sg_resolve_disk(search, member, &devices[i])
+			     ? sg_resolve_disk(search, member, &devices[*count])
 			     : sg_refuse(search, -ENAMETOOLONG, "the name of a path is too long");
+		*count += rc == 0;
 	}
-	if (rc == 0)
-		*count = (size_t)found;
+	if (*count > 0) /* one that is just coming or going does not matter */
+		rc = 0;
 	while (found > 0)
 		free(entries[--found]);
 	free(entries);

@@ -189,6 +189,9 @@ static void list_add_config_rows(struct list *list)
 		for (size_t d = 0; d < config->luns[i].device_count; d++)
 			json_array_append_new(
 				paths, json_pack("{s:s}", "where", config->luns[i].devices[d]));
+		if (config->luns[i].device_count == 0)
+			json_array_append_new(paths,
+					      json_pack("{s:s}", "where", config->luns[i].wwid));
 		json_object_set_new(row, "paths", paths);
 	}
 }

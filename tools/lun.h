@@ -43,7 +43,8 @@ struct lun_device {
 	char *name;                  /* as shown */
 	const char **specifications; /* of one logical unit; several portals or one */
 	size_t specification_count;
-	const char *wwid;             /* what the configuration says; NULL: not checked */
+	char *found;      /* the only specification, if it was found by its wwid; else NULL */
+	const char *wwid; /* what the configuration says; NULL: not checked */
 	const struct config_lun *lun; /* NULL: not from the configuration */
 };
 

@@ -13,6 +13,7 @@
 #include "cluster/key.h"
 #include "iscsi/path_iscsi.h"
 #include "iscsi/url.h"
+#include "scsi/sg_find.h"
 #include "tools/lun.h"
 
 #define LUN_INITIATOR_FILE "/etc/iscsi/initiatorname.iscsi"
@@ -347,9 +348,37 @@ static int lun_unknown_name(const struct lun_context *context, const char *word)
 	return CLI_EXIT_USAGE;
 }
 
+/* A kernel device is where its wwid is, whatever its name says today. What is nowhere keeps a name
+ * under which nothing is. */
+static char *lun_device_by_wwid(const struct config_lun *lun)
+{
+	const struct sg_wanted wanted = {lun->devices, lun->device_count, lun->wwid};
+	struct sg_place place;
+	char *name = NULL;
+
+	sg_place_find(&sg_roots_system, NULL, &wanted, &place);
+	if (place.block[0] && (place.elsewhere || lun->device_count == 0))
+		return strdup(place.block);
+	if (lun->device_count == 0 &&
+	    asprintf(&name, "/dev/disk/by-id/%s%s",
+		     strncmp(lun->wwid, "naa.", 4) == 0 ? "wwn-0x" : "",
+		     strncmp(lun->wwid, "naa.", 4) == 0 ? lun->wwid + 4 : lun->wwid) < 0)
+		return NULL;
+	return name;
+}
+
 static int lun_devices_add_lun(struct lun_devices *devices, const struct config_lun *lun)
 {
-	return lun_devices_add(devices, lun->name, lun->devices, lun->device_count, lun);
+	char *found = !lun->iscsi && lun->wwid ? lun_device_by_wwid(lun) : NULL;
+	const char *only[] = {found};
+	int rc = found ? lun_devices_add(devices, lun->name, only, 1, lun)
+		       : lun_devices_add(devices, lun->name, lun->devices, lun->device_count, lun);
+
+	if (rc == 0)
+		devices->items[devices->count - 1].found = found;
+	else
+		free(found);
+	return rc;
 }
 
 static int lun_devices_add_word(struct lun_devices *devices, const struct lun_context *context,
@@ -402,6 +431,7 @@ void lun_devices_free(struct lun_devices *devices)
 	for (size_t i = 0; i < devices->count; i++) {
 		free(devices->items[i].name);
 		free(devices->items[i].specifications);
+		free(devices->items[i].found);
 	}
 	free(devices->items);
 	devices->items = NULL;
