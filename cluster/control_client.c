@@ -121,6 +121,20 @@ int control_client_open(struct control_client **result, const char *path, uint32
 	return 0;
 }
 
+int control_client_adopt(struct control_client **result, int fd, const char *name)
+{
+	struct control_client *client = calloc(1, sizeof(*client));
+
+	*result = client;
+	if (!client) {
+		close(fd);
+		return -ENOMEM;
+	}
+	client->fd = fd;
+	snprintf(client->path, sizeof(client->path), "%s", name);
+	return 0;
+}
+
 void control_client_close(struct control_client *client)
 {
 	if (!client)

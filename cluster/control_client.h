@@ -19,6 +19,9 @@ struct control_client;
  * what to do ("is lunkeeperd running?"): exit status 3. */
 int control_client_open(struct control_client **client, const char *path, uint32_t timeout_ms,
 			char *message, size_t message_size);
+/* Uses a descriptor that is connected to a daemon already, by whatever way; it is the client's from
+ * now on, also when this fails. name: for messages. 0, -ENOMEM. */
+int control_client_adopt(struct control_client **client, int fd, const char *name);
 void control_client_close(struct control_client *client);
 /* Sends one object (borrowed) as a line. 0 or -errno with a message. */
 int control_client_send(struct control_client *client, const json_t *request, uint32_t timeout_ms,

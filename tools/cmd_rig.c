@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "tools/cli.h"
-#include "tools/rig.h"
 #include "tools/rig_commands.h"
+#include "tools/rig_kind.h"
 
 #define UNSET UINT32_MAX
 
@@ -41,7 +41,7 @@ static int cmd_rig_up(int argc, char **argv)
 		.defend_ms = UNSET, .window_ms = UNSET, .probe_ms = UNSET, .loss_ms = UNSET};
 	struct cli_number nodes = {.value = 2}, luns = {.value = 1}, portals = {.value = 1},
 			  threads = {.value = 4};
-	const char *size = "256M", *target = "tgt";
+	const char *size = "256M", *kind = "netns", *initiator = "kernel";
 	bool json = false;
 	const struct cli_option table[] = {
 		{"name", 'n', CLI_OPTION_STRING, &options.name, "RIG", "name it (default: rig)"},
@@ -52,11 +52,17 @@ static int cmd_rig_up(int argc, char **argv)
 		{"size", 0, CLI_OPTION_STRING, &size, "SIZE", "of a LUN (256M); files are sparse"},
 		{"mkfs", 0, CLI_OPTION_STRING, &options.file_system, "TYPE",
 		 "make a file system on the first LUN"},
-		{"target", 0, CLI_OPTION_STRING, &target, "KIND", "the SAN: tgt"},
+		{"kind", 0, CLI_OPTION_STRING, &kind, "KIND",
+		 "netns: namespaces, a tgtd; vm: virtual machines, LIO (netns)"},
 		{"portals", 0, CLI_OPTION_UNSIGNED, &portals, "N",
-		 "paths to each LUN in the configuration, 1 or 2 (1)"},
-		{"io-threads", 0, CLI_OPTION_UNSIGNED, &threads, "N",
-		 "of the target, each LUN (4)"},
+		 "paths to each LUN, 1 or 2 (netns: 1, vm: 2)"},
+		{"io-threads", 0, CLI_OPTION_UNSIGNED, &threads, "N", "of tgtd, each LUN (4)"},
+		{"initiator", 0, CLI_OPTION_STRING, &initiator, "WHICH",
+		 "of vm: kernel (open-iscsi, multipath) or user (libiscsi) (kernel)"},
+		{"path-timeout", 0, CLI_OPTION_DURATION, &options.path_timeout_ms, "TIME",
+		 "of vm: I/O on a dead path waits so long (15s)"},
+		{"aptpl-lazy", 0, CLI_OPTION_FLAG, &options.aptpl_lazy, NULL,
+		 "of vm: LIO's registrations reach the disk some time later"},
 		{NULL, 0, CLI_OPTION_HEADING, NULL, NULL, "Configuration of the nodes"},
 		{"service", 0, CLI_OPTION_STRING, &options.service, "FILE",
 		 "add this to it; `builtin`: the demo's mail store"},
@@ -79,7 +85,9 @@ static int cmd_rig_up(int argc, char **argv)
 	const struct cli_usage usage = {
 		.command = "lunkeeper rig up",
 		.arguments = "[OPTION...]",
-		.summary = "Boots a SAN and nodes in namespaces of this machine. Needs root.",
+		.summary = "Boots a SAN and nodes, in namespaces of this machine or in virtual "
+			   "machines. "
+			   "Needs root.",
 		.options = table,
 	};
 	uint64_t began = rig_now_ms();
@@ -91,13 +99,18 @@ static int cmd_rig_up(int argc, char **argv)
 	options.size = cli_parse_size(size);
 	options.nodes = (unsigned)nodes.value;
 	options.luns = (unsigned)luns.value;
+	options.kind = rig_kind_find(kind);
+	if (options.kind == &rig_kind_vm && !portals.given)
+		portals.value = RIG_NETWORKS;
 	options.portals = (unsigned)portals.value;
+	options.user_initiator = !strcmp(initiator, "user");
+	options.quiet = json;
 	options.io_threads = (unsigned)threads.value;
 	options.name = options.name ? options.name : RIG_NAME_DEFAULT;
 	if (options.service && !strcmp(options.service, "builtin") && !options.file_system)
 		options.file_system = "ext4";
-	if (strcmp(target, "tgt")) {
-		cli_error("--target %s: only tgt can be the SAN of a rig on one kernel", target);
+	if (!options.kind || (strcmp(initiator, "kernel") && !options.user_initiator)) {
+		cli_error("--kind netns or vm, and --initiator kernel or user, are expected");
 		return CLI_EXIT_USAGE;
 	}
 	if (options.size < 65536 || !nodes.value || nodes.value > RIG_NODES_MAX || !luns.value ||
@@ -371,6 +384,7 @@ static const struct cli_command rig_commands[] = {
 	{"bench", cmd_rig_bench, NULL, "", "figures, each beside its baseline"},
 	{"attempt", cmd_rig_attempt, NULL, "URL", NULL},
 	{"takeover", cmd_rig_takeover, NULL, "hold|sequence|process", NULL},
+	{"agent", cmd_rig_agent, NULL, "", NULL},
 	{"writer", cmd_rig_writer, NULL, "--file FILE --log FILE", NULL},
 	{"server", cmd_rig_server, NULL, "--file FILE", NULL},
 	{"client", cmd_rig_client, NULL, "--log FILE ADDRESS:PORT", NULL},

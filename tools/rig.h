@@ -40,6 +40,7 @@ struct rig_machine {
 	struct rig_process init;
 	bool frozen;
 	bool cut[RIG_NETWORKS];
+	bool unlinked[RIG_NETWORKS]; /* vm */
 };
 
 struct rig_node {
@@ -53,7 +54,11 @@ struct rig_loop {
 	uint64_t sequence;
 };
 
+struct rig_kind; /* tools/rig_kind.h */
+struct control_client;
+
 struct rig {
+	const struct rig_kind *kind;
 	char name[RIG_NAME_MAX];
 	char folder[RIG_PATH_MAX];
 	int lock;                     /* file descriptor, or -1 */
@@ -67,24 +72,30 @@ struct rig {
 	struct rig_machine san;
 	struct rig_process target;
 	bool target_stalled;
-	struct rig_process slow; /* makes the target slow */
+	struct rig_process slow;    /* makes the target slow */
+	struct rig_process witness; /* notes when a record is acknowledged (vm) */
+	bool user_initiator;        /* nodes of a vm rig have no sessions of their kernel */
 	struct rig_node nodes[RIG_NODES_MAX];
 	size_t node_count;
 	struct rig_loop loops[RIG_LOOPS_MAX];
 	size_t loop_count;
 	uint64_t fault_ms; /* CLOCK_BOOTTIME at which the last fault took effect */
+	bool talks;        /* rig_say() says something */
 	char message[512];
 };
 
 /* rig_state.c: the folder, its lock and rig.json. */
 int rig_fail(struct rig *rig, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* How far it is, for a person who waits: to the error stream, with the time since the rig was
+ * begun. */
+void rig_say(const struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool rig_name_is_good(const char *name);
 /* "NAME"; NULL: RIG_NAME_DEFAULT, or the only rig there is. Takes the lock; waits for it. */
 int rig_open(struct rig *rig, const char *name);
 /* Opens for looking only: no lock, nothing may be changed or saved. */
 int rig_open_reading(struct rig *rig, const char *name);
-int rig_create(struct rig *rig, const char *name);
+int rig_create(struct rig *rig, const char *name, const struct rig_kind *kind);
 void rig_close(struct rig *rig);
 int rig_save(struct rig *rig);
 /* Names of all rigs, complete or not; returns how many, at most max. */
@@ -115,7 +126,7 @@ int rig_run(const char *const argv[], const char *input, char *output, size_t si
 const char *rig_programs(void);
 const char *rig_self(void);
 
-/* rig_machine.c */
+/* rig_kind.c, and rig_machine.c for machines that are namespaces. */
 enum rig_enter {
 	RIG_ENTER_NETWORK = 1,
 	RIG_ENTER_ALL = 2,
@@ -143,6 +154,9 @@ int rig_machine_run(struct rig *rig, const struct rig_machine *machine, enum rig
 /* Starts a program that stays, child of the machine's init; both streams are appended to log. */
 int rig_machine_spawn(struct rig *rig, const struct rig_machine *machine, const char *const argv[],
 		      const char *log, struct rig_process *process);
+/* This machine's CLOCK_BOOTTIME minus the machine's, now, in ms: what its daemon calls N ms was
+ * N + this here, if it has not been frozen since. */
+int64_t rig_clock_ahead(struct rig *rig, const struct rig_machine *machine);
 /* Freezes and thaws all processes. */
 int rig_machine_freeze(struct rig *rig, struct rig_machine *machine);
 int rig_machine_thaw(struct rig *rig, struct rig_machine *machine);
@@ -170,7 +184,6 @@ int rig_net_delay(struct rig *rig, struct rig_machine *machine, unsigned millise
 const char *rig_net_address(unsigned number, unsigned network, char buffer[16]);
 
 /* rig_target.c: tgtd. */
-int rig_target_check(struct rig *rig);
 int rig_target_start(struct rig *rig);
 int rig_target_kill(struct rig *rig);
 int rig_target_stall(struct rig *rig, bool stalled);
@@ -179,8 +192,8 @@ int rig_target_slow(struct rig *rig, unsigned milliseconds);
 /* Ends a node's iSCSI sessions at the target; returns how many, or -errno. */
 int rig_target_drop(struct rig *rig, const struct rig_machine *machine);
 const char *rig_target_url(unsigned lun, unsigned network, char buffer[RIG_PATH_MAX]);
-/* What VPD 83h of the LUN says: tgt makes it of the target's number, 1, and the LUN's. */
-const char *rig_target_wwid(unsigned lun, char buffer[RIG_PATH_MAX]);
+/* What VPD 83h of the LUN says. */
+const char *rig_target_wwid(const struct rig *rig, unsigned lun, char buffer[RIG_PATH_MAX]);
 const char *rig_target_file(const struct rig *rig, unsigned lun, char buffer[RIG_PATH_MAX]);
 const char *rig_initiator(const struct rig *rig, const char *node, char buffer[RIG_PATH_MAX]);
 
@@ -192,7 +205,17 @@ int rig_node_boot(struct rig *rig, struct rig_node *node);
 int rig_node_kill(struct rig *rig, struct rig_node *node);
 /* What dead nodes have left in this kernel; to be called when nobody waits. */
 int rig_node_clean(struct rig *rig);
+/* rig_daemon.c; state: as in /proc/PID/stat, 0: it does not run; pid may be NULL. */
 int rig_node_start_daemon(struct rig *rig, struct rig_node *node);
+/* Until it answers. */
+int rig_node_await_daemon(struct rig *rig, struct rig_node *node, unsigned timeout_ms);
+int rig_daemon_start(struct rig *rig, struct rig_node *node);
+int rig_daemon_signal(struct rig *rig, struct rig_node *node, int number);
+char rig_daemon_state(struct rig *rig, struct rig_node *node, pid_t *pid);
+bool rig_daemon_lives(struct rig *rig, struct rig_node *node);
+/* To its control socket. */
+int rig_node_connect(struct rig *rig, struct rig_node *node, unsigned timeout_ms,
+		     struct control_client **client);
 /* A request to the node's daemon; the answer is the caller's. NULL: rig->message says why. */
 json_t *rig_node_request(struct rig *rig, struct rig_node *node, const json_t *request,
 			 unsigned timeout_ms);
@@ -229,15 +252,25 @@ struct rig_options {
 	const char *file_system;   /* of the first LUN; NULL: none */
 	uint32_t defend_ms, window_ms, probe_ms, loss_ms; /* UINT32_MAX: the daemon's own */
 	bool no_daemons, keep;
+	const struct rig_kind *kind; /* NULL: netns */
+	/* vm: */
+	bool user_initiator, aptpl_lazy;
+	bool quiet;               /* does not tell how far it is */
+	uint32_t path_timeout_ms; /* 0: the rig's own */
 };
 /* lunkeeper.conf for every node. */
 int rig_write_configuration(struct rig *rig, const struct rig_options *options);
+/* A folder that came with us: environment names it, or it is at one of these places (below the
+ * folder of our programs; the last is NULL). NULL: not found. buffer has RIG_PATH_MAX * 2. */
+const char *rig_find_folder(const char *environment, const char *const places[], char *buffer);
 /* The folder of the agents that come with us; NULL: not found. */
 const char *rig_services(void);
 const char *rig_lun_name(const struct rig *rig, unsigned lun, char buffer[RIG_NAME_MAX]);
 
 /* rig_up.c */
 int rig_up(struct rig *rig, const struct rig_options *options);
+/* The LUNs' files, and the file system on the first. */
+int rig_make_disks(struct rig *rig, const struct rig_options *options);
 /* Takes away everything of the rig, in whatever state it is. */
 int rig_down(const char *name, char *message, size_t size);
 

@@ -26,6 +26,7 @@ int cmd_rig_demo(int argc, char **argv);
 int cmd_rig_campaign(int argc, char **argv);
 int cmd_rig_takeover(int argc, char **argv);
 int cmd_rig_bench(int argc, char **argv);
+int cmd_rig_agent(int argc, char **argv);
 int cmd_rig_verify(int argc, char **argv);
 int cmd_rig_target_conf(int argc, char **argv);
 

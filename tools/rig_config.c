@@ -9,26 +9,33 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/rig.h"
+#include "tools/rig_kind.h"
+
+const char *rig_find_folder(const char *environment, const char *const places[], char *buffer)
+{
+	const char *given = getenv(environment);
+
+	if (given)
+		return given;
+	for (; *places && !buffer[0]; places++) {
+		char path[RIG_PATH_MAX * 2], *real;
+
+		snprintf(path, sizeof path, "%s/%s", rig_programs(), *places);
+		real = access(path, X_OK) == 0 ? realpath(path, NULL) : NULL;
+		if (real)
+			snprintf(buffer, RIG_PATH_MAX * 2, "%s", real);
+		free(real);
+	}
+	return buffer[0] ? buffer : NULL;
+}
 
 const char *rig_services(void)
 {
 	static const char *const places[] = {"../etc/services", "../share/lunkeeper/services",
-					     "../lib/lunkeeper/services"};
+					     "../lib/lunkeeper/services", NULL};
 	static char folder[RIG_PATH_MAX * 2];
 
-	if (getenv("LUNKEEPER_SERVICES"))
-		return getenv("LUNKEEPER_SERVICES");
-	for (size_t i = 0; i < sizeof places / sizeof places[0] && !folder[0]; i++) {
-		char path[RIG_PATH_MAX * 2], *real;
-
-		snprintf(path, sizeof path, "%s/%s", rig_programs(), places[i]);
-		real = access(path, X_OK) == 0 ? realpath(path, NULL) : NULL;
-		if (real)
-			snprintf(folder, sizeof folder, "%s", real);
-		free(real);
-	}
-	return folder[0] ? folder : NULL;
+	return rig_find_folder("LUNKEEPER_SERVICES", places, folder);
 }
 
 const char *rig_lun_name(const struct rig *rig, unsigned lun, char buffer[RIG_NAME_MAX])
@@ -64,15 +71,29 @@ static void config_times(FILE *out, const struct rig_options *options)
 			add(out, "%s = %ums\n", times[i].name, times[i].ms);
 }
 
+/* A map of multipath is named "3" and the NAA that VPD 83h says. */
+static void config_device(FILE *out, const struct rig *rig, unsigned lun, unsigned portals)
+{
+	char text[RIG_PATH_MAX];
+
+	if (rig->kind == &rig_kind_vm && !rig->user_initiator) {
+		add(out, "\"/dev/mapper/3%s\"", rig_target_wwid(rig, lun, text) + strlen("naa."));
+		return;
+	}
+	add(out, "{ ");
+	for (unsigned i = 0; i < portals; i++)
+		add(out, "%s\"%s\"", i ? ", " : "", rig_target_url(lun, i, text));
+	add(out, " }");
+}
+
 static void config_luns(FILE *out, const struct rig *rig, const struct rig_options *options)
 {
 	char name[RIG_NAME_MAX], url[RIG_PATH_MAX];
 
 	for (unsigned lun = 1; lun <= rig->lun_count; lun++) {
-		add(out, "lun \"%s\" { device = { ", rig_lun_name(rig, lun, name));
-		for (unsigned i = 0; i < options->portals; i++)
-			add(out, "%s\"%s\"", i ? ", " : "", rig_target_url(lun, i, url));
-		add(out, " } wwid = \"%s\" }\n", rig_target_wwid(lun, url));
+		add(out, "lun \"%s\" { device = ", rig_lun_name(rig, lun, name));
+		config_device(out, rig, lun, options->portals);
+		add(out, " wwid = \"%s\" }\n", rig_target_wwid(rig, lun, url));
 	}
 }
 
@@ -90,10 +111,11 @@ static void config_builtin(FILE *out, const struct rig *rig)
 	    "    params = { \"device=@%s\", \"directory=/run/mail\", \"fstype=ext4\" }\n"
 	    "    monitor = 5s\n  }\n"
 	    "  resource \"writer\" {\n    agent = \"exec:%s/writer\"\n"
-	    "    params = { \"file=/run/mail/records\", \"log=%s/shared/acknowledged\", "
+	    "    params = { \"file=/run/mail/records\", \"log=%s/shared/%s\", "
 	    "\"program=%s\" }\n"
 	    "    requires = { \"store\" }\n    monitor = 2s\n  }\n}\n",
-	    services, rig->first_lun, services, rig->folder, rig_self());
+	    services, rig->first_lun, services, rig->folder,
+	    rig->kind == &rig_kind_vm ? "written" : "acknowledged", rig_self());
 }
 
 static char *config_generate(struct rig *rig, const struct rig_options *options)

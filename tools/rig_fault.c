@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "tools/cli.h"
-#include "tools/rig.h"
+#include "tools/rig_kind.h"
 
 #define DAEMON_STOP_MS 30000
 
@@ -65,19 +65,12 @@ static int fault_cont(struct rig *rig, struct rig_node *node, const char *argume
 	return rig_machine_thaw(rig, &node->machine);
 }
 
-static int fault_signal(struct rig *rig, struct rig_node *node, int number)
-{
-	if (rig_process_signal(&node->daemon, number))
-		return rig_fail(rig, ESRCH, "lunkeeperd does not run on %s", node->machine.name);
-	return 0;
-}
-
 static int fault_stop_daemon(struct rig *rig, struct rig_node *node, const char *argument,
 			     char *told, size_t size)
 {
 	(void)argument;
 	TELL("%s: lunkeeperd stopped (SIGSTOP)", node->machine.name);
-	return fault_signal(rig, node, SIGSTOP);
+	return rig_daemon_signal(rig, node, SIGSTOP);
 }
 
 static int fault_cont_daemon(struct rig *rig, struct rig_node *node, const char *argument,
@@ -85,14 +78,17 @@ static int fault_cont_daemon(struct rig *rig, struct rig_node *node, const char 
 {
 	(void)argument;
 	TELL("%s: lunkeeperd goes on (SIGCONT)", node->machine.name);
-	return fault_signal(rig, node, SIGCONT);
+	return rig_daemon_signal(rig, node, SIGCONT);
 }
 
 static int fault_end_daemon(struct rig *rig, struct rig_node *node, int number)
 {
-	int error = fault_signal(rig, node, number);
+	uint64_t end = rig_now_ms() + DAEMON_STOP_MS;
+	int error = rig_daemon_signal(rig, node, number);
 
-	if (!error && !rig_process_wait_gone(&node->daemon, DAEMON_STOP_MS))
+	while (!error && rig_daemon_lives(rig, node) && rig_now_ms() < end)
+		rig_sleep_ms(2);
+	if (!error && rig_now_ms() >= end)
 		return rig_fail(rig, ETIMEDOUT, "lunkeeperd on %s does not end",
 				node->machine.name);
 	if (!error) {
@@ -137,7 +133,7 @@ static int fault_await_restart(struct rig *rig, struct rig_node *node, uint64_t 
 		uint64_t waited;
 		bool anew;
 
-		if (!rig_process_lives(&node->daemon))
+		if (!rig_daemon_lives(rig, node))
 			return rig_node_start_daemon(rig, node);
 		waited = rig_now_ms() - began;
 		answer = rig_node_ask(rig, node, "status", 500);

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tools/rig.h"
+#include "tools/rig_netns.h"
 
 #define BOOT_WAIT_MS 10000
 #define DEATH_WAIT_MS 10000
@@ -294,7 +294,7 @@ static int exec_program(void *user)
 	return errno == ENOENT ? 127 : 126;
 }
 
-int rig_machine_exec(struct rig *rig, const struct rig_machine *machine, char *const argv[])
+int netns_exec(struct rig *rig, const struct rig_machine *machine, char *const argv[])
 {
 	rig_programs();
 	return rig_machine_call(rig, machine, RIG_ENTER_ALL, exec_program, (void *)argv);
@@ -323,8 +323,8 @@ static int run_inside(void *user)
 	return status < 0 ? 125 : status;
 }
 
-int rig_machine_run(struct rig *rig, const struct rig_machine *machine, enum rig_enter enter,
-		    const char *const argv[], const char *input, char *output, size_t size)
+int netns_run(struct rig *rig, const struct rig_machine *machine, enum rig_enter enter,
+	      const char *const argv[], const char *input, char *output, size_t size)
 {
 	struct machine_run run = {.argv = argv, .input = input};
 	int file = memfd_create("output", MFD_CLOEXEC), status;
@@ -402,24 +402,15 @@ int rig_machine_spawn(struct rig *rig, const struct rig_machine *machine, const 
 	return rig_save(rig);
 }
 
-int rig_machine_freeze(struct rig *rig, struct rig_machine *machine)
+int netns_freeze(struct rig *rig, struct rig_machine *machine, bool frozen)
 {
-	int error = rig_cgroup_freeze(rig, machine->name, true);
+	int error = rig_cgroup_freeze(rig, machine->name, frozen);
 
 	if (error)
-		return rig_fail(rig, -error, "cannot freeze %s: %s", machine->name,
+		return rig_fail(rig, -error, "cannot %s %s: %s", frozen ? "freeze" : "thaw",
+				machine->name,
 				error == -ENOTSUP ? "this kernel has no freezer control group"
 						  : strerror(-error));
-	machine->frozen = true;
-	return rig_save(rig);
-}
-
-int rig_machine_thaw(struct rig *rig, struct rig_machine *machine)
-{
-	int error = rig_cgroup_freeze(rig, machine->name, false);
-
-	if (error)
-		return rig_fail(rig, -error, "cannot thaw %s: %s", machine->name, strerror(-error));
-	machine->frozen = false;
+	machine->frozen = frozen;
 	return rig_save(rig);
 }

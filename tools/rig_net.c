@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/rig.h"
+#include "tools/rig_netns.h"
 
 /* Port states of a bridge as `bridge link set` takes them. */
 #define PORT_DISABLED 0
@@ -81,7 +81,7 @@ int rig_net_unplug(struct rig *rig, struct rig_machine *machine)
 	return net_batch(rig, &rig->san, "ip", commands);
 }
 
-int rig_net_cut(struct rig *rig, struct rig_machine *machine, unsigned network, bool cut)
+int netns_cut(struct rig *rig, struct rig_machine *machine, unsigned network, bool cut)
 {
 	char commands[256] = "";
 	int used = 0, error;
@@ -98,7 +98,7 @@ int rig_net_cut(struct rig *rig, struct rig_machine *machine, unsigned network, 
 	return error ? error : rig_save(rig);
 }
 
-int rig_net_delay(struct rig *rig, struct rig_machine *machine, unsigned milliseconds)
+int netns_delay(struct rig *rig, struct rig_machine *machine, unsigned milliseconds)
 {
 	char commands[256] = "";
 	int used = 0, error;

@@ -15,10 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/control_client.h"
-#include "tools/rig.h"
+#include "tools/rig_netns.h"
 
-#define DAEMON_WAIT_MS 5000
 #define ORIGINALS "/run/.machine" /* where a machine finds what it has covered */
 
 static int node_say(char *message, size_t size, const char *what, const char *path)
@@ -177,7 +175,7 @@ int rig_node_setup(struct rig *rig, struct rig_machine *machine, char *message, 
 			 message, size);
 }
 
-int rig_node_boot(struct rig *rig, struct rig_node *node)
+int netns_node_boot(struct rig *rig, struct rig_node *node)
 {
 	static const char *const folders[] = {"", "/etc", "/state", "/run"};
 	char path[RIG_PATH_MAX];
@@ -198,7 +196,7 @@ int rig_node_boot(struct rig *rig, struct rig_node *node)
 	return error;
 }
 
-int rig_node_kill(struct rig *rig, struct rig_node *node)
+int netns_node_kill(struct rig *rig, struct rig_node *node)
 {
 	int error;
 
@@ -217,89 +215,45 @@ int rig_node_kill(struct rig *rig, struct rig_node *node)
 }
 
 /* Afterwards, off the clock: what the dead node has left in this machine's kernel. */
-int rig_node_clean(struct rig *rig)
+int netns_node_clean(struct rig *rig)
 {
 	for (int i = 0; i < 50 && rig_loops_clear(rig); i++)
 		rig_sleep_ms(20);
 	return rig_save(rig);
 }
 
-const char *rig_node_log(const struct rig *rig, const struct rig_node *node,
-			 char buffer[RIG_PATH_MAX])
-{
-	return rig_path(rig, buffer, "%s/lunkeeperd.log", node->machine.name);
-}
-
-/* The last line of a log, for a message. */
-static void node_last_line(const char *path, char *line, size_t size)
-{
-	size_t length;
-	char *text = rig_read_file(path, &length), *at;
-
-	line[0] = 0;
-	while (text && length && text[length - 1] == '\n')
-		text[--length] = 0;
-	at = text ? strrchr(text, '\n') : NULL;
-	if (text)
-		snprintf(line, size, "%s", at ? at + 1 : text);
-	free(text);
-}
-
-int rig_node_start_daemon(struct rig *rig, struct rig_node *node)
+int netns_daemon_start(struct rig *rig, struct rig_node *node)
 {
 	const char *argv[] = {"lunkeeperd", NULL};
-	uint64_t end = rig_now_ms() + DAEMON_WAIT_MS;
-	char log[RIG_PATH_MAX], last[200];
-	json_t *answer;
-	int error;
+	char log[RIG_PATH_MAX];
 
-	if (rig_process_lives(&node->daemon))
-		return rig_fail(rig, EALREADY, "lunkeeperd runs on %s", node->machine.name);
 	rig_node_log(rig, node, log);
-	error = rig_machine_spawn(rig, &node->machine, argv, log, &node->daemon);
-	if (error)
-		return error;
-	while (rig_now_ms() < end && rig_process_lives(&node->daemon)) {
-		answer = rig_node_ask(rig, node, "ping", 500);
-		if (answer) {
-			json_decref(answer);
-			rig->message[0] = 0;
-			return 0;
-		}
-		rig_sleep_ms(10);
-	}
-	node_last_line(log, last, sizeof last);
-	return rig_fail(rig, EIO, "lunkeeperd on %s %s; the last line of %s: %s",
-			node->machine.name,
-			rig_process_lives(&node->daemon) ? "does not answer" : "ended", log, last);
+	return rig_machine_spawn(rig, &node->machine, argv, log, &node->daemon);
 }
 
-json_t *rig_node_request(struct rig *rig, struct rig_node *node, const json_t *request,
-			 unsigned timeout_ms)
+int netns_daemon_signal(struct rig *rig, struct rig_node *node, int number)
+{
+	if (rig_process_signal(&node->daemon, number))
+		return rig_fail(rig, ESRCH, "lunkeeperd does not run on %s", node->machine.name);
+	return 0;
+}
+
+char netns_daemon_state(struct rig *rig, struct rig_node *node, pid_t *pid)
+{
+	(void)rig;
+	*pid = node->daemon.pid;
+	return rig_process_state(&node->daemon);
+}
+
+/* The node's own view of its files, from outside. */
+int netns_control_open(struct rig *rig, struct rig_node *node, unsigned timeout_ms,
+		       struct control_client **client)
 {
 	char path[64], message[300];
-	json_t *answer = NULL;
+	int error;
 
-	if (!rig_machine_runs(&node->machine)) {
-		rig_fail(rig, ESRCH, "%s is off", node->machine.name);
-		return NULL;
-	}
-	/* The node's own view of its files, from outside. */
 	snprintf(path, sizeof path, "/proc/%d/root%s", (int)node->machine.init.pid,
 		 CONTROL_PATH_DEFAULT);
-	if (control_client_ask(path, request, timeout_ms, &answer, message, sizeof message)) {
-		rig_fail(rig, EIO, "%s: %s", node->machine.name, message);
-		return NULL;
-	}
-	return answer;
-}
-
-json_t *rig_node_ask(struct rig *rig, struct rig_node *node, const char *command,
-		     unsigned timeout_ms)
-{
-	json_t *request = json_pack("{ss}", "command", command);
-	json_t *answer = rig_node_request(rig, node, request, timeout_ms);
-
-	json_decref(request);
-	return answer;
+	error = control_client_open(client, path, timeout_ms, message, sizeof message);
+	return error ? rig_fail(rig, -error, "%s: %s", node->machine.name, message) : 0;
 }

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/rig.h"
+#include "tools/rig_kind.h"
 
 int rig_fail(struct rig *rig, int error, const char *format, ...)
 {
@@ -25,6 +25,21 @@ int rig_fail(struct rig *rig, int error, const char *format, ...)
 	vsnprintf(rig->message, sizeof rig->message, format, arguments);
 	va_end(arguments);
 	return error < 0 ? error : -error;
+}
+
+void rig_say(const struct rig *rig, const char *format, ...)
+{
+	uint64_t since_ms = rig_wall_ms() - rig->created_ms;
+	va_list arguments;
+
+	if (!rig->talks)
+		return;
+	fprintf(stderr, "%4llu.%llu s  ", (unsigned long long)since_ms / 1000,
+		(unsigned long long)since_ms % 1000 / 100);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
 }
 
 bool rig_name_is_good(const char *name)
@@ -129,9 +144,10 @@ static json_t *process_json(const struct rig_process *process)
 
 static json_t *machine_json(const struct rig_machine *machine)
 {
-	return json_pack("{sssIsosbs[bb]}", "name", machine->name, "number",
+	return json_pack("{sssIsosbs[bb]s[bb]}", "name", machine->name, "number",
 			 (json_int_t)machine->number, "init", process_json(&machine->init),
-			 "frozen", machine->frozen, "cut", machine->cut[0], machine->cut[1]);
+			 "frozen", machine->frozen, "cut", machine->cut[0], machine->cut[1],
+			 "unlinked", machine->unlinked[0], machine->unlinked[1]);
 }
 
 static json_t *state_json(const struct rig *rig)
@@ -146,14 +162,15 @@ static json_t *state_json(const struct rig *rig)
 		json_array_append_new(loops, json_pack("{sIsI}", "number",
 						       (json_int_t)rig->loops[i].number, "sequence",
 						       (json_int_t)rig->loops[i].sequence));
-	return json_pack("{sssssssbsbsIsIsIsIsosososbsoso}", "name", rig->name, "cluster",
-			 rig->cluster, "first_lun", rig->first_lun, "complete", rig->complete,
-			 "daemons", rig->daemons, "created_ms", (json_int_t)rig->created_ms,
-			 "lun_size", (json_int_t)rig->lun_size, "lun_count",
-			 (json_int_t)rig->lun_count, "io_threads", (json_int_t)rig->io_threads,
-			 "san", machine_json(&rig->san), "target", process_json(&rig->target),
-			 "slow", process_json(&rig->slow), "target_stalled", rig->target_stalled,
-			 "nodes", nodes, "loops", loops);
+	return json_pack("{sssssssssbsbsbsIsIsIsIsososososbsoso}", "name", rig->name, "kind",
+			 rig->kind->name, "cluster", rig->cluster, "first_lun", rig->first_lun,
+			 "complete", rig->complete, "daemons", rig->daemons, "user_initiator",
+			 rig->user_initiator, "created_ms", (json_int_t)rig->created_ms, "lun_size",
+			 (json_int_t)rig->lun_size, "lun_count", (json_int_t)rig->lun_count,
+			 "io_threads", (json_int_t)rig->io_threads, "san", machine_json(&rig->san),
+			 "target", process_json(&rig->target), "slow", process_json(&rig->slow),
+			 "witness", process_json(&rig->witness), "target_stalled",
+			 rig->target_stalled, "nodes", nodes, "loops", loops);
 }
 
 int rig_save(struct rig *rig)
@@ -201,13 +218,16 @@ static void get_machine(const json_t *object, const char *name, struct rig_machi
 	machine->number = (unsigned)get_number(item, "number");
 	get_process(item, "init", &machine->init);
 	machine->frozen = json_is_true(json_object_get(item, "frozen"));
-	for (size_t i = 0; i < RIG_NETWORKS; i++)
+	for (size_t i = 0; i < RIG_NETWORKS; i++) {
 		machine->cut[i] = json_is_true(json_array_get(cut, i));
+		machine->unlinked[i] =
+			json_is_true(json_array_get(json_object_get(item, "unlinked"), i));
+	}
 }
 
 static int state_load(struct rig *rig)
 {
-	char path[RIG_PATH_MAX];
+	char path[RIG_PATH_MAX], kind[RIG_NAME_MAX];
 	json_t *state = json_load_file(rig_path(rig, path, "rig.json"), 0, NULL), *item;
 	size_t i;
 
@@ -216,6 +236,9 @@ static int state_load(struct rig *rig)
 				"rig %s was never made to its end; `lunkeeper rig down --name %s` "
 				"takes the rest away",
 				rig->name, rig->name);
+	get_text(state, "kind", kind, sizeof kind);
+	if (rig_kind_find(kind))
+		rig->kind = rig_kind_find(kind);
 	get_text(state, "cluster", rig->cluster, sizeof rig->cluster);
 	get_text(state, "first_lun", rig->first_lun, sizeof rig->first_lun);
 	rig->complete = json_is_true(json_object_get(state, "complete"));
@@ -227,6 +250,8 @@ static int state_load(struct rig *rig)
 	get_machine(state, "san", &rig->san);
 	get_process(state, "target", &rig->target);
 	get_process(state, "slow", &rig->slow);
+	get_process(state, "witness", &rig->witness);
+	rig->user_initiator = json_is_true(json_object_get(state, "user_initiator"));
 	rig->target_stalled = json_is_true(json_object_get(state, "target_stalled"));
 	json_array_foreach(json_object_get(state, "nodes"), i, item)
 	{
@@ -270,6 +295,7 @@ static int rig_name(struct rig *rig, const char *name)
 
 	memset(rig, 0, sizeof *rig);
 	rig->lock = -1;
+	rig->kind = &rig_kind_netns;
 	if (!name || !*name) {
 		count = rig_list(names, 64);
 		if (!count)
@@ -331,7 +357,7 @@ int rig_open_reading(struct rig *rig, const char *name)
 	return error ? error : state_load(rig);
 }
 
-int rig_create(struct rig *rig, const char *name)
+int rig_create(struct rig *rig, const char *name, const struct rig_kind *kind)
 {
 	int error = rig_name(rig, name);
 
@@ -347,6 +373,7 @@ int rig_create(struct rig *rig, const char *name)
 					rig->name, rig->name);
 		return rig_fail(rig, errno, "cannot make %s: %s", rig->folder, strerror(errno));
 	}
+	rig->kind = kind;
 	rig->created_ms = rig_wall_ms();
 	error = rig_lock(rig);
 	return error ? error : rig_save(rig);

@@ -8,14 +8,30 @@
 
 #include "tools/cli.h"
 #include "tools/rig_commands.h"
+#include "tools/rig_kind.h"
 
-static const char *process_text(const struct rig_process *process)
+static const char *state_text(char state)
 {
-	char state = rig_process_state(process);
-
 	if (!state || state == 'Z' || state == 'X')
 		return "off";
 	return state == 'T' ? "stopped" : "running";
+}
+
+static const char *target_text(const struct rig *rig)
+{
+	if (!rig_machine_runs(&rig->san) || !rig_process_lives(&rig->target))
+		return "off";
+	return rig->target_stalled ? "stopped" : state_text(rig_process_state(&rig->target));
+}
+
+static const char *daemon_text(struct rig *rig, struct rig_node *node, pid_t *pid)
+{
+	*pid = 0;
+	if (node->machine.frozen)
+		return "frozen";
+	if (!rig_machine_runs(&node->machine))
+		return "off";
+	return state_text(rig_daemon_state(rig, node, pid));
 }
 
 static const char *machine_text(const struct rig_machine *machine)
@@ -25,8 +41,10 @@ static const char *machine_text(const struct rig_machine *machine)
 	return machine->frozen ? "frozen" : "running";
 }
 
-static json_t *node_json(const struct rig *rig, struct rig_node *node)
+static json_t *node_json(struct rig *rig, struct rig_node *node)
 {
+	pid_t pid;
+	const char *daemon = daemon_text(rig, node, &pid);
 	char initiator[RIG_PATH_MAX], address[2][16];
 	struct rig_machine *machine = &node->machine;
 
@@ -36,9 +54,7 @@ static json_t *node_json(const struct rig *rig, struct rig_node *node)
 			 rig_net_address(machine->number, 0, address[0]),
 			 rig_net_address(machine->number, 1, address[1]), "cut", machine->cut[0],
 			 machine->cut[1], "initiator", rig_initiator(rig, machine->name, initiator),
-			 "daemon", "state",
-			 machine->frozen ? "frozen" : process_text(&node->daemon), "pid",
-			 (json_int_t)node->daemon.pid);
+			 "daemon", "state", daemon, "pid", (json_int_t)pid);
 }
 
 json_t *rig_status_json(struct rig *rig)
@@ -54,9 +70,9 @@ json_t *rig_status_json(struct rig *rig)
 						"number", (json_int_t)lun, "url",
 						rig_target_url(lun, 0, url), "file",
 						rig_target_file(rig, lun, file)));
-	return json_pack("{sssssssbs{sssssIsIsb}soso}", "rig", rig->name, "folder", rig->folder,
-			 "cluster", rig->cluster, "complete", rig->complete, "target", "kind",
-			 "tgt", "state", process_text(&rig->target), "pid",
+	return json_pack("{sssssssssbs{sssssIsIsb}soso}", "rig", rig->name, "kind", rig->kind->name,
+			 "folder", rig->folder, "cluster", rig->cluster, "complete", rig->complete,
+			 "target", "kind", rig->kind->target, "state", target_text(rig), "pid",
 			 (json_int_t)rig->target.pid, "lun_size", (json_int_t)rig->lun_size, "slow",
 			 rig_process_lives(&rig->slow), "nodes", nodes, "luns", luns);
 }
@@ -68,10 +84,11 @@ static enum cli_colour state_colour(const char *state)
 	return !strcmp(state, "off") ? CLI_BAD : CLI_WARNING;
 }
 
-static void print_node(struct cli_table *table, const struct rig *rig, struct rig_node *node)
+static void print_node(struct cli_table *table, struct rig *rig, struct rig_node *node)
 {
 	const struct rig_machine *machine = &node->machine;
-	const char *daemon = machine->frozen ? "frozen" : process_text(&node->daemon);
+	pid_t pid;
+	const char *daemon = daemon_text(rig, node, &pid);
 	char address[16], initiator[RIG_PATH_MAX];
 
 	cli_table_row(table);
@@ -79,7 +96,7 @@ static void print_node(struct cli_table *table, const struct rig *rig, struct ri
 	cli_table_cell(table, CLI_PLAIN, "%u", machine->number);
 	cli_table_cell(table, state_colour(machine_text(machine)), "%s", machine_text(machine));
 	cli_table_cell(table, rig->daemons ? state_colour(daemon) : CLI_DIM, "%s",
-		       rig->daemons || node->daemon.pid ? daemon : "none");
+		       rig->daemons || pid ? daemon : "none");
 	cli_table_cell(table, machine->cut[0] || machine->cut[1] ? CLI_BAD : CLI_PLAIN, "%s",
 		       machine->cut[0] && machine->cut[1] ? "cut"
 		       : machine->cut[0]                  ? "0 cut"
@@ -93,14 +110,15 @@ void rig_status_print(struct rig *rig)
 {
 	static const char *const headings[] = {"NODE",    ">ID",     "STATE",     "DAEMON",
 					       "NETWORK", "ADDRESS", "INITIATOR", NULL};
-	const char *target = rig_machine_runs(&rig->san) ? process_text(&rig->target) : "off";
+	const char *target = target_text(rig);
 	char size[32], url[RIG_PATH_MAX], age[32];
 	struct cli_table *table = cli_table_new(headings, 0);
 
-	printf("%srig %s%s%s, up for %s, %s\n", cli_colour(stdout, CLI_BOLD), rig->name,
+	printf("%srig %s%s%s of %s, up for %s, %s\n", cli_colour(stdout, CLI_BOLD), rig->name,
 	       cli_colour(stdout, CLI_PLAIN), rig->complete ? "" : " (incomplete)",
+	       rig->kind->machines,
 	       cli_duration_text(rig_wall_ms() - rig->created_ms, age, sizeof age), rig->folder);
-	printf("target tgt is %s%s%s%s: %u LUN%s of %s, %s%s\n",
+	printf("target %s is %s%s%s%s: %u LUN%s of %s, %s%s\n", rig->kind->target,
 	       cli_colour(stdout, state_colour(target)), target, cli_colour(stdout, CLI_PLAIN),
 	       rig_process_lives(&rig->slow) ? " (slow)" : "", rig->lun_count,
 	       rig->lun_count == 1 ? "" : "s", cli_size_text(rig->lun_size, size, sizeof size),

@@ -198,21 +198,26 @@ int rig_wait_acknowledged(struct rig *rig, uint32_t after, unsigned timeout_ms,
 	return 0;
 }
 
+/* Its times by this machine's clock. */
+static void story_here(json_t *event, int64_t ahead_ms)
+{
+	json_t *time = json_object_get(event, "mono_ms");
+
+	if (ahead_ms && time)
+		json_integer_set(time, json_integer_value(time) + ahead_ms);
+}
+
 static json_t *story_events(struct rig *rig, struct rig_node *node, int64_t since_id, int limit)
 {
-	char path[64], message[300];
 	struct control_client *client;
-	json_t *request, *line, *events = json_array();
-	int error;
+	int64_t ahead_ms = rig_clock_ahead(rig, &node->machine);
+	json_t *request, *line, *events;
+	char message[300];
+	int error = rig_node_connect(rig, node, ASK_MS, &client);
 
-	snprintf(path, sizeof path, "/proc/%d/root%s", (int)node->machine.init.pid,
-		 CONTROL_PATH_DEFAULT);
-	error = control_client_open(&client, path, ASK_MS, message, sizeof message);
-	if (error) {
-		json_decref(events);
-		rig_fail(rig, -error, "%s: %s", node->machine.name, message);
+	if (error)
 		return NULL;
-	}
+	events = json_array();
 	request = json_pack("{sssIsi}", "command", "events", "since_id", (json_int_t)since_id,
 			    "limit", limit);
 	error = control_client_send(client, request, ASK_MS, message, sizeof message);
@@ -224,6 +229,7 @@ static json_t *story_events(struct rig *rig, struct rig_node *node, int64_t sinc
 			json_decref(line);
 			break;
 		}
+		story_here(line, ahead_ms);
 		json_array_append_new(events, line);
 	}
 	json_decref(request);
@@ -285,11 +291,11 @@ void rig_dump(struct rig *rig, FILE *out)
 	for (size_t i = 0; i < rig->node_count; i++) {
 		struct rig_node *node = &rig->nodes[i];
 		const struct rig_machine *machine = &node->machine;
+		char state = rig_daemon_state(rig, node, NULL);
 
 		fprintf(out, "--- %s: %s%s%s, daemon state '%c'\n", machine->name,
 			rig_machine_runs(machine) ? "on" : "off", machine->frozen ? ", frozen" : "",
-			machine->cut[0] || machine->cut[1] ? ", cut" : "",
-			rig_process_state(&node->daemon) ? rig_process_state(&node->daemon) : '-');
+			machine->cut[0] || machine->cut[1] ? ", cut" : "", state ? state : '-');
 		if (rig_machine_runs(machine) && !machine->frozen)
 			dump_events(rig, node, out);
 		fprintf(out, "--- %s: end of lunkeeperd's log\n", machine->name);

@@ -2,8 +2,8 @@
  *
  * What the demo, the campaign and the benchmarks share: waiting for a cluster of a rig to get
  * somewhere, and the timeline of a failover, put together from what the daemons and the writer
- * wrote down. All times are CLOCK_BOOTTIME in ms; nodes of a rig have one kernel, so theirs can be
- * compared.
+ * wrote down. All times are CLOCK_BOOTTIME of this machine in ms; those of virtual machines are
+ * translated.
  */
 #ifndef TOOLS_RIG_STORY_H
 #define TOOLS_RIG_STORY_H

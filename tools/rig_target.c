@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tools/rig.h"
+#include "tools/rig_netns.h"
 
 #define START_WAIT_MS 5000
 #define SLOW_PROMPT_MS 4 /* how long a slow target works between two stalls */
@@ -26,13 +26,13 @@ const char *rig_target_url(unsigned lun, unsigned network, char buffer[RIG_PATH_
 	return buffer;
 }
 
-const char *rig_target_wwid(unsigned lun, char buffer[RIG_PATH_MAX])
+const char *netns_target_wwid(unsigned lun, char buffer[RIG_PATH_MAX])
 {
 	snprintf(buffer, RIG_PATH_MAX, "naa.60000000000000000e0000000001%04x", lun);
 	return buffer;
 }
 
-const char *rig_target_file(const struct rig *rig, unsigned lun, char buffer[RIG_PATH_MAX])
+const char *netns_target_file(const struct rig *rig, unsigned lun, char buffer[RIG_PATH_MAX])
 {
 	return rig_path(rig, buffer, "san/lun%u", lun);
 }
@@ -43,7 +43,7 @@ const char *rig_initiator(const struct rig *rig, const char *node, char buffer[R
 	return buffer;
 }
 
-int rig_target_check(struct rig *rig)
+int netns_target_check(struct rig *rig)
 {
 	static const char *const programs[][2] = {
 		{"tgtd", "tgt"}, {"tgtadm", "tgt"}, {"ip", "iproute2"}, {"bridge", "iproute2"}};
@@ -111,14 +111,14 @@ static int target_fill(void *user)
 		return 3;
 	for (unsigned i = 1; i <= rig->lun_count; i++) {
 		snprintf(number, sizeof number, "%u", i);
-		rig_target_file(rig, i, file);
+		netns_target_file(rig, i, file);
 		if (tgtadm(lun))
 			return 4;
 	}
 	return tgtadm(bind) ? 5 : 0;
 }
 
-int rig_target_start(struct rig *rig)
+int netns_target_start(struct rig *rig)
 {
 	char threads[16], log[RIG_PATH_MAX];
 	const char *argv[] = {"tgtd", "--foreground", "--nr_iothreads", threads, NULL};
@@ -140,9 +140,9 @@ int rig_target_start(struct rig *rig)
 	return status;
 }
 
-int rig_target_kill(struct rig *rig)
+int netns_target_kill(struct rig *rig)
 {
-	int error = rig_target_slow(rig, 0);
+	int error = netns_target_slow(rig, 0);
 
 	if (error)
 		return error;
@@ -154,7 +154,7 @@ int rig_target_kill(struct rig *rig)
 	return rig_save(rig);
 }
 
-int rig_target_stall(struct rig *rig, bool stalled)
+int netns_target_stall(struct rig *rig, bool stalled)
 {
 	if (rig_process_signal(&rig->target, stalled ? SIGSTOP : SIGCONT))
 		return rig_fail(rig, ESRCH, "the target is off");
@@ -179,7 +179,7 @@ static int __attribute__((noreturn)) slow_loop(struct rig_process target, unsign
 	_exit(0);
 }
 
-int rig_target_slow(struct rig *rig, unsigned milliseconds)
+int netns_target_slow(struct rig *rig, unsigned milliseconds)
 {
 	pid_t pid;
 
@@ -248,7 +248,7 @@ static int target_drop(void *user)
 	return count > 200 ? 200 : count;
 }
 
-int rig_target_drop(struct rig *rig, const struct rig_machine *machine)
+int netns_target_drop(struct rig *rig, const struct rig_machine *machine)
 {
 	struct target_drop drop = {.rig = rig, .machine = machine};
 	int count;

@@ -2,7 +2,8 @@
  *
  * `rig up` and `rig down`. Up goes forward step by step and leaves in rig.json what it made; down
  * needs none of that to be true: it ends what rig.json knows, then whatever is left in the rig's
- * control groups, detaches the nodes' loop devices, and removes the folder.
+ * control groups, detaches the nodes' loop devices, and removes the folder and what else may bear
+ * its name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/rig.h"
+#include "tools/rig_kind.h"
 
 static const char *const up_names[] = {"jerry", "tom",     "spike",   "tyke",
 				       "butch", "toodles", "quacker", "nibbles"};
@@ -63,7 +64,7 @@ static int up_name_nodes(struct rig *rig, const struct rig_options *options)
 	return error;
 }
 
-static int up_make_disks(struct rig *rig, const struct rig_options *options)
+int rig_make_disks(struct rig *rig, const struct rig_options *options)
 {
 	char path[RIG_PATH_MAX];
 
@@ -120,15 +121,7 @@ static int up_steps(struct rig *rig, const struct rig_options *options)
 	if (!error)
 		error = rig_write_configuration(rig, options);
 	if (!error)
-		error = up_make_disks(rig, options);
-	if (!error)
-		error = rig_machine_boot(rig, &rig->san, rig_node_setup);
-	if (!error)
-		error = rig_net_make(rig);
-	if (!error)
-		error = rig_target_start(rig);
-	for (size_t i = 0; i < rig->node_count && !error; i++)
-		error = rig_node_boot(rig, &rig->nodes[i]);
+		error = rig->kind->up(rig, options);
 	rig->complete = !error;
 	return error ? error : rig_save(rig);
 }
@@ -143,10 +136,11 @@ int rig_up(struct rig *rig, const struct rig_options *options)
 		rig->lock = -1;
 		return rig_fail(rig, EPERM, "making namespaces needs root: run it with sudo");
 	}
-	error = rig_create(rig, options->name);
+	error = rig_create(rig, options->name, options->kind ? options->kind : &rig_kind_netns);
 	if (error)
 		return error;
-	error = rig_target_check(rig);
+	rig->talks = !options->quiet;
+	error = rig->kind->check(rig, options);
 	if (!error)
 		error = up_steps(rig, options);
 	if (error && !options->keep) {
@@ -156,17 +150,6 @@ int rig_up(struct rig *rig, const struct rig_options *options)
 		snprintf(rig->message, sizeof rig->message, "%s", message);
 	}
 	return error;
-}
-
-/* What rig.json knows. It may not exist, or be out of date. */
-static void down_known(struct rig *rig)
-{
-	rig_loops_note(rig);
-	rig_process_signal(&rig->slow, SIGKILL);
-	rig_process_signal(&rig->target, SIGCONT);
-	for (size_t i = 0; i < rig->node_count; i++)
-		rig_machine_kill(rig, &rig->nodes[i].machine);
-	rig_machine_kill(rig, &rig->san);
 }
 
 int rig_down(const char *name, char *message, size_t size)
@@ -179,7 +162,7 @@ int rig_down(const char *name, char *message, size_t size)
 	if (!rig.name[0] || (error && error != -ENOENT))
 		return error;
 	if (known)
-		down_known(&rig);
+		rig.kind->down(&rig);
 	error = rig_cgroup_sweep(rig.name);
 	if (error < 0) {
 		rig_fuse_abort_all(&rig);
@@ -203,6 +186,7 @@ int rig_down(const char *name, char *message, size_t size)
 		rig_close(&rig);
 		return -EBUSY;
 	}
+	rig_kind_vm.sweep(&rig);
 	error = access(rig.folder, F_OK) == 0 ? rig_remove_tree(rig.folder) : 0;
 	rig_close(&rig);
 	rmdir(RIG_ROOT);

@@ -177,7 +177,7 @@ class Rig:
 
     def __enter__(self):
         signal.signal(signal.SIGTERM, lambda *_: exit(143))
-        self.image = run(f"{HERE}/image").strip()
+        self.image = run(f"{TREE}/tools/vm/image").strip()
         self.folder = tempfile.mkdtemp(prefix="lunkeeper-vm.", dir="/var/tmp")
         try:
             self.build()
