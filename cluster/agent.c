@@ -24,7 +24,8 @@
 
 #define AGENT_UNKILLABLE_MS 2000 /* after SIGKILL */
 #define AGENT_REAP_MS 20         /* between looks where there is no pidfd */
-#define AGENT_LINE_MAX 200       /* of the output, in the sentence for people */
+#define AGENT_ARGUMENTS_MAX 15
+#define AGENT_LINE_MAX 200 /* of the output, in the sentence for people */
 
 enum agent_phase { AGENT_RUNNING, AGENT_TERMINATED, AGENT_KILLED, AGENT_REPORTED };
 
@@ -328,15 +329,21 @@ static void agent_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
 }
 
 /* In a session of its own, with default signals and ordinary scheduling; returns 0 or an errno. */
-static int agent_spawn(struct agent *agent, int output, const char *const *environment)
+static int agent_spawn(struct agent *agent, int output, const struct agent_options *options)
 {
-	const char *arguments[] = {agent->path, service_operation_name(agent->operation), NULL};
+	const char *arguments[AGENT_ARGUMENTS_MAX + 2] = {
+		agent->path, service_operation_name(agent->operation), NULL};
 	const struct sched_param ordinary = {0};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attributes;
 	sigset_t all, none;
 	int error;
 
+	for (size_t i = 0; i < AGENT_ARGUMENTS_MAX && options->arguments; i++) {
+		arguments[i + 1] = options->arguments[i];
+		if (!arguments[i + 1])
+			break;
+	}
 	sigfillset(&all);
 	sigemptyset(&none);
 	posix_spawnattr_init(&attributes);
@@ -354,7 +361,7 @@ static int agent_spawn(struct agent *agent, int output, const char *const *envir
 	posix_spawn_file_actions_addclosefrom_np(&files, 3);
 	posix_spawn_file_actions_addchdir_np(&files, "/");
 	error = posix_spawn(&agent->pid, agent->path, &files, &attributes, (char *const *)arguments,
-			    (char *const *)environment);
+			    (char *const *)options->environment);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attributes);
 	if (error)
@@ -411,7 +418,7 @@ struct agent *agent_run(uv_loop_t *loop, const struct agent_options *options)
 	else if (pipe2(ends, O_CLOEXEC) != 0)
 		agent->spawn_error = errno;
 	else
-		agent->spawn_error = agent_spawn(agent, ends[1], options->environment);
+		agent->spawn_error = agent_spawn(agent, ends[1], options);
 	if (agent->pid != 0)
 		agent_watch(agent, &ends[0]);
 	if (ends[0] >= 0)

@@ -42,6 +42,7 @@ struct agent_options {
 	 * agent is gone after it. */
 	void (*done)(const struct agent_result *result, void *user);
 	void *user;
+	const char *const *arguments; /* behind the path, ends with NULL; NULL: the operation */
 };
 
 /* Begins the program. Returns NULL only without memory (done is not called then). */

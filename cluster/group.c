@@ -278,6 +278,8 @@ static void effect_gate(struct group *group, const struct arbiter_effect *effect
 {
 	struct arbiter_event event = {.kind = ARBITER_EVENT_GATE};
 
+	if (effect->gate.gate == ARBITER_GATE_FAILED)
+		group_multipathd_untell(group);
 	if (group->gate) {
 		group_gate_order(group, effect->gate.gate);
 		return;
@@ -409,6 +411,7 @@ static enum arbiter_command_answer post(struct group *group, const struct arbite
 	}
 	if (group->gate)
 		group_gate_settle(group);
+	group_multipathd_settle(group);
 	now = clock_now_ms();
 	if (any_waiter(group)) {
 		check_waiters(group);

@@ -91,6 +91,7 @@ struct group_lun {
 	bool is_map;              /* that is a multipath map */
 	char *place_note;         /* what was last said of it; NULL: nothing */
 	struct multipathd_map *multipathd; /* NULL: no map yet */
+	uint64_t told_key;                 /* what multipathd was told last; 0 none */
 };
 
 struct group_waiter {
@@ -252,6 +253,11 @@ void group_lun_rescan(struct group_lun *lun, const struct sg_index *index);
 int group_lun_add_path(struct group_lun *lun, struct path *path, const struct sg_device *device);
 void group_path_check_session(struct group_path *path); /* a new session is a new nexus */
 void group_rescan(struct group *group, const struct sg_index *index);
+
+/* group_multipathd.c */
+void group_multipathd_settle(struct group *group); /* after each step */
+void group_multipathd_untell(struct group *group); /* before anything else is stopped */
+void group_multipathd_forget(struct group_lun *lun, bool wait); /* wait: one of `closes` */
 
 /* group_gate.c */
 int group_gate_open(struct group *group, char *message, size_t message_size);

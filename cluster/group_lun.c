@@ -72,6 +72,7 @@ void group_lun_close(struct group_lun *lun)
 		if (!path->leaving) /* else its end is near, and told by whoever began it */
 			path_close(path->path, group_part_closed, lun->group);
 	}
+	group_multipathd_forget(lun, true);
 	free(lun->wwid);
 	free(lun->place_note);
 	lun->wwid = lun->place_note = NULL;

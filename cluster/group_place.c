@@ -230,6 +230,7 @@ static void take_place(struct group_lun *lun, const struct sg_place *place)
 	if (lun->device[0])
 		group_note(lun->group, lun->config->name, "path", "it is %s now, and was %s",
 			   place->block, lun->device);
+	group_multipathd_forget(lun, false);
 	snprintf(lun->device, sizeof lun->device, "%s", place->block);
 	lun->is_map = place->map;
 	make_link(lun);

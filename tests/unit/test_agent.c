@@ -63,7 +63,8 @@ static void end(void)
 static struct agent *run(enum service_operation operation, uint32_t timeout_ms)
 {
 	static const char *const environment[] = {"PATH=/usr/bin:/bin", "COLOUR=blue", NULL};
-	struct agent_options options = {script, operation, environment, timeout_ms, done, NULL};
+	struct agent_options options = {script, operation, environment, timeout_ms,
+					done,   NULL,      NULL};
 	struct agent *agent = agent_run(&loop, &options);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(agent);
