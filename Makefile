@@ -123,7 +123,7 @@ $(BUILD)/tests/sim/mutation: $(MUTATED) $(LIBS)
 	$(Q)$(link)
 
 # Pure code refers to nothing outside a short list.
-PURE := $(patsubst %.c,$(BUILD)/pure/%.o,$(wildcard cluster/arbiter*.c) cluster/key.c cluster/service.c scsi/pr_wire.c \
+PURE := $(patsubst %.c,$(BUILD)/pure/%.o,$(wildcard cluster/arbiter*.c) cluster/key.c cluster/service.c cluster/watchdog_policy.c scsi/pr_wire.c \
 	scsi/result.c scsi/identity_wire.c)
 $(BUILD)/pure/%.o: %.c
 	@mkdir -p $(@D)

@@ -121,6 +121,8 @@ struct config {
 	struct config_times times; /* defaults of the groups */
 	uint32_t history_days;     /* 1..36500 */
 	uint64_t history_size;     /* bytes, at least 1 MiB */
+	const char *watchdog;      /* absolute path of the device; NULL: none */
+	uint32_t watchdog_timeout_ms, stop_limit_ms;
 	const struct config_node *nodes;
 	size_t node_count;
 	const struct config_lun *luns;
@@ -182,7 +184,7 @@ struct config_diff {
 	bool restart_needed; /* cluster name, or this node's number or initiator changed: no reload
 				can do that */
 	char restart_reason[160];
-	bool settings_changed;            /* history, secrets, control group */
+	bool settings_changed;            /* history, secrets, control group, watchdog */
 	struct config_diff_group *groups; /* new ones' order, then those that are gone */
 	size_t group_count;
 };

@@ -133,7 +133,10 @@ int config_diff(const struct config *old_config, const struct config *new_config
 		old_config->history_days != new_config->history_days ||
 		old_config->history_size != new_config->history_size ||
 		!diff_text_equal(old_config->secrets, new_config->secrets) ||
-		!diff_text_equal(old_config->control_group, new_config->control_group);
+		!diff_text_equal(old_config->control_group, new_config->control_group) ||
+		!diff_text_equal(old_config->watchdog, new_config->watchdog) ||
+		old_config->watchdog_timeout_ms != new_config->watchdog_timeout_ms ||
+		old_config->stop_limit_ms != new_config->stop_limit_ms;
 	for (size_t i = 0; i < new_config->group_count; i++) {
 		const struct config_group *after = &new_config->groups[i];
 		const struct config_group *before = config_find_group(old_config, after->name);

@@ -563,6 +563,19 @@ static void parse_history(struct config_context *context, cfg_t *file, struct co
 			parse_shown(text, shown));
 }
 
+static void parse_watchdog(struct config_context *context, cfg_t *file, struct config *config)
+{
+	static const struct duration_range timeout = {2000, 10 * DURATION_MINUTE, "2s to 10m"},
+					   limit = {1000, DURATION_HOUR, "1s to 60m"};
+
+	config->watchdog = parse_path(context, file, "watchdog");
+	config->watchdog_timeout_ms = 10000;
+	config->stop_limit_ms = 30000;
+	parse_duration(context, file, "watchdog_timeout", &timeout, &config->watchdog_timeout_ms,
+		       NULL);
+	parse_duration(context, file, "stop_limit", &limit, &config->stop_limit_ms, NULL);
+}
+
 /* The file's own settings. */
 static enum pr_type parse_settings(struct config_context *context, cfg_t *file)
 {
@@ -592,6 +605,7 @@ static enum pr_type parse_settings(struct config_context *context, cfg_t *file)
 	else if (text)
 		config->control_group = config_tree_text(tree, text);
 	parse_history(context, file, config);
+	parse_watchdog(context, file, config);
 	return type;
 }
 

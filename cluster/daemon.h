@@ -16,6 +16,7 @@
 #include "scsi/pr_exec.h"
 
 struct daemon_devices;
+struct daemon_watchdog;
 struct group;
 
 /* Since the start, for `status` and the bench. */
@@ -43,6 +44,7 @@ struct daemon {
 	struct state *state;
 	struct history *history;
 	struct control *control;
+	struct daemon_watchdog *watchdog; /* NULL: none is configured */
 	struct group **groups;
 	size_t group_count;
 	struct daemon_counters counters;
@@ -79,6 +81,14 @@ struct daemon_retired {
 int daemon_reload(struct daemon *daemon, json_t **answer);
 /* Frees the retired trees that no group points into any more. */
 void daemon_free_retired(struct daemon *daemon);
+
+/* daemon_watchdog.c. Returns 0, also when none is configured, or -1 after a message. */
+int daemon_watchdog_open(struct daemon *daemon);
+/* Takes the configuration in force; another device only with the next start. */
+void daemon_watchdog_reconfigure(struct daemon *daemon);
+/* Disarms it, or, when services are left running, leaves it to the daemon that comes next. */
+void daemon_watchdog_close(struct daemon *daemon);
+json_t *daemon_watchdog_json(const struct daemon *daemon); /* new reference; null: none */
 
 /* lunkeeperd.c */
 struct group *daemon_find_group(const struct daemon *daemon,

@@ -197,12 +197,12 @@ static void do_status(struct control_request *request, const json_t *arguments, 
 		if (!daemon->groups[g]->closing &&
 		    (!only || daemon_find_group(daemon, only) == daemon->groups[g]))
 			json_array_append_new(groups, group_status_json(daemon->groups[g]));
-	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o}", "cluster",
+	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "cluster",
 			 daemon->config->cluster, "node", daemon->node_name, "version",
 			 LUNKEEPER_VERSION, "pid", (int)getpid(), "uptime_ms",
 			 (json_int_t)(clock_now_ms() - daemon->started_ms), "standby",
-			 daemon->standby, "nodes", nodes, "groups", groups, "counters",
-			 counters_json(&daemon->counters));
+			 daemon->standby, "watchdog", daemon_watchdog_json(daemon), "nodes", nodes,
+			 "groups", groups, "counters", counters_json(&daemon->counters));
 	control_reply(request, json);
 }
 

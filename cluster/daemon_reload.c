@@ -171,6 +171,7 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 	daemon->config = config;
 	daemon->self = config_find_node(config, daemon->node_name);
 	history_set_bounds(daemon->history, config->history_days, config->history_size);
+	daemon_watchdog_reconfigure(daemon);
 	for (size_t g = 0; g < diff.group_count; g++)
 		drop_group(daemon, &diff.groups[g]);
 	for (size_t g = 0; g < diff.group_count; g++)

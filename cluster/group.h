@@ -11,6 +11,7 @@
 #include "cluster/daemon.h"
 #include "cluster/gate.h"
 #include "cluster/service_host.h"
+#include "cluster/watchdog_policy.h"
 #include "iscsi/sessions.h"
 #include "scsi/path.h"
 #include "scsi/pr_exec.h"
@@ -155,6 +156,8 @@ struct group {
 	struct service_host *service; /* NULL: none */
 	enum arbiter_service service_state;
 	bool service_known;
+	struct watchdog_watch watch; /* daemon_watchdog.c's */
+	bool watch_told;
 
 	enum arbiter_state state;
 	enum arbiter_rule reason;

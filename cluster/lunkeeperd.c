@@ -231,6 +231,7 @@ static void close_all(struct daemon *daemon)
 		return;
 	daemon->phase = DAEMON_PHASE_CLOSING;
 	uv_timer_stop(&daemon->closing_timer);
+	daemon_watchdog_close(daemon);
 	daemon_note(daemon, "daemon",
 		    daemon->leave_running ? "stopping; what runs is left running"
 					  : "stopped; everything was handed over or given up");
@@ -642,6 +643,9 @@ int main(int argc, char **argv)
 	if (open_parts(&daemon))
 		return 1;
 	open_handles(&daemon);
+	/* The last thing that can fail: once it is open it is armed. */
+	if (daemon_watchdog_open(&daemon))
+		return 1;
 	run(&daemon);
 	if (daemon.again) {
 		execv(program, argv); /* perhaps a newer one by now */

@@ -527,6 +527,23 @@ enum service_state service_host_state(const struct service_host *host)
 	return host->service.state;
 }
 
+unsigned service_host_left(const struct service_host *host, char *names, size_t size)
+{
+	unsigned left = 0;
+	size_t used = 0;
+
+	*names = '\0';
+	for (uint8_t i = 0; i < host->service.config.resource_count; i++) {
+		if (host->service.resources[i].state == SERVICE_RESOURCE_STOPPED)
+			continue;
+		if (used < size)
+			used += (size_t)snprintf(names + used, size - used, "%s%s",
+						 left ? ", " : "", host->resources[i].name);
+		left++;
+	}
+	return left;
+}
+
 bool service_host_failed(const struct service_host *host)
 {
 	return host->service.failed;

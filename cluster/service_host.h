@@ -45,6 +45,8 @@ void service_host_maintenance(struct service_host *host, bool on);
 int service_host_reconfigure(struct service_host *host, const struct config_group *group);
 
 enum service_state service_host_state(const struct service_host *host);
+/* How many resources are not stopped; their names, separated by ", ", as far as they fit. */
+unsigned service_host_left(const struct service_host *host, char *names, size_t size);
 bool service_host_failed(const struct service_host *host);
 /* [{"name","agent","state","since_ms","last_error"}] for status; new reference. */
 json_t *service_host_resources_json(const struct service_host *host);

@@ -340,6 +340,21 @@ static void status_print_paths(const json_t *group, bool *any)
 	}
 }
 
+static void status_print_watchdog(const json_t *answer, bool *any)
+{
+	const json_t *watchdog = json_object_get(answer, "watchdog");
+	const char *reason = cli_json_text(watchdog, "reason");
+	const char *error = cli_json_text(watchdog, "error");
+
+	if (reason[0])
+		status_print_bad(any, "watchdog", "not fed: %s; this node is reset in %lld s",
+				 reason,
+				 ((long long)cli_json_number(watchdog, "reset_ms") + 999) / 1000);
+	if (error[0])
+		status_print_bad(any, "watchdog", "%s: %s", cli_json_text(watchdog, "device"),
+				 error);
+}
+
 static void status_print_alarms(const json_t *answer)
 {
 	const json_t *group, *alarm;
@@ -347,6 +362,7 @@ static void status_print_alarms(const json_t *answer)
 	char age[32], key[128];
 	bool any = false;
 
+	status_print_watchdog(answer, &any);
 	json_array_foreach(json_object_get(answer, "groups"), i, group)
 	{
 		const char *problem = cli_json_text(group, "gate_problem");
@@ -366,6 +382,26 @@ static void status_print_alarms(const json_t *answer)
 			status_print_bad(&any, name, "gate: %s", problem);
 		status_print_paths(group, &any);
 	}
+}
+
+static void status_print_watchdog_line(const json_t *answer)
+{
+	const json_t *watchdog = json_object_get(answer, "watchdog");
+	char age[32];
+
+	if (!json_is_object(watchdog)) {
+		printf("\n%swatchdog none%s", cli_colour(stdout, CLI_DIM),
+		       cli_colour(stdout, CLI_PLAIN));
+		return;
+	}
+	printf("\n%swatchdog %s (%s), %lld s, %s%s%s%s", cli_colour(stdout, CLI_DIM),
+	       cli_json_text(watchdog, "device"), cli_json_text(watchdog, "identity"),
+	       (long long)cli_json_number(watchdog, "timeout_ms") / 1000,
+	       cli_json_flag(watchdog, "armed") ? "armed, fed "
+						: "not armed: nothing is owned here",
+	       cli_json_flag(watchdog, "armed") ? cli_json_age(watchdog, "fed_ms", age, sizeof(age))
+						: "",
+	       cli_json_flag(watchdog, "armed") ? " ago" : "", cli_colour(stdout, CLI_PLAIN));
 }
 
 static void status_print_counters(const json_t *answer)
@@ -419,8 +455,10 @@ static void status_print(const struct status *status, const json_t *answer)
 	if (nodes.left_out)
 		printf("%zu more nodes are configured\n", nodes.left_out);
 	status_print_alarms(answer);
-	if (status->verbose)
+	if (status->verbose) {
+		status_print_watchdog_line(answer);
 		status_print_counters(answer);
+	}
 }
 
 /* Watching goes on while the daemon is away: that it is unknown then is what there is to show. */

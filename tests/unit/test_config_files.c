@@ -58,6 +58,9 @@ static void dump(FILE *out, const struct config *config)
 		config->secrets ? config->secrets : "-",
 		config->control_group ? config->control_group : "-", config->history_days,
 		(unsigned long long)config->history_size);
+	if (config->watchdog)
+		fprintf(out, "watchdog %s timeout=%u stop_limit=%u\n", config->watchdog,
+			config->watchdog_timeout_ms, config->stop_limit_ms);
 	for (size_t i = 0; i < config->node_count; i++)
 		fprintf(out, "node %s id=%u line=%d initiator=%s\n", config->nodes[i].name,
 			config->nodes[i].id, config->nodes[i].line,
