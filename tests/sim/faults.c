@@ -22,6 +22,8 @@ uint64_t faults_slack_us(const struct world *world)
 }
 
 /* Until the fault is over and what it left behind has had time to show. */
+const char faults_begun[] = "it has only begun";
+
 void faults_excuse(struct world *world, struct node *node, uint64_t until_us, const char *why)
 {
 	uint64_t slack = faults_slack_us(world);
@@ -729,7 +731,7 @@ void faults_begin(struct world *world)
 	}
 	faults_disturb(world, 6 * SECOND);
 	for (unsigned i = 0; i < world->node_count; i++)
-		faults_excuse(world, &world->nodes[i], 3 * SECOND, "it has only begun");
+		faults_excuse(world, &world->nodes[i], 3 * SECOND, faults_begun);
 	world_push(world, world_between_ms(world, 3000, 12000), WORLD_FAULT, 0, 0, 0);
 	world_push(world, 500 * MS, WORLD_HINT, 0, 0, 0);
 	world->end_us = world->faults_until_us + 25 * SECOND + 10 * invariants_bound_us(world);

@@ -432,14 +432,14 @@ static void oracle_window_look(struct world *world, struct watch *watch, const s
 	watch->window[watch->window_looks++ % WATCH_LOOKS].ended_us = world->now_us;
 }
 
-static void oracle_seen(struct world *world, struct watch *watch)
+static void oracle_seen(struct world *world, struct watch *watch, const struct arbiter_look *look)
 {
 	unsigned count = sizeof(watch->seen) / sizeof(watch->seen[0]);
 
-	for (unsigned i = 0; i < watch->key_count; i++) {
+	for (unsigned i = 0; i < look->key_count; i++) {
 		unsigned j = 0, oldest = 0;
 
-		while (j < count && watch->seen[j].key != watch->keys[i])
+		while (j < count && watch->seen[j].key != look->keys[i])
 			j++;
 		if (j == count) {
 			for (j = 0; j < count; j++) {
@@ -447,7 +447,7 @@ static void oracle_seen(struct world *world, struct watch *watch)
 					oldest = j;
 			}
 			j = oldest;
-			watch->seen[j].key = watch->keys[i];
+			watch->seen[j].key = look->keys[i];
 			watch->seen[j].since_us = world->now_us;
 		}
 		watch->seen[j].last_us = world->now_us;
@@ -459,7 +459,10 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 {
 	struct watch *watch = &node->watches[lun];
 
-	if (!look->ok || (watch->looked && op->serial < watch->look_serial))
+	if (!look->ok)
+		return;
+	oracle_seen(world, watch, look); /* also what a later look has overtaken */
+	if (watch->looked && op->serial < watch->look_serial)
 		return;
 	watch->looked = true;
 	watch->look_began_us = op->began_us;
@@ -476,7 +479,6 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 	} else if (look->held && !oracle_preempted(watch, look->holder)) {
 		watch->owns = false;
 	}
-	oracle_seen(world, watch);
 	if (lun == 0)
 		oracle_window_look(world, watch, op);
 }

@@ -29,7 +29,7 @@
 #define WORLD_LUNS_MAX 4
 #define WORLD_SESSIONS_MAX 1024
 #define WORLD_COMMANDS_MAX 1024
-#define WORLD_OPS_MAX 512
+#define WORLD_OPS_MAX 1024
 #define WORLD_MAILS_MAX 512
 #define WORLD_EVENTS_MAX 8192
 #define WORLD_WRITES_MAX 4 /* of one node, in flight */
@@ -434,6 +434,8 @@ void host_event(struct world *world, const struct world_event *event);
 void faults_shape(struct world *world);
 void faults_begin(struct world *world);
 void faults_event(struct world *world, const struct world_event *event);
+/* Why a node is excused that has been started for the first time. */
+extern const char faults_begun[];
 void faults_excuse(struct world *world, struct node *node, uint64_t until_us, const char *why);
 uint64_t faults_slack_us(const struct world *world);
 void faults_tidy(struct world *world);
