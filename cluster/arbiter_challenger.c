@@ -266,6 +266,17 @@ static void judge_by_reason(struct arbiter *a, uint64_t holder)
 		challenge_begin(a, reason, holder, false);
 }
 
+static void request_send(struct arbiter *a, uint64_t holder)
+{
+	a->take_asked = a->operator_asked = false;
+	if (!arbiter_rule(a, ARBITER_RULE_REQUEST_SENT, 0, holder))
+		return;
+	arbiter_set_state(a, ARBITER_STATE_REQUESTING, ARBITER_RULE_REQUEST_SENT);
+	a->luns[0].key = 0;
+	lun_renew(a, 0, arbiter_key_fresh(a, KEY_KIND_REQUEST), holder);
+	lun_drive(a, 0);
+}
+
 void standby_judge(struct arbiter *a)
 {
 	struct arbiter_lun *l = &a->luns[0];
@@ -284,7 +295,7 @@ void standby_judge(struct arbiter *a)
 	if (holder != 0 && (!arbiter_key_ours(a, holder) || !key_decode(&key, holder))) {
 		if (arbiter_rule(a, ARBITER_RULE_CHALLENGE_NOT_FOREIGN, 0, holder)) {
 			arbiter_alarm(a, ARBITER_ALARM_FOREIGN_HOLDER, 0, holder);
-			a->operator_asked = false;
+			a->operator_asked = a->reason_set = false;
 			return;
 		}
 	} else {
@@ -304,6 +315,10 @@ void standby_judge(struct arbiter *a)
 	}
 	if (holder != 0 && offer_is_ours(a, &key, holder) && members_answer(a)) {
 		challenge_begin(a, ARBITER_RULE_CHALLENGE_OFFER, holder, true);
+		return;
+	}
+	if (a->take_asked && holder != 0 && a->state == ARBITER_STATE_STANDBY) {
+		request_send(a, holder);
 		return;
 	}
 	judge_by_reason(a, holder);
@@ -483,13 +498,9 @@ enum arbiter_command_answer challenger_command(struct arbiter *a, enum arbiter_c
 			       ? ARBITER_ANSWER_ALREADY
 			       : ARBITER_ANSWER_BUSY;
 	if (command == ARBITER_COMMAND_TAKE && holder != 0) {
-		if (!arbiter_rule(a, ARBITER_RULE_REQUEST_SENT, 0, holder))
-			return ARBITER_ANSWER_STARTED;
-		arbiter_set_state(a, ARBITER_STATE_REQUESTING, ARBITER_RULE_REQUEST_SENT);
-		l->key = 0;
-		lun_renew(a, 0, arbiter_key_fresh(a, KEY_KIND_REQUEST), holder);
-		lun_drive(a, 0);
+		request_send(a, holder);
 	} else {
+		a->take_asked = command == ARBITER_COMMAND_TAKE;
 		a->operator_asked = true;
 		lun_look_now(a, 0);
 	}

@@ -173,6 +173,30 @@ bool arbiter_claim_in_use(const struct arbiter *a, uint64_t claim)
 	return false;
 }
 
+/* As far as the looks show. */
+static bool claim_is_seen(const struct arbiter *a, uint64_t claim)
+{
+	for (uint16_t i = 0; i < a->config.lun_count; i++)
+		for (uint8_t k = 0; a->luns[i].look_seen && k < a->luns[i].look.key_count; k++)
+			if (((a->luns[i].look.keys[k] ^ claim) & NODE_AND_INCARNATION) == 0)
+				return true;
+	return false;
+}
+
+/* Room for one more: what is still on a LUN goes last, or its holder were a stranger to us. */
+static void make_room(struct arbiter *a)
+{
+	for (int k = a->claim_count - 1; k >= 0; k--)
+		if (!arbiter_claim_in_use(a, a->claims[k]) && !claim_is_seen(a, a->claims[k]))
+			arbiter_strike(a, a->claims[k]);
+	for (int k = a->claim_count - 1; k >= 0 && a->claim_count == ARBITER_CLAIMS_MAX; k--)
+		if (!arbiter_claim_in_use(a, a->claims[k]) &&
+		    !arbiter_key_same_claim(a->claims[k], lun_holder(&a->luns[0])))
+			arbiter_strike(a, a->claims[k]);
+	if (a->claim_count == ARBITER_CLAIMS_MAX)
+		arbiter_strike(a, a->claims[a->claim_count - 1]);
+}
+
 void arbiter_strike_replaced(struct arbiter *a)
 {
 	for (int k = a->claim_count - 1; k >= 0; k--)
@@ -189,9 +213,7 @@ bool arbiter_recorded(struct arbiter *a, uint64_t key)
 	if (a->record_id != 0 || a->record_retry_ms > a->now_ms)
 		return false;
 	if (a->claim_count == ARBITER_CLAIMS_MAX)
-		arbiter_strike_replaced(a);
-	if (a->claim_count == ARBITER_CLAIMS_MAX)
-		arbiter_strike(a, a->claims[a->claim_count - 1]);
+		make_room(a);
 	effect.id = a->record_id = a->next_id++;
 	if (a->next_id == 0)
 		a->next_id = 1;

@@ -147,6 +147,30 @@ void lun_look_now(struct arbiter *a, uint16_t i)
 		a->members_wake_ms = due;
 }
 
+/* An owner's look that is out of date by an order of its own says nothing of what the LUN is like
+ * now, yet whoever it shows has challenged meanwhile: one after the other they are turned away
+ * without a look in between, or on a slow array the last of several is kept waiting for longer
+ * than its window. */
+static void merge_challengers(const struct arbiter *a, struct arbiter_lun *l,
+			      const struct arbiter_flight *flight, const struct arbiter_look *look)
+{
+	struct key key;
+
+	if (!arbiter_is_owning(a) || !lun_holds(l) || !look->held || look->holder != l->key ||
+	    flight->began_ms < l->look_began_ms ||
+	    (int32_t)(flight->epoch - l->register_epoch) < 0)
+		return;
+	for (size_t k = 0; k < look->key_count && k < ARBITER_LOOK_KEYS_MAX; k++) {
+		uint64_t value = look->keys[k];
+
+		if (!lun_has_key(l, value) && arbiter_key_ours(a, value) &&
+		    key_decode(&key, value) && key.kind == KEY_KIND_CLAIM &&
+		    !arbiter_key_own(a, value) && !owner_was_preempted(a, value) &&
+		    value != l->order.service_key && l->look.key_count < ARBITER_LOOK_KEYS_MAX)
+			l->look.keys[l->look.key_count++] = value;
+	}
+}
+
 void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter_look *look,
 		bool *news)
 {
@@ -183,8 +207,15 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	if (i != 0 && l->next_look_ms < a->members_wake_ms)
 		a->members_wake_ms = l->next_look_ms;
 	if (flight.epoch != l->epoch || l->order.id != 0 ||
-	    (l->look_seen && flight.began_ms < l->look_began_ms))
+	    (l->look_seen && flight.began_ms < l->look_began_ms)) {
+		if (i == 0)
+			merge_challengers(a, l, &flight, look);
+		/* one overtaken by a later look tells how slow the array is all the same */
+		if (i == 0 && l->phase == LUN_WINDOW && flight.epoch == l->epoch &&
+		    took > a->window_slowest_ms)
+			a->window_slowest_ms = took;
 		return;
+	}
 	l->look = *look;
 	if (l->look.key_count > ARBITER_LOOK_KEYS_MAX)
 		l->look.key_count = ARBITER_LOOK_KEYS_MAX;

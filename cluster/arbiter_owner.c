@@ -5,7 +5,7 @@
  */
 #include "cluster/arbiter_private.h"
 
-static bool was_preempted(const struct arbiter *a, uint64_t key)
+bool owner_was_preempted(const struct arbiter *a, uint64_t key)
 {
 	for (size_t k = 0; k < REMEMBERED_KEYS; k++)
 		if (key != 0 && a->preempted[k] == key)
@@ -15,7 +15,7 @@ static bool was_preempted(const struct arbiter *a, uint64_t key)
 
 static void remember_preempted(struct arbiter *a, uint64_t key)
 {
-	if (key == 0 || was_preempted(a, key) || arbiter_key_own(a, key))
+	if (key == 0 || owner_was_preempted(a, key) || arbiter_key_own(a, key))
 		return;
 	a->preempted[a->preempted_next] = key;
 	a->preempted_next = (uint8_t)((a->preempted_next + 1) % REMEMBERED_KEYS);
@@ -31,7 +31,7 @@ static bool may_take_offer(const struct arbiter *a, const struct key *key)
 
 static void alarm_other_key(struct arbiter *a, uint16_t i, uint64_t value, const struct key *key)
 {
-	if (key->node == a->config.node && !arbiter_key_own(a, value) && !was_preempted(a, value))
+	if (key->node == a->config.node && !arbiter_key_own(a, value) && !owner_was_preempted(a, value))
 		arbiter_alarm(a, ARBITER_ALARM_OWN_NUMBER, i, value);
 	else if (a->config.rank_of[key->node] == 255)
 		arbiter_alarm(a, ARBITER_ALARM_UNLISTED_NODE, i, value);
@@ -70,7 +70,7 @@ uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rul
 			*rule = ARBITER_RULE_CHALLENGE_CLEAN_OTHERS;
 		else if (key.kind == KEY_KIND_REQUEST && i == 0)
 			*rule = ARBITER_RULE_OWNER_GRANT_REQUEST;
-		else if (was_preempted(a, value) || key.kind != KEY_KIND_CLAIM)
+		else if (owner_was_preempted(a, value) || key.kind != KEY_KIND_CLAIM)
 			*rule = ARBITER_RULE_OWNER_CLEAN_LEFTOVER;
 		return value;
 	}
@@ -162,7 +162,7 @@ static bool judge_not_holding(struct arbiter *a, uint16_t i, enum arbiter_rule l
 	if (holder != 0) {
 		if (arbiter_key_own(a, holder)) {
 			owner_renew(a, i, holder, ARBITER_RULE_OWNER_SWAP_ORPHAN);
-		} else if (was_preempted(a, holder)) {
+		} else if (owner_was_preempted(a, holder)) {
 			arbiter_alarm(a, ARBITER_ALARM_KEY_RETURNED, i, holder);
 			owner_begin_anew_if_stale(a);
 			owner_renew(a, i, holder, ARBITER_RULE_OWNER_RETAKE_RETURNED);
@@ -333,7 +333,7 @@ void owner_judge(struct arbiter *a, bool news)
 	if (l->phase == LUN_REGISTER ||
 	    l->phase == LUN_SEIZE) { /* being renewed; has somebody else come first? */
 		if (holder != 0 && holder != l->victim && !arbiter_key_own(a, holder) &&
-		    !was_preempted(a, holder))
+		    !owner_was_preempted(a, holder))
 			owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
 		else
 			l->victim = l->phase == LUN_REGISTER ? holder : l->victim;
@@ -409,7 +409,7 @@ void owner_won(struct arbiter *a)
 		return;
 	a->good_ms = l->look_began_ms;
 	arbiter_set_state(a, ARBITER_STATE_TAKING, a->reason);
-	a->reason_set = a->operator_asked = a->suspect = a->skip_window = false;
+	a->reason_set = a->operator_asked = a->take_asked = a->suspect = a->skip_window = false;
 	a->request_until_ms = 0;
 	a->hold = 0;
 	a->gate_broken = false;

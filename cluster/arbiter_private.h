@@ -149,6 +149,7 @@ struct arbiter {
 	/* challenger */
 	enum arbiter_rule reason; /* of the challenge under way, or of the one that is wanted */
 	bool reason_set, operator_asked, suspect, skip_window;
+	bool take_asked; /* TAKE, when nobody was known to hold: should somebody, it is asked */
 	uint64_t reason_since_ms, offer_seen, offer_since_ms;
 	uint64_t next_probe_ms, generation_moved_ms;
 	uint32_t generation_seen;
@@ -204,6 +205,7 @@ bool arbiter_recorded(struct arbiter *a, uint64_t key); /* false: and it is bein
 void arbiter_strike(struct arbiter *a, uint64_t key);
 void arbiter_strike_replaced(
 	struct arbiter *a); /* own keys that no LUN of the group bears any more */
+bool owner_was_preempted(const struct arbiter *a, uint64_t key);
 bool arbiter_claim_in_use(const struct arbiter *a, uint64_t claim);
 uint32_t arbiter_window_ms(const struct arbiter *a, uint64_t holder);
 uint8_t arbiter_rank(const struct arbiter *a, uint64_t key);
