@@ -113,15 +113,17 @@ static void on_gate(struct arbiter *a, const struct arbiter_event *event)
 {
 	a->gate = event->gate.state;
 	a->quiet = event->gate.quiet;
+	a->gate_answered = true;
 	if (a->gate == ARBITER_GATE_FAILED &&
 	    a->gate_wanted != ARBITER_GATE_FAILED) { /* by itself */
+		a->gate_closed_ms = a->now_ms;
 		a->gate_wanted = ARBITER_GATE_FAILED;
 		a->gate_broken = a->service != ARBITER_SERVICE_STOPPED;
 		arbiter_gate_update(a);
 	} else if (a->gate == ARBITER_GATE_HELD && a->gate_wanted == ARBITER_GATE_OPEN) {
 		a->gate_wanted = ARBITER_GATE_HELD;
 		a->hold |= HOLD_GATE;
-		a->hold_since_ms = a->now_ms;
+		a->hold_since_ms = a->gate_closed_ms = a->now_ms;
 		for (uint16_t i = 0; i < a->config.lun_count; i++) {
 			for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
 				a->luns[i].nexus[n].registered = false; /* to be verified */
@@ -315,6 +317,7 @@ static void pass_time(struct arbiter *a)
 {
 	struct arbiter_lun *leader = &a->luns[0];
 
+	arbiter_gate_insist(a);
 	owner_tick(a);
 	if (a->request_until_ms != 0 && a->request_until_ms <= a->now_ms) {
 		a->request_until_ms = 0;
@@ -362,9 +365,10 @@ static void finish_shutdown(struct arbiter *a)
 static uint64_t deadline(const struct arbiter *a)
 {
 	uint64_t candidates[] = {
-		a->luns[0].next_look_ms, a->luns[0].wait_ms != 0 ? a->luns[0].wait_ms : NEVER,
-		a->members_wake_ms,      a->record_retry_ms != 0 ? a->record_retry_ms : NEVER,
-		owner_deadline(a),       challenger_deadline(a),
+		a->luns[0].next_look_ms,  a->luns[0].wait_ms != 0 ? a->luns[0].wait_ms : NEVER,
+		a->members_wake_ms,       a->record_retry_ms != 0 ? a->record_retry_ms : NEVER,
+		owner_deadline(a),        challenger_deadline(a),
+		arbiter_gate_deadline(a),
 	};
 	uint64_t due = a->now_ms + a->config.loss_ms;
 

@@ -265,10 +265,11 @@ static enum arbiter_gate gate_for_state(const struct arbiter *a)
 }
 
 /* What has to be seen before the gate opens: this node holds every LUN, and the leader in a look
- * newer than all orders. */
+ * newer than all orders and than the gate's closing. */
 static bool group_is_held(struct arbiter *a)
 {
-	if (!lun_is_fresh(&a->luns[0]) || !lun_holds(&a->luns[0])) {
+	if (!lun_is_fresh(&a->luns[0]) || !lun_holds(&a->luns[0]) ||
+	    a->luns[0].look_began_ms < a->gate_closed_ms) {
 		lun_look_now(a, 0);
 		return false;
 	}
@@ -280,9 +281,28 @@ static bool group_is_held(struct arbiter *a)
 	return true;
 }
 
+static void gate_order(struct arbiter *a, enum arbiter_gate want, bool drop_caches)
+{
+	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_GATE,
+					.gate = {.gate = want, .drop_caches = drop_caches}};
+
+	if (a->gate_wanted == ARBITER_GATE_OPEN)
+		a->gate_closed_ms = a->now_ms;
+	a->gate_wanted = want;
+	a->gate_answered = false;
+	a->quiet = false; /* until the report of this order: that of an earlier one says nothing
+			     about now */
+	arbiter_emit(a, &effect);
+}
+
+void arbiter_gate_fail(struct arbiter *a)
+{
+	if (a->gate_wanted != ARBITER_GATE_FAILED)
+		gate_order(a, ARBITER_GATE_FAILED, false);
+}
+
 void arbiter_gate_update(struct arbiter *a)
 {
-	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_GATE};
 	enum arbiter_gate want = gate_for_state(a);
 
 	if (want != ARBITER_GATE_FAILED && a->gate_wanted == ARBITER_GATE_FAILED) {
@@ -301,12 +321,27 @@ void arbiter_gate_update(struct arbiter *a)
 		want = a->gate_wanted;
 	if (want == a->gate_wanted)
 		return;
-	effect.gate.gate = want;
-	effect.gate.drop_caches = a->gate_wanted == ARBITER_GATE_FAILED;
-	a->gate_wanted = want;
-	a->quiet = false; /* until the report of this order: that of an earlier one says nothing
-			     about now */
-	arbiter_emit(a, &effect);
+	gate_order(a, want, a->gate_wanted == ARBITER_GATE_FAILED);
+}
+
+static bool gate_is_too_open(const struct arbiter *a)
+{
+	return a->gate_answered && a->gate > a->gate_wanted;
+}
+
+/* A gate that is more open than it was ordered to be: an order that the daemon's last life had
+ * given took effect in this one, or the last one of this life did not. */
+void arbiter_gate_insist(struct arbiter *a)
+{
+	if (!gate_is_too_open(a) || a->gate_again_ms > a->now_ms)
+		return;
+	a->gate_again_ms = a->now_ms + a->config.defend_ms;
+	gate_order(a, a->gate_wanted, false);
+}
+
+uint64_t arbiter_gate_deadline(const struct arbiter *a)
+{
+	return gate_is_too_open(a) ? a->gate_again_ms : NEVER;
 }
 
 static bool service_must_stop(const struct arbiter *a)

@@ -147,19 +147,31 @@ void lun_look_now(struct arbiter *a, uint16_t i)
 		a->members_wake_ms = due;
 }
 
-/* An owner's look that is out of date by an order of its own says nothing of what the LUN is like
- * now, yet whoever it shows has challenged meanwhile: one after the other they are turned away
- * without a look in between, or on a slow array the last of several is kept waiting for longer
- * than its window. */
-static void merge_challengers(const struct arbiter *a, struct arbiter_lun *l,
-			      const struct arbiter_flight *flight, const struct arbiter_look *look)
+/* An owner's look that is out of date by an order of its own, or meets one that is still without
+ * an answer, says nothing of what the LUN is like now. Two things it says all the same. Somebody
+ * else has come to hold: that is not undone by an order that only turns others away, and may not
+ * wait until one that stays without an answer is given up. And whoever it shows has challenged
+ * meanwhile: one after the other they are turned away without a look in between, or on a slow
+ * array the last of several is kept waiting for longer than its window. */
+static void notice_overtaken(struct arbiter *a, const struct arbiter_flight *flight,
+			     const struct arbiter_look *look)
 {
+	struct arbiter_lun *l = &a->luns[0];
 	struct key key;
 
-	if (!arbiter_is_owning(a) || !lun_holds(l) || !look->held || look->holder != l->key ||
-	    flight->began_ms < l->look_began_ms ||
+	if (!arbiter_is_owning(a) || !lun_holds(l) || !look->held ||
+	    flight->began_ms < l->look_began_ms || (int32_t)(flight->epoch - l->look_epoch) < 0 ||
 	    (int32_t)(flight->epoch - l->register_epoch) < 0)
 		return;
+	if (look->holder != l->key) {
+		if (!arbiter_key_own(a, look->holder) && !owner_was_preempted(a, look->holder)) {
+			l->look = *look;
+			owner_depose(a, a->state == ARBITER_STATE_OFFERING
+						? ARBITER_RULE_COUNT
+						: ARBITER_RULE_OWNER_DEPOSED);
+		}
+		return;
+	}
 	for (size_t k = 0; k < look->key_count && k < ARBITER_LOOK_KEYS_MAX; k++) {
 		uint64_t value = look->keys[k];
 
@@ -209,10 +221,10 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	if (flight.epoch != l->epoch || l->order.id != 0 ||
 	    (l->look_seen && flight.began_ms < l->look_began_ms)) {
 		if (i == 0)
-			merge_challengers(a, l, &flight, look);
+			notice_overtaken(a, &flight, look);
 		/* one overtaken by a later look tells how slow the array is all the same */
 		if (i == 0 && l->phase == LUN_WINDOW && flight.epoch == l->epoch &&
-		    took > a->window_slowest_ms)
+		    flight.began_ms >= a->window_start_ms && took > a->window_slowest_ms)
 			a->window_slowest_ms = took;
 		return;
 	}
@@ -224,5 +236,7 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	l->look_id = id;
 	l->look_began_ms = flight.began_ms;
 	l->look_ended_ms = a->now_ms;
+	if (lun_holds(l))
+		l->held_epoch = flight.epoch;
 	*news = true;
 }

@@ -77,6 +77,12 @@ static void drive_survey(struct arbiter *a, uint16_t i)
 		arbiter_alarm(a, ARBITER_ALARM_FOREIGN_HOLDER, i, holder);
 		return;
 	}
+	if (holder != 0 && !arbiter_key_own(a, holder) && (holder >> 32 & 0xf) == KEY_KIND_CLAIM) {
+		/* The leader of somebody who may be well and has not been challenged. */
+		arbiter_alarm(a, ARBITER_ALARM_MEMBER_KEY, i, holder);
+		if (arbiter_rule(a, ARBITER_RULE_CHALLENGE_MEMBER_KEY, i, holder))
+			return;
+	}
 	if (!l->surveyed || holder != l->victim) {
 		l->surveyed = true;
 		l->victim = holder;
@@ -278,8 +284,7 @@ static void drive_clean(struct arbiter *a, uint16_t i)
 		return;
 	}
 	if (!lun_holds(l)) {
-		lun_set_phase(a, i, LUN_CONFIRM);
-		confirm_failed(a, i);
+		owner_not_holding(a, i);
 		return;
 	}
 	if (l->orphan) {

@@ -31,7 +31,8 @@ static bool may_take_offer(const struct arbiter *a, const struct key *key)
 
 static void alarm_other_key(struct arbiter *a, uint16_t i, uint64_t value, const struct key *key)
 {
-	if (key->node == a->config.node && !arbiter_key_own(a, value) && !owner_was_preempted(a, value))
+	if (key->node == a->config.node && !arbiter_key_own(a, value) &&
+	    !owner_was_preempted(a, value))
 		arbiter_alarm(a, ARBITER_ALARM_OWN_NUMBER, i, value);
 	else if (a->config.rank_of[key->node] == 255)
 		arbiter_alarm(a, ARBITER_ALARM_UNLISTED_NODE, i, value);
@@ -81,17 +82,11 @@ uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rul
 
 void owner_depose(struct arbiter *a, enum arbiter_rule rule)
 {
-	struct arbiter_effect fail = {.kind = ARBITER_EFFECT_GATE,
-				      .gate = {.gate = ARBITER_GATE_FAILED}};
 	uint64_t holder = lun_holder(&a->luns[0]);
 
 	if (rule != ARBITER_RULE_COUNT && !arbiter_rule(a, rule, 0, holder))
 		return;
-	if (a->gate_wanted != ARBITER_GATE_FAILED) { /* before everything else */
-		a->gate_wanted = ARBITER_GATE_FAILED;
-		a->quiet = false;
-		arbiter_emit(a, &fail);
-	}
+	arbiter_gate_fail(a); /* before everything else */
 	a->hold = 0;
 	a->yield = a->release = a->adopting = a->gate_broken = false;
 	for (uint16_t i = 0; i < a->config.lun_count; i++) {
@@ -141,20 +136,16 @@ void owner_renew(struct arbiter *a, uint16_t i, uint64_t victim, enum arbiter_ru
  * gate must not be written. It begins anew. */
 void owner_begin_anew_if_stale(struct arbiter *a)
 {
-	struct arbiter_effect fail = {.kind = ARBITER_EFFECT_GATE,
-				      .gate = {.gate = ARBITER_GATE_FAILED}};
-
 	if (a->now_ms - a->good_ms < a->config.window_ms || a->gate_wanted == ARBITER_GATE_FAILED)
 		return;
-	a->gate_wanted = ARBITER_GATE_FAILED;
-	a->quiet = false;
-	arbiter_emit(a, &fail);
+	arbiter_gate_fail(a);
 	a->gate_broken = a->service != ARBITER_SERVICE_STOPPED;
 	arbiter_service_update(a);
 }
 
-/* Another key holds this LUN, or none does. Returns true when it was dealt with. */
-static bool judge_not_holding(struct arbiter *a, uint16_t i, enum arbiter_rule lost_rule)
+/* Another key holds this LUN, or none does. Returns true when it was dealt with. A member that has
+ * to be taken anew is not: whether it is still ours to take, the leader says. */
+static bool judge_not_holding(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
 	uint64_t holder = lun_holder(l);
@@ -172,17 +163,40 @@ static bool judge_not_holding(struct arbiter *a, uint16_t i, enum arbiter_rule l
 		return true;
 	}
 	arbiter_alarm(a, ARBITER_ALARM_RESERVATION_LOST, i, 0);
-	if (lun_has_key(l, l->key) && lun_nexus_up(l, true) != NO_NEXUS) {
+	/* Registered still, and not again: then nobody has preempted us. */
+	if (lun_has_key(l, l->key) && lun_nexus_up(l, true) != NO_NEXUS &&
+	    (int32_t)(l->held_epoch - l->register_epoch) >= 0) {
 		if (!arbiter_rule(a, ARBITER_RULE_OWNER_RESERVE_AGAIN, i, l->key))
 			return true;
 		l->victim = 0;
 		lun_set_phase(a, i, LUN_SEIZE);
 		lun_drive(a, i);
-	} else {
-		owner_begin_anew_if_stale(a);
-		owner_renew(a, i, 0, lost_rule);
+		return true;
 	}
+	if (i != 0)
+		return false;
+	owner_begin_anew_if_stale(a);
+	owner_renew(a, i, 0, ARBITER_RULE_OWNER_REASSERT);
 	return true;
+}
+
+void owner_not_holding(struct arbiter *a, uint16_t i)
+{
+	struct arbiter_lun *l = &a->luns[i];
+
+	if (judge_not_holding(a, i))
+		return;
+	if (i == 0) {
+		owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
+		return;
+	}
+	if (!arbiter_rule(a, ARBITER_RULE_OWNER_MEMBER_LOST, i, lun_holder(l)))
+		return;
+	a->hold |= HOLD_RENEW;
+	lun_renew(a, i, arbiter_key_fresh(a, KEY_KIND_MEMBER), 0);
+	lun_set_phase(a, i, LUN_SURVEY);
+	lun_look_now(a, 0);
+	arbiter_gate_update(a);
 }
 
 /* The LUN is held by us: are all our nexuses registered? */
@@ -345,8 +359,7 @@ void owner_judge(struct arbiter *a, bool news)
 		return;
 	}
 	if (!lun_holds(l)) {
-		if (!judge_not_holding(a, 0, ARBITER_RULE_OWNER_REASSERT))
-			owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
+		owner_not_holding(a, 0);
 		return;
 	}
 	if (is_alone(a, l))
@@ -386,15 +399,7 @@ void owner_judge_member(struct arbiter *a, uint16_t i)
 		lun_look_now(a, 0);
 		return;
 	}
-	if (judge_not_holding(a, i, ARBITER_RULE_OWNER_MEMBER_LOST))
-		return;
-	if (!arbiter_rule(a, ARBITER_RULE_OWNER_MEMBER_LOST, i, lun_holder(l)))
-		return;
-	a->hold |= HOLD_RENEW;
-	lun_renew(a, i, arbiter_key_fresh(a, KEY_KIND_MEMBER), 0);
-	lun_set_phase(a, i, LUN_SURVEY);
-	lun_look_now(a, 0);
-	arbiter_gate_update(a);
+	owner_not_holding(a, i);
 }
 
 /* --- winning --- */

@@ -94,6 +94,7 @@ struct arbiter_lun {
 	uint32_t slow_ms;        /* the slowest of the recent answers, fading */
 	uint32_t epoch;          /* counts beginnings and ends of PR OUTs */
 	uint32_t register_epoch; /* at the end of the last one that registered */
+	uint32_t held_epoch;     /* of the last look that showed us as the holder */
 	struct arbiter_look look;
 	bool look_seen;
 	uint32_t look_epoch, look_id;
@@ -138,8 +139,10 @@ struct arbiter {
 
 	enum arbiter_gate gate, gate_wanted;
 	bool quiet, gate_broken;
+	bool gate_answered; /* a report has come since the last order to the gate */
+	uint64_t gate_again_ms;
 	unsigned hold;
-	uint64_t hold_since_ms;
+	uint64_t hold_since_ms, gate_closed_ms;
 	enum arbiter_service service;
 	bool start_ordered, stop_ordered, stop_deposed, stop_overdue;
 
@@ -192,7 +195,10 @@ bool arbiter_rule(struct arbiter *a, enum arbiter_rule rule, uint16_t lun,
 void arbiter_alarm(struct arbiter *a, enum arbiter_alarm alarm, uint16_t lun, uint64_t key);
 void arbiter_alarm_clear(struct arbiter *a, enum arbiter_alarm alarm);
 void arbiter_set_state(struct arbiter *a, enum arbiter_state state, enum arbiter_rule why);
+void arbiter_gate_fail(struct arbiter *a); /* unless that is what was ordered last */
 void arbiter_gate_update(struct arbiter *a);
+void arbiter_gate_insist(struct arbiter *a);
+uint64_t arbiter_gate_deadline(const struct arbiter *a);
 void arbiter_service_update(struct arbiter *a);
 bool arbiter_is_owning(const struct arbiter *a); /* holds the leader, as far as it knows */
 bool arbiter_key_own(const struct arbiter *a, uint64_t key);
@@ -241,6 +247,7 @@ void lun_renew(struct arbiter *a, uint16_t i, uint64_t key, uint64_t victim);
 /* arbiter_owner.c */
 void owner_judge(struct arbiter *a, bool news);
 void owner_judge_member(struct arbiter *a, uint16_t i);
+void owner_not_holding(struct arbiter *a, uint16_t i); /* by a look later than all orders */
 void owner_tick(struct arbiter *a);
 void owner_begin_anew_if_stale(struct arbiter *a);
 void owner_stalled(struct arbiter *a, uint64_t gap_ms); /* the leader answers again after so long */

@@ -397,12 +397,12 @@ static void fault_stranger(struct world *world, bool holds)
 		return;
 	stranger_out(world, lun, port, PR_OUT_REGISTER, 0, key);
 	if (holds) {
+		excuse_all(world, until + 2 * SECOND, "a stranger took it");
 		if (world->luns[lun].lun.held)
 			stranger_out(world, lun, port, PR_OUT_PREEMPT, key,
 				     lun_holder_key(&world->luns[lun].lun));
 		else
 			stranger_out(world, lun, port, PR_OUT_RESERVE, key, 0);
-		excuse_all(world, until + 2 * SECOND, "a stranger took it");
 	}
 	fault_later(world, until, FAULT_STRANGER_KEY, (unsigned)world->strangers, lun, 0);
 }

@@ -245,6 +245,9 @@ uint64_t invariants_bound_us(const struct world *world)
 	return bound;
 }
 
+/* How long a write may be on its way to the medium: a gate is not quiet before. */
+#define INVARIANTS_WRITE_US (2500 * MS)
+
 /* How long another node's registration may stay on a LUN whose owner is well: until its next look,
  * and the PREEMPT. */
 static uint64_t invariants_linger_us(const struct world *world, const struct node *owner)
@@ -381,7 +384,10 @@ static void invariants_settle(struct world *world)
 		if (world->unsettled_since_us == 0)
 			world->unsettled_since_us = world->now_us;
 		if (world->now_us - world->unsettled_since_us >
-		    invariants_linger_us(world, &world->nodes[world->owner]))
+		    invariants_linger_us(world, &world->nodes[world->owner]) +
+			    (world->nodes[world->owner].gate == ARBITER_GATE_HELD
+				     ? INVARIANTS_WRITE_US
+				     : 0))
 			world_fail(world, "stays-settled",
 				   "%s, and nothing has happened for %.1f s", why,
 				   (double)calm_us / 1e6);
@@ -414,6 +420,8 @@ static void invariants_cease(struct world *world)
 	if (world->lost_answer + world->lost_command + world->delayed == 0)
 		return;
 	world->lost_answer = world->lost_command = world->delayed = 0;
+	world->unreliable_until_us =
+		world->now_us + 10 * SECOND; /* what was lost has yet to be given up */
 	faults_disturb(world,
 		       world->now_us +
 			       12 * SECOND); /* the last writes without an answer are given up */

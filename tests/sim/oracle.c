@@ -228,7 +228,8 @@ static bool oracle_predecessor(const struct watch *leader, uint64_t victim)
 
 /* The members follow the leader: what is taken was found there before a look that still showed this
  * node as the leader's holder. What is found later may be the successor's. */
-static void oracle_member(struct world *world, struct node *node, unsigned lun, uint64_t victim)
+static void oracle_member(struct world *world, struct node *node, unsigned lun, uint64_t own,
+			  uint64_t victim)
 {
 	const struct watch *leader = &node->watches[0], *watch = &node->watches[lun];
 	char text[32];
@@ -239,6 +240,14 @@ static void oracle_member(struct world *world, struct node *node, unsigned lun, 
 			   trace_node_name(node), lun);
 		return;
 	}
+	/* The same of a member that nobody holds; but who is still registered there since it held
+	 * has not been preempted. */
+	if (victim == 0 && watch->order_ended == watch->registered &&
+	    !(watch->held_own >= watch->registered && oracle_shows(watch, own)) &&
+	    leader->held_own < watch->lost_found)
+		world_fail(world, "leader-first",
+			   "%s takes member %u, which a successor may have lost",
+			   trace_node_name(node), lun);
 	for (unsigned i = 0; i < sizeof(watch->seen) / sizeof(watch->seen[0]) && victim != 0; i++) {
 		if (oracle_recorded(node, victim) || oracle_predecessor(leader, victim))
 			break;
@@ -302,7 +311,7 @@ static void oracle_order(struct world *world, struct node *node,
 				oracle_stand_back(world, node, 0);
 			oracle_takeover(world, node, effect->order.key, 0);
 		} else {
-			oracle_member(world, node, effect->lun, 0);
+			oracle_member(world, node, effect->lun, effect->order.key, 0);
 		}
 		return;
 	}
@@ -327,7 +336,8 @@ static void oracle_order(struct world *world, struct node *node,
 		if (!oracle_preempted(watch, effect->order.service_key))
 			watch->preempted[watch->preempted_next++ % 8] = effect->order.service_key;
 	} else {
-		oracle_member(world, node, effect->lun, effect->order.service_key);
+		oracle_member(world, node, effect->lun, effect->order.key,
+			      effect->order.service_key);
 	}
 }
 
@@ -339,8 +349,11 @@ static void oracle_gate(struct world *world, struct node *node, const struct arb
 
 	if (effect->gate.gate == ARBITER_GATE_FAILED)
 		node->tenure_valid = false;
-	if (effect->gate.gate != ARBITER_GATE_OPEN)
+	if (effect->gate.gate != ARBITER_GATE_OPEN) {
+		if (node->gate_ordered == ARBITER_GATE_OPEN)
+			node->gate_closed_us = world->now_us;
 		return;
+	}
 	for (unsigned lun = 0; lun < world->lun_count; lun++) {
 		const struct watch *watch = &node->watches[lun];
 
@@ -358,6 +371,11 @@ static void oracle_gate(struct world *world, struct node *node, const struct arb
 				   "order",
 				   trace_node_name(node), lun);
 	}
+	if (node->watches[0].look_began_us + MS < node->gate_closed_us)
+		world_fail(
+			world, "gate-after-look",
+			"%s opens its gate, and has not looked at the leader since it was closed",
+			trace_node_name(node));
 	/* As long as the gate is only held the service runs on, with what it knows of the disk:
 	 * should another node have written meanwhile, its next write is one of a deposed owner. */
 	if (!node->tenure_valid) {
@@ -476,9 +494,12 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 		watch->held_own_us = op->began_us;
 		watch->held_own = op->serial;
 		watch->owns = true;
+		watch->lost_found = 0;
 	} else if (look->held && !oracle_preempted(watch, look->holder)) {
 		watch->owns = false;
 	}
+	if (!(look->held && oracle_recorded(node, look->holder)) && watch->lost_found == 0)
+		watch->lost_found = world_serial(world);
 	if (lun == 0)
 		oracle_window_look(world, watch, op);
 }

@@ -33,8 +33,7 @@ bool host_defers(struct world *world, const struct world_event *event)
 		return true;
 	if (node->frozen_until_us <= world->now_us)
 		return false;
-	world_push(world, node->frozen_until_us, (enum world_event_kind)event->kind, event->node,
-		   event->index, event->serial);
+	world_push_again(world, node->frozen_until_us, event);
 	return true;
 }
 
@@ -46,8 +45,7 @@ bool shell_defers(struct world *world, const struct world_event *event)
 		return true;
 	if (node->daemon_paused_until_us <= world->now_us)
 		return false;
-	world_push(world, node->daemon_paused_until_us, (enum world_event_kind)event->kind,
-		   event->node, event->index, event->serial);
+	world_push_again(world, node->daemon_paused_until_us, event);
 	return true;
 }
 
@@ -685,6 +683,13 @@ void shell_event(struct world *world, const struct world_event *event)
 	if (event->kind == WORLD_START) {
 		if (event->serial != node->daemon_boot || node->daemon_running)
 			return;
+		/* A LUN that is free is anybody's, also that of a node which takes it for something
+		 * else: then nobody can tell who is right. */
+		if (node->index == world->misfit && world->luns[0].holder_node == NONE8) {
+			world_push_again(world, world->now_us + SECOND, event);
+			faults_disturb(world, world->now_us + SECOND);
+			return;
+		}
 		if (event->index || !node->running)
 			node_boot(world, node);
 		else if (!host_defers(world, event))

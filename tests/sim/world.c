@@ -57,15 +57,8 @@ static bool world_event_before(const struct world_event *a, const struct world_e
 	return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
 }
 
-void world_push(struct world *world, uint64_t at_us, enum world_event_kind kind, unsigned node,
-		unsigned index, uint32_t serial)
+static void world_insert(struct world *world, struct world_event event)
 {
-	struct world_event event = {.at_us = at_us < world->now_us ? world->now_us : at_us,
-				    .order = ++world->order,
-				    .serial = serial,
-				    .index = (uint16_t)index,
-				    .kind = (uint8_t)kind,
-				    .node = (uint8_t)node};
 	uint32_t i = world->event_count;
 
 	if (i == WORLD_EVENTS_MAX) {
@@ -79,6 +72,27 @@ void world_push(struct world *world, uint64_t at_us, enum world_event_kind kind,
 		i = (i - 1) / 2;
 	}
 	world->events[i] = event;
+}
+
+void world_push(struct world *world, uint64_t at_us, enum world_event_kind kind, unsigned node,
+		unsigned index, uint32_t serial)
+{
+	struct world_event event = {.at_us = at_us < world->now_us ? world->now_us : at_us,
+				    .order = ++world->order,
+				    .serial = serial,
+				    .index = (uint16_t)index,
+				    .kind = (uint8_t)kind,
+				    .node = (uint8_t)node};
+
+	world_insert(world, event);
+}
+
+void world_push_again(struct world *world, uint64_t at_us, const struct world_event *event)
+{
+	struct world_event again = *event;
+
+	again.at_us = at_us < world->now_us ? world->now_us : at_us;
+	world_insert(world, again);
 }
 
 static struct world_event world_pop(struct world *world)

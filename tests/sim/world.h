@@ -168,6 +168,7 @@ struct watch {
 	unsigned preempted_next;
 	uint64_t look_began_us, look_ended_us, holder;
 	uint64_t held_own_us; /* the last look that showed an own key hold */
+	uint32_t lost_found;  /* when the first look ended that showed an own key not to hold */
 	/* Looks since the last REGISTER that showed the own key beside the same holder. */
 	uint64_t window_key, window_holder, window_from_us;
 	bool passed; /* a window was full for that takeover, and the order that followed may have to
@@ -181,7 +182,7 @@ struct watch {
 	uint64_t keys[ARBITER_LOOK_KEYS_MAX];
 	struct {
 		uint64_t key, since_us, last_us;
-	} seen[12]; /* when a key was first seen */
+	} seen[32]; /* when a key was first seen */
 };
 
 struct disk_entry {
@@ -227,6 +228,7 @@ struct node {
 	uint32_t gate_orders, gate_orders_reached;
 	uint32_t tenure;
 	bool tenure_valid;
+	uint64_t gate_closed_us; /* since when the arbiter has not wanted it open, or known it so */
 	enum arbiter_service service;
 	uint32_t service_serial, write_serial;
 	bool service_wanted, service_deposed, service_fails, stop_hangs;
@@ -373,6 +375,8 @@ bool world_run(struct world *world, uint64_t seed, const struct profile *profile
 	       int disabled_rule);
 void world_push(struct world *world, uint64_t at_us, enum world_event_kind kind, unsigned node,
 		unsigned index, uint32_t serial);
+/* The same event later, in its place among those that wait for the same moment. */
+void world_push_again(struct world *world, uint64_t at_us, const struct world_event *event);
 uint32_t world_serial(struct world *world);
 void world_fail(struct world *world, const char *invariant, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
