@@ -247,14 +247,17 @@ static void sg_place_specified(struct sg_seeking *seeking, const char *specifica
 /* The name that people know a map by, if udev has made it. */
 static void sg_map_node(const struct sg_roots *roots, const char *name, char node[SG_NODE_MAX])
 {
-	char folder[PATH_MAX], map[128];
+	char folder[PATH_MAX], map[128], plain[SG_NODE_MAX];
+	struct stat named, numbered;
 
 	snprintf(folder, sizeof(folder), "%s/block/%s", roots->sysfs, name);
 	sysfs_attribute(folder, "dm/name", map, sizeof(map));
+	snprintf(plain, sizeof(plain), "%s/%.64s", roots->dev, name);
 	if (map[0] && snprintf(node, SG_NODE_MAX, "%s/mapper/%s", roots->dev, map) < SG_NODE_MAX &&
-	    sg_is_block(roots, node))
+	    roots->stat(node, &named) == 0 && roots->stat(plain, &numbered) == 0 &&
+	    S_ISBLK(named.st_mode) && named.st_rdev == numbered.st_rdev)
 		return;
-	snprintf(node, SG_NODE_MAX, "%s/%.64s", roots->dev, name);
+	strcpy(node, plain);
 }
 
 static bool sg_take_map(struct sg_seeking *seeking, const struct sg_entry *entry)
