@@ -253,12 +253,18 @@ static int fault_slow_target(struct rig *rig, struct rig_node *node, const char 
 	return rig_target_slow(rig, milliseconds);
 }
 
+/* LIO keeps what was registered with APTPL. */
+static const char *fault_forgets(const struct rig *rig)
+{
+	return rig->kind == &rig_kind_netns ? "; its reservations and registrations are lost" : "";
+}
+
 static int fault_kill_target(struct rig *rig, struct rig_node *node, const char *argument,
 			     char *told, size_t size)
 {
 	(void)node;
 	(void)argument;
-	TELL("target: power cut; its reservations and registrations are lost");
+	TELL("target: power cut%s", fault_forgets(rig));
 	return rig_target_kill(rig);
 }
 
@@ -278,8 +284,102 @@ static int fault_restart_target(struct rig *rig, struct rig_node *node, const ch
 
 	(void)node;
 	(void)argument;
-	TELL("target: power cycled; its reservations and registrations are lost");
+	TELL("target: power cycled%s", fault_forgets(rig));
 	return error ? error : rig_target_start(rig);
+}
+
+static int fault_change_link(struct rig *rig, struct rig_node *node, const char *argument, bool up)
+{
+	unsigned network;
+	int error = fault_network(rig, argument, &network);
+
+	if (!error && !rig->kind->link)
+		error = rig_kind_cannot(rig, "take a link down: `rig fault cut` drops packets");
+	return error ? error : rig->kind->link(rig, &node->machine, network, up);
+}
+
+static int fault_link_down(struct rig *rig, struct rig_node *node, const char *argument, char *told,
+			   size_t size)
+{
+	TELL("%s: link %s down", node->machine.name, argument ? argument : "");
+	return fault_change_link(rig, node, argument, false);
+}
+
+static int fault_link_up(struct rig *rig, struct rig_node *node, const char *argument, char *told,
+			 size_t size)
+{
+	TELL("%s: link %s up", node->machine.name, argument ? argument : "");
+	return fault_change_link(rig, node, argument, true);
+}
+
+static int fault_relogin(struct rig *rig, struct rig_node *node, const char *argument, char *told,
+			 size_t size)
+{
+	unsigned network;
+	int error = fault_network(rig, argument, &network);
+
+	if (!error && !rig->kind->relogin)
+		error = rig_kind_cannot(rig, "have sessions of a kernel recovered");
+	return error ? error : rig->kind->relogin(rig, &node->machine, network, told, size);
+}
+
+static int fault_new_session(struct rig *rig, struct rig_node *node, const char *argument,
+			     char *told, size_t size)
+{
+	unsigned network;
+	int error = fault_network(rig, argument, &network);
+
+	if (!error && !rig->kind->new_session)
+		error = rig_kind_cannot(rig, "make new sessions of a kernel");
+	return error ? error : rig->kind->new_session(rig, &node->machine, network, told, size);
+}
+
+static int fault_portal(struct rig *rig, const char *argument, bool on)
+{
+	unsigned network;
+	int error = fault_network(rig, argument, &network);
+
+	if (!error && !rig->kind->portal)
+		error = rig_kind_cannot(rig, "disable a portal");
+	return error ? error : rig->kind->portal(rig, network, on);
+}
+
+static int fault_portal_off(struct rig *rig, struct rig_node *node, const char *argument,
+			    char *told, size_t size)
+{
+	(void)node;
+	TELL("target: portal %s disabled, its connections reset", argument ? argument : "");
+	return fault_portal(rig, argument, false);
+}
+
+static int fault_portal_on(struct rig *rig, struct rig_node *node, const char *argument, char *told,
+			   size_t size)
+{
+	(void)node;
+	TELL("target: portal %s is there again", argument ? argument : "");
+	return fault_portal(rig, argument, true);
+}
+
+static int fault_resize_lun(struct rig *rig, struct rig_node *node, const char *argument,
+			    char *told, size_t size)
+{
+	unsigned lun = 0;
+	char text[32] = "";
+	uint64_t bytes;
+
+	(void)node;
+	if (!argument || sscanf(argument, "%u %31s", &lun, text) != 2 || !lun ||
+	    lun > rig->lun_count)
+		return rig_fail(rig, EINVAL, "which LUN, 1 to %u, and what size? Say 1 512M",
+				rig->lun_count);
+	bytes = cli_parse_size(text);
+	if (bytes < rig->lun_size || bytes % 512)
+		return rig_fail(rig, EINVAL, "'%s' is no size of whole blocks that makes it larger",
+				text);
+	if (!rig->kind->resize)
+		return rig_kind_cannot(rig, "resize a LUN");
+	TELL("target: LUN %u has %s", lun, text);
+	return rig->kind->resize(rig, lun, bytes);
 }
 
 static const struct fault faults[] = {
@@ -290,6 +390,12 @@ static const struct fault faults[] = {
 	{"cut", "NODE [NETWORK]", "drop its packets, both ways", fault_cut},
 	{"heal", "NODE [NETWORK]", "stop dropping them", fault_heal},
 	{"delay", "NODE TIME", "make its packets late (0ms: prompt again)", fault_delay},
+	{"link-down", "NODE [NETWORK]", "its link is down (vm)", fault_link_down},
+	{"link-up", "NODE [NETWORK]", "and up again", fault_link_up},
+	{"relogin", "NODE [NETWORK]", "its connection breaks, the same session is recovered (vm)",
+	 fault_relogin},
+	{"new-session", "NODE [NETWORK]", "it logs out and in: a session with a new ISID (vm)",
+	 fault_new_session},
 	{"drop-session", "NODE", "the target ends its iSCSI sessions", fault_drop_session},
 	{"stop-daemon", "NODE", "stop lunkeeperd only", fault_stop_daemon},
 	{"cont-daemon", "NODE", "let it go on", fault_cont_daemon},
@@ -302,7 +408,10 @@ static const struct fault faults[] = {
 	{"resume-target", NULL, "it answers again", fault_resume_target},
 	{"slow-target", "TIME", "every answer comes up to that much late (0: prompt again)",
 	 fault_slow_target},
-	{"restart-target", NULL, "power cycle: reservations are lost", fault_restart_target},
+	{"portal-off", "[NETWORK]", "the portal is disabled (vm)", fault_portal_off},
+	{"portal-on", "[NETWORK]", "and enabled", fault_portal_on},
+	{"resize-lun", "LUN SIZE", "the LUN grows (vm)", fault_resize_lun},
+	{"restart-target", NULL, "power cycle; tgt loses its reservations", fault_restart_target},
 	{"kill-target", NULL, "power cut", fault_kill_target},
 	{"start-target", NULL, "power on", fault_start_target},
 };
@@ -335,10 +444,20 @@ static const struct fault *fault_find(struct rig *rig, const char *name)
 	return NULL;
 }
 
+static int fault_words(const struct fault *fault)
+{
+	int words = fault->arguments != NULL;
+
+	for (const char *at = fault->arguments; at && *at; at++)
+		words += *at == ' ';
+	return words;
+}
+
 int rig_fault(struct rig *rig, int argc, char **argv, char *told, size_t size)
 {
 	const struct fault *fault = fault_find(rig, argv[0]);
 	struct rig_node *node = NULL;
+	char argument[128];
 	bool of_node;
 
 	if (!fault)
@@ -346,7 +465,7 @@ int rig_fault(struct rig *rig, int argc, char **argv, char *told, size_t size)
 	of_node = fault->arguments && !strncmp(fault->arguments, "NODE", 4);
 	if (of_node && argc < 2)
 		return rig_fail(rig, EINVAL, "which node? %s %s", fault->name, fault->arguments);
-	if (argc > (of_node ? 3 : 2))
+	if (argc > 1 + fault_words(fault))
 		return rig_fail(rig, EINVAL, "too much: %s %s is expected", fault->name,
 				fault->arguments ? fault->arguments : "");
 	if (of_node) {
@@ -358,5 +477,8 @@ int rig_fault(struct rig *rig, int argc, char **argv, char *told, size_t size)
 	}
 	rig_loops_note(rig);
 	rig->fault_ms = rig_now_ms();
-	return fault->run(rig, node, argc > 1 ? argv[1] : NULL, told, size);
+	if (argc > 1)
+		snprintf(argument, sizeof argument, "%s%s%s", argv[1], argc > 2 ? " " : "",
+			 argc > 2 ? argv[2] : "");
+	return fault->run(rig, node, argc > 1 ? argument : NULL, told, size);
 }

@@ -257,16 +257,18 @@ static void write_stores(const struct rig_target_conf *conf, FILE *out)
 		const struct rig_target_lun *lun = &conf->luns[i];
 
 		if (lun->device)
-			fprintf(out, "/backstores/block create name=%s dev=%s\n", lun->name,
-				lun->device);
+			fprintf(out, "/backstores/block create name=%s dev=%s%s%s\n", lun->name,
+				lun->device, lun->serial ? " wwn=" : "",
+				lun->serial ? lun->serial : "");
 		else if (!files++)
 			fprintf(out, "# write_back=false: a write is on the disk before it is "
 				     "acknowledged\n");
 		if (!lun->device)
 			fprintf(out,
 				"/backstores/fileio create name=%s file_or_dev=%s size=%" PRIu64
-				" write_back=false sparse=true\n",
-				lun->name, lun->file, lun->size);
+				" write_back=false sparse=true%s%s\n",
+				lun->name, lun->file, lun->size, lun->serial ? " wwn=" : "",
+				lun->serial ? lun->serial : "");
 	}
 }
 

@@ -31,6 +31,7 @@ struct rig_target_lun {
 	const char *name;   /* of the back store */
 	const char *device; /* a block device; NULL: a sparse file of `size` bytes */
 	const char *file;
+	const char *serial; /* of the unit, from which its designators come; NULL: LIO makes one */
 	uint64_t size;
 };
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/rig_target_conf.h"
 #include "tools/rig_vm.h"
 
 #define PATH_TIMEOUT_S 15
@@ -108,8 +109,9 @@ int vm_check(struct rig *rig, const struct rig_options *options)
 				"init and image of virtual machines are not found beside %s; set "
 				"LUNKEEPER_VM to the folder tools/vm",
 				rig_self());
-	if (options->luns > 1000)
-		return rig_fail(rig, EINVAL, "at most 1000 LUNs are expected with --kind vm");
+	if (options->luns > RIG_TARGET_LUN_MAX)
+		return rig_fail(rig, EINVAL, "at most %d LUNs are expected with --kind vm",
+				RIG_TARGET_LUN_MAX);
 	rig->user_initiator = options->user_initiator;
 	return 0;
 }
@@ -152,36 +154,74 @@ files_write(struct rig *rig, const char *machine, const char *name, const char *
 	return error;
 }
 
-/* What an administrator types into targetcli. */
+/* The texts that the description of the target points at. */
+struct files_lio {
+	struct rig_target_portal portals[RIG_NETWORKS];
+	struct rig_target_lun luns[RIG_TARGET_LUN_MAX];
+	struct rig_target_acl acls[RIG_NODES_MAX];
+	char names[RIG_TARGET_LUN_MAX][RIG_TARGET_NAME_MAX];
+	char devices[RIG_TARGET_LUN_MAX][RIG_PATH_MAX], serials[RIG_TARGET_LUN_MAX][RIG_PATH_MAX];
+	char initiators[RIG_NODES_MAX][RIG_PATH_MAX];
+};
+
+static void files_describe(const struct rig *rig, struct files_lio *lio)
+{
+	for (unsigned i = 0; i < rig->lun_count; i++) {
+		snprintf(lio->names[i], RIG_TARGET_NAME_MAX, "lun%u", i + 1);
+		snprintf(lio->devices[i], RIG_PATH_MAX,
+			 "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_lun%u", i + 1);
+		lio->luns[i] = (struct rig_target_lun){
+			.number = i + 1,
+			.name = lio->names[i],
+			.device = lio->devices[i],
+			.serial = vm_lun_serial(i + 1, lio->serials[i]),
+		};
+	}
+	for (size_t i = 0; i < rig->node_count; i++)
+		lio->acls[i].initiator =
+			rig_initiator(rig, rig->nodes[i].machine.name, lio->initiators[i]);
+	for (unsigned i = 0; i < RIG_NETWORKS; i++) {
+		char address[16];
+
+		snprintf(lio->portals[i].address, sizeof lio->portals[i].address, "%s",
+			 rig_net_address(0, i, address));
+		lio->portals[i].port = RIG_PORT;
+	}
+}
+
+/* What an administrator would type into targetcli. */
 static int files_target(struct rig *rig)
 {
-	char *text = NULL, serial[RIG_PATH_MAX], initiator[RIG_PATH_MAX], address[16];
+	struct files_lio *lio = calloc(1, sizeof *lio);
+	char *text = NULL, message[300];
 	size_t length = 0;
 	FILE *out = open_memstream(&text, &length);
-	int error;
+	int error = lio && out ? 0 : rig_fail(rig, ENOMEM, "out of memory");
 
-	if (!out)
-		return rig_fail(rig, ENOMEM, "out of memory");
-	fprintf(out, "set global auto_add_default_portal=false\n");
-	for (unsigned lun = 1; lun <= rig->lun_count; lun++)
-		fprintf(out,
-			"/backstores/block create name=lun%u "
-			"dev=/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_lun%u wwn=%s\n",
-			lun, lun, vm_lun_serial(lun, serial));
-	fprintf(out, "/iscsi create %s\n", RIG_TARGET_IQN);
-	for (unsigned lun = 1; lun <= rig->lun_count; lun++)
-		fprintf(out, "/iscsi/%s/tpg1/luns create /backstores/block/lun%u lun=%u\n",
-			RIG_TARGET_IQN, lun, lun);
-	for (size_t i = 0; i < rig->node_count; i++)
-		fprintf(out, "/iscsi/%s/tpg1/acls create %s\n", RIG_TARGET_IQN,
-			rig_initiator(rig, rig->nodes[i].machine.name, initiator));
-	for (unsigned i = 0; i < RIG_NETWORKS; i++)
-		fprintf(out, "/iscsi/%s/tpg1/portals create %s %d\n", RIG_TARGET_IQN,
-			rig_net_address(0, i, address), RIG_PORT);
-	fprintf(out, "saveconfig\nexit\n");
-	fclose(out);
-	error = files_write(rig, "san", "targetcli", "%s", text);
+	if (!error) {
+		const struct rig_target_conf conf = {
+			.target = RIG_TARGET_IQN,
+			.portals = lio->portals,
+			.portal_count = RIG_NETWORKS,
+			.luns = lio->luns,
+			.lun_count = rig->lun_count,
+			.acls = lio->acls,
+			.acl_count = rig->node_count,
+		};
+
+		files_describe(rig, lio);
+		error = rig_target_conf_check(&conf, message, sizeof message);
+		if (error)
+			rig_fail(rig, EINVAL, "%s", message);
+		else
+			rig_target_conf_write_batch(&conf, out);
+	}
+	if (out)
+		fclose(out);
+	if (!error)
+		error = files_write(rig, "san", "targetcli", "%s", text);
 	free(text);
+	free(lio);
 	return error;
 }
 

@@ -53,11 +53,11 @@ int vm_target_stall(struct rig *rig, bool stalled)
 int vm_target_drop(struct rig *rig, const struct rig_machine *machine)
 {
 	char output[64], address[2][16];
-	int error = vm_shell(rig, &rig->san, output, sizeof output,
-			     "ss -K -tn state established '( dst %s or dst %s )' sport = :%d | "
-			     "tail -n +2 | wc -l",
-			     rig_net_address(machine->number, 0, address[0]),
-			     rig_net_address(machine->number, 1, address[1]), RIG_PORT);
+	int error =
+		vm_shell(rig, &rig->san, output, sizeof output,
+			 "ss -KHtn state established '( dst %s or dst %s )' sport = :%d | wc -l",
+			 rig_net_address(machine->number, 0, address[0]),
+			 rig_net_address(machine->number, 1, address[1]), RIG_PORT);
 
 	return error ? error : atoi(output);
 }
@@ -76,7 +76,7 @@ int vm_portal(struct rig *rig, unsigned network, bool on)
 				      address, RIG_PORT)
 			   : vm_shell(rig, &rig->san, NULL, 0,
 				      "rmdir '%s/np/%s:%d' && "
-				      "ss -K -tn state established src %s sport = :%d",
+				      "ss -KHtn state established src %s sport = :%d",
 				      TPG, address, RIG_PORT, address, RIG_PORT);
 		if (error)
 			return error;
