@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Case 16: a path swallows everything. Looks and orders go by the other, in the usual times: the owner stays, and when it dies
+# a node with a hung path takes over as fast as any.
+# shellcheck source=tests/vm/paths.sh
+. "${0%/*}/paths.sh"
+
+# shellcheck disable=SC2086
+up --kind vm --service builtin --mkfs ext4 $TIMES
+await_owner 120 mail
+O=$OWNER
+S=$(other "$O")
+wait_for 30 "both paths are registered" all_registered "$O" mail 2
+
+fault cut "$O" 0
+fault cut "$S" 0
+for turn in 1 2 3 4 5 6 7 8 9 10 11 12; do
+	age=$(view "$O" mail .look_age_ms)
+	[ "$age" -lt 4000 ] || fail "the owner's last look is $age ms old (turn $turn)"
+	sleep 1
+done
+equal "the owner" "$(owner mail)" "$O"
+happened "$O" '.kind == "path" and (.text | contains("no answer for"))' || fail "nobody was told of the silent path"
+writes_go_on 60
+
+began=$(date +%s%N)
+fault kill "$O"
+await_owner 60 mail "$S"
+echo "took over after $((($(date +%s%N) - began) / 1000000)) ms, by one path"
+[ $((($(date +%s%N) - began) / 1000000000)) -lt 30 ] || fail "the takeover took too long"
+fault heal "$S" 0
+wait_for 90 "both paths are registered" all_registered "$S" mail 2
+writes_go_on 30
+no_conflict "$S"
+verified

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+#
+# What scenarios about the kernel's paths share: names of the rig's disks, sessions and maps as a node sees them.
+
+# shellcheck source=tests/rig/lib.sh
+. "${0%/*}/../rig/lib.sh"
+
+TARGET=iqn.2026-01.test.rig:san
+TIMES="--defend 1s --window 4s"
+
+# LUN: what VPD 83h says of it.
+wwid() {
+	printf 'naa.6001405%08x6c756e6b656570657' "$1"
+}
+
+# LUN: the multipath map's name.
+map() {
+	echo "3$(wwid "$1" | cut -c 5-)"
+}
+
+portal() {
+	echo "10.77.$1.1"
+}
+
+# NODE COMMAND: a line for the shell there.
+shell() {
+	shell_node=$1
+	shift
+	rig exec "$shell_node" sh -c "$*"
+}
+
+# NODE LUN: its generic devices, "sg0 sg2".
+generics() {
+	shell "$1" "for d in /sys/class/scsi_generic/sg*; do
+		[ \"\$(cat \$d/device/wwid 2>/dev/null)\" != $(wwid "$2") ] || echo \${d##*/}; done"
+}
+
+# NODE GROUP: rows of the ledger that are about this node's paths.
+ledger() {
+	cli "$1" ledger --json "$2" | jq -c --arg n "$1" '.rows[] | select(.node == $n)'
+}
+
+# NODE GROUP COUNT: so many paths, and on each the LUN lists the key that is expected there, which is one.
+all_registered() {
+	ledger "$1" "$2" | jq -s -e --argjson c "$3" \
+		'length == $c and all(.agrees and .actual != null and .actual.key == .holder.key)' >/dev/null
+}
+
+# NODE GROUP: how many paths are there, and up.
+paths_up() {
+	view "$1" "$2" '[.luns[].paths[] | select(.state == "up")] | length'
+}
+
+has_paths_up() {
+	[ "$(paths_up "$1" "$2")" = "$3" ]
+}
+
+# No write was refused by the target's reservation: the kernel logs each.
+no_conflict() {
+	equal "reservation conflicts in the kernel's log of $1" "$(shell "$1" 'dmesg | grep -ci "reservation conflict" || true')" 0
+}
+
+# NODE LUN: what multipathd bears for it.
+told() {
+	shell "$1" "multipathd getprkey map $(map "$2"); multipathd getprstatus map $(map "$2")" | tr '\n' ' ' | sed 's/ok//g; s/  */ /g; s/^ //; s/ $//'
+}
