@@ -83,9 +83,9 @@ struct config_resource {
 enum config_failback { CONFIG_FAILBACK_MANUAL, CONFIG_FAILBACK_AUTO };
 
 enum config_gate {
-	CONFIG_GATE_NONE,   /* kernel devices (until they have their device-mapper gate), or a LUN
-			       that nobody attaches */
+	CONFIG_GATE_NONE,   /* nothing here uses the LUNs: they are only held */
 	CONFIG_GATE_NBDKIT, /* iscsi:// devices with resources on them, or `attach = true` */
+	CONFIG_GATE_DM,     /* the same with kernel devices */
 };
 
 struct config_times {

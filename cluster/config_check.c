@@ -314,6 +314,17 @@ static void check_cycles(struct config_context *context, const struct config_gro
 				     group->resources[i].name, group->name);
 }
 
+/* The gate stands on one device: more than one path to it is what dm-multipath is for. */
+static void check_gate(struct config_context *context, const struct config_group *group)
+{
+	for (size_t i = 0; i < group->lun_count && group->gate == CONFIG_GATE_DM; i++)
+		if (group->luns[i]->device_count > 1)
+			config_warn(context, group->luns[i]->line,
+				    "lun \"%s\" has %zu devices: its data uses only the first; "
+				    "expected a dm-multipath map of its paths",
+				    group->luns[i]->name, group->luns[i]->device_count);
+}
+
 static void check_service(struct config_context *context, size_t index,
 			  const struct config_group **user_of)
 {
@@ -341,14 +352,9 @@ static void check_service(struct config_context *context, size_t index,
 	group->gate = CONFIG_GATE_NONE;
 	for (size_t i = 0; i < group->lun_count; i++)
 		/* Without resources nothing uses the LUNs here: they are only held. */
-		if (group->luns[i]->iscsi && (group->resource_count || group->luns[i]->attach))
-			group->gate = CONFIG_GATE_NBDKIT;
-	if (group->lun_count && !group->luns[0]->iscsi)
-		config_warn(context, group->line,
-			    "service \"%s\" is on a kernel device, for which there is no gate in "
-			    "this version: when this node "
-			    "is deposed, only the target keeps its writes out",
-			    group->name);
+		if (group->resource_count || group->luns[i]->attach)
+			group->gate = group->luns[i]->iscsi ? CONFIG_GATE_NBDKIT : CONFIG_GATE_DM;
+	check_gate(context, group);
 }
 
 /* A LUN that no service names. */
@@ -366,10 +372,6 @@ static void check_lone_lun(struct config_context *context, size_t index)
 				     "bears its name: expected "
 				     "another name for one of them, because both are groups",
 				     lun->name, lun->name, tree->groups[i].line);
-	if (lun->attach && !lun->iscsi)
-		config_warn(context, tree->raw_luns[index].attach_line,
-			    "lun \"%s\" is a kernel device: 'attach' does nothing in this version",
-			    lun->name);
 	luns[0] = lun;
 	group->name = lun->name;
 	group->line = lun->line;
@@ -377,7 +379,10 @@ static void check_lone_lun(struct config_context *context, size_t index)
 	group->times = tree->config.times;
 	group->luns = luns;
 	group->lun_count = 1;
-	group->gate = lun->iscsi && lun->attach ? CONFIG_GATE_NBDKIT : CONFIG_GATE_NONE;
+	group->gate = !lun->attach ? CONFIG_GATE_NONE
+		      : lun->iscsi ? CONFIG_GATE_NBDKIT
+				   : CONFIG_GATE_DM;
+	check_gate(context, group);
 	check_group_nodes(context, group, &tree->raw_luns[index].nodes);
 	tree->config.group_count++;
 }

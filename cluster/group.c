@@ -280,8 +280,8 @@ static void effect_gate(struct group *group, const struct arbiter_effect *effect
 
 	if (effect->gate.gate == ARBITER_GATE_FAILED)
 		group_multipathd_untell(group);
-	if (group->gate) {
-		group_gate_order(group, effect->gate.gate);
+	if (group->gate_kind) {
+		group->gate_kind->order(group, effect->gate.gate);
 		return;
 	}
 	event.gate.state = effect->gate.gate;
@@ -301,8 +301,8 @@ static void effect_state(struct group *group, const struct arbiter_effect *effec
 	group->reason = effect->state.rule;
 	group->since_ms = clock_now_ms();
 	group->state_changes++;
-	if (group->state == ARBITER_STATE_SEIZING && group->gate)
-		group_gate_prepare(group);
+	if (group->state == ARBITER_STATE_SEIZING && group->gate_kind)
+		group->gate_kind->prepare(group);
 	if (group->state == ARBITER_STATE_RELEASED)
 		released(group);
 }
@@ -409,8 +409,8 @@ static enum arbiter_command_answer post(struct group *group, const struct arbite
 		group->noted_incarnation = view.incarnation;
 		state_group_used_incarnation(group->claims, view.incarnation);
 	}
-	if (group->gate)
-		group_gate_settle(group);
+	if (group->gate_kind)
+		group->gate_kind->settle(group);
 	group_multipathd_settle(group);
 	now = clock_now_ms();
 	if (any_waiter(group)) {
@@ -487,7 +487,7 @@ static void start_arbiter(struct group *group)
 	struct arbiter_view view;
 
 	if (group->started || group->closing || group->released ||
-	    (group->gate && !group->gate_seen) || (group->service && !group->service_known))
+	    (group->gate_kind && !group->gate_seen) || (group->service && !group->service_known))
 		return;
 	event.start.claims = state_group_keys(group->claims, &event.start.claim_count);
 	event.start.incarnation = group->noted_incarnation =
@@ -495,8 +495,8 @@ static void start_arbiter(struct group *group)
 	event.start.service = group->service_state;
 	event.start.fit = !group_unfit_reason(group);
 	event.start.quiet = true;
-	if (group->gate)
-		group_gate_start_state(group, &event);
+	if (group->gate_kind)
+		group->gate_kind->start_state(group, &event);
 	else if (group->service_state != ARBITER_SERVICE_STOPPED)
 		event.start.gate = ARBITER_GATE_OPEN;
 	group->started = true;
@@ -514,6 +514,16 @@ static void start_arbiter(struct group *group)
 void group_gate_connected(struct group *group)
 {
 	start_arbiter(group);
+}
+
+bool group_needs_no_devices(const struct group *group)
+{
+	struct arbiter_view view;
+
+	arbiter_get_view(group->arbiter, &view);
+	return view.gate_wanted == ARBITER_GATE_FAILED && view.service == ARBITER_SERVICE_STOPPED &&
+	       view.state != ARBITER_STATE_SEIZING && view.state != ARBITER_STATE_TAKING &&
+	       view.state != ARBITER_STATE_OWNER;
 }
 
 static void on_service_changed(enum arbiter_service state, bool failed, void *user)
@@ -600,6 +610,12 @@ static int make_arbiter(struct group *group, char *message, size_t message_size)
 	return 0;
 }
 
+static const struct group_gate *const gate_kinds[] = {
+	[CONFIG_GATE_NONE] = NULL,
+	[CONFIG_GATE_NBDKIT] = &group_gate_nbdkit,
+	[CONFIG_GATE_DM] = &group_gate_dm,
+};
+
 static int open_parts(struct group *group, char *message, size_t message_size)
 {
 	struct daemon *daemon = group->daemon;
@@ -627,8 +643,9 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 		if (error)
 			return error;
 	}
-	if (group->config->gate == CONFIG_GATE_NBDKIT) {
-		error = group_gate_open(group, message, message_size);
+	group->gate_kind = gate_kinds[group->config->gate];
+	if (group->gate_kind) {
+		error = group->gate_kind->open(group, message, message_size);
 		if (error)
 			return error;
 	}
@@ -763,7 +780,8 @@ void group_close(struct group *group, bool leave, void (*closed)(struct group *g
 	if (group->service)
 		service_host_close(group->service);
 	group->service = NULL;
-	group_gate_close(group, leave);
+	if (group->gate_kind)
+		group->gate_kind->close(group, leave);
 	for (size_t i = 0; i < group->lun_count; i++)
 		group_lun_close(&group->luns[i]);
 	if (group->claims)

@@ -10,6 +10,7 @@
 #include "cluster/attach.h"
 #include "cluster/daemon.h"
 #include "cluster/gate.h"
+#include "cluster/gate_dm.h"
 #include "cluster/service_host.h"
 #include "cluster/watchdog_policy.h"
 #include "iscsi/sessions.h"
@@ -85,6 +86,10 @@ struct group_lun {
 	char *wwid;            /* NULL: not known */
 	struct attach *attach; /* NULL: never needed yet */
 	bool stale;            /* attached before the gate failed: dead for ever */
+	struct gate_dm *dm;    /* NULL: its gate is of another kind */
+	uint32_t dm_order;     /* the last one given */
+	uint64_t dm_size;      /* and what was told last */
+	char dm_device[GATE_DM_PATH_MAX], dm_problem[GATE_DM_TEXT_MAX];
 
 	/* Kernel devices only: where the LUN is now, which may be elsewhere than its configured
 	 * name says. Kept while this node owns it. */
@@ -119,6 +124,25 @@ struct group_alarm {
 	uint16_t lun;
 };
 
+struct group;
+
+/* How a kind of gate does for a group what the arbiter wants; `status` shows it as gate_kind. */
+struct group_gate {
+	const char *name;
+	/* Begins; group_gate_connected() follows when it is known what is there already. 0 or
+	 * -errno with a message. */
+	int (*open)(struct group *group, char *message, size_t message_size);
+	void (*start_state)(struct group *group, struct arbiter_event *event); /* fills start */
+	void (*order)(struct group *group, enum arbiter_gate state);
+	void (*prepare)(struct group *group); /* the LUN is about to be ours: make the devices */
+	void (*settle)(struct group *group);  /* after every step: devices of no use are removed */
+	void (*close)(struct group *group, bool leave);              /* counts in `closes` */
+	void (*lun_json)(const struct group_lun *lun, json_t *json); /* for `status` */
+	bool (*problem)(const struct group *group, char *text, size_t size); /* false: none */
+};
+
+extern const struct group_gate group_gate_nbdkit, group_gate_dm;
+
 struct group {
 	struct daemon *daemon;
 	const struct config_group *config;
@@ -145,11 +169,16 @@ struct group {
 	struct group_record *records; /* claims being written down */
 	uint16_t noted_incarnation;
 
-	struct gate *gate; /* NULL: none */
+	const struct group_gate *gate_kind; /* NULL: none */
+	struct gate *gate;                  /* of kind nbdkit */
 	enum gate_state gate_ordered;
-	bool gate_seen;   /* connected at least once */
+	bool gate_seen;   /* what an earlier daemon left is known */
 	bool open_wanted; /* OPEN ordered, waiting for the devices */
 	bool devices_wanted;
+	bool open_refused; /* of kind dm: no nexus is registered; told once */
+	bool gate_told;    /* since the last order */
+	enum gate_state gate_told_state;
+	bool gate_told_quiet;
 	unsigned attach_failures;
 	uv_timer_t attach_timer;
 
@@ -218,6 +247,7 @@ const char *group_key_text(const struct daemon *daemon, uint64_t key, char *buff
 
 /* group.c, for its neighbours */
 void group_gate_connected(struct group *group); /* the gate was seen for the first time */
+bool group_needs_no_devices(const struct group *group);
 void group_reconnect_soon(struct group *group);
 void group_part_closed(void *user); /* one of `closes` is done */
 
@@ -261,14 +291,6 @@ void group_rescan(struct group *group, const struct sg_index *index);
 void group_multipathd_settle(struct group *group); /* after each step */
 void group_multipathd_untell(struct group *group); /* before anything else is stopped */
 void group_multipathd_forget(struct group_lun *lun, bool wait); /* wait: one of `closes` */
-
-/* group_gate.c */
-int group_gate_open(struct group *group, char *message, size_t message_size);
-void group_gate_order(struct group *group, enum arbiter_gate state);
-void group_gate_prepare(struct group *group); /* the LUN is about to be ours: make the devices */
-void group_gate_settle(struct group *group);  /* remove devices that are of no use any more */
-void group_gate_close(struct group *group, bool leave);
-void group_gate_start_state(struct group *group, struct arbiter_event *event);
 
 /* group_history.c */
 void group_note_effect(struct group *group, const struct arbiter_effect *effect);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A group's gate and its devices: what the arbiter orders is passed on to the gate process, what
- * the gate reports is passed back, and for each time that this node owns the group its LUNs become
- * fresh block devices.
+ * A group's gate of kind nbdkit and its devices: what the arbiter orders is passed on to the gate
+ * process, what the gate reports is passed back, and for each time that this node owns the group
+ * its LUNs become fresh block devices.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -161,7 +161,7 @@ static void drive_devices(struct group *group)
 	}
 }
 
-void group_gate_prepare(struct group *group)
+static void nbdkit_prepare(struct group *group)
 {
 	if (group->devices_wanted)
 		return;
@@ -169,16 +169,9 @@ void group_gate_prepare(struct group *group)
 	drive_devices(group);
 }
 
-void group_gate_settle(struct group *group)
+static void nbdkit_settle(struct group *group)
 {
-	struct arbiter_view view;
-
-	if (!group->devices_wanted)
-		return;
-	arbiter_get_view(group->arbiter, &view);
-	if (view.gate_wanted != ARBITER_GATE_FAILED || view.service != ARBITER_SERVICE_STOPPED ||
-	    view.state == ARBITER_STATE_SEIZING || view.state == ARBITER_STATE_TAKING ||
-	    view.state == ARBITER_STATE_OWNER)
+	if (!group->devices_wanted || !group_needs_no_devices(group))
 		return;
 	group->devices_wanted = false;
 	drive_devices(group);
@@ -309,7 +302,7 @@ static void on_gate_attention(struct gate *gate, uint16_t lun, uint8_t asc, uint
 
 /* --- for the group --- */
 
-int group_gate_open(struct group *group, char *message, size_t message_size)
+static int nbdkit_open(struct group *group, char *message, size_t message_size)
 {
 	struct daemon *daemon = group->daemon;
 	struct gate_lun_setup *luns = calloc(group->lun_count, sizeof *luns);
@@ -352,34 +345,7 @@ int group_gate_open(struct group *group, char *message, size_t message_size)
 	return 0;
 }
 
-void group_gate_start_state(struct group *group, struct arbiter_event *event)
-{
-	struct gate_view view;
-	bool devices = true;
-
-	gate_view(group->gate, &view);
-	for (size_t i = 0; i < group->lun_count; i++) {
-		struct group_lun *lun = &group->luns[i];
-
-		if (!make_attach(lun) || !attach_adopt(lun->attach))
-			devices = false;
-		lun->stale = view.state == GATE_STATE_FAILED;
-	}
-	group->devices_wanted = view.state != GATE_STATE_FAILED;
-	group->gate_ordered = view.state;
-	event->start.gate = arbiter_state_of(view.state);
-	event->start.quiet = view.quiet;
-	if (view.state != GATE_STATE_FAILED && !devices) { /* open, but what used it is gone */
-		group_gate_order(group, ARBITER_GATE_FAILED);
-		event->start.gate = ARBITER_GATE_FAILED;
-		event->start.quiet = false;
-		group->devices_wanted = false;
-	}
-	if (!group->devices_wanted)
-		drive_devices(group);
-}
-
-void group_gate_order(struct group *group, enum arbiter_gate state)
+static void nbdkit_order(struct group *group, enum arbiter_gate state)
 {
 	group->open_wanted = false;
 	switch (state) {
@@ -404,7 +370,34 @@ void group_gate_order(struct group *group, enum arbiter_gate state)
 	}
 }
 
-void group_gate_close(struct group *group, bool leave)
+static void nbdkit_start_state(struct group *group, struct arbiter_event *event)
+{
+	struct gate_view view;
+	bool devices = true;
+
+	gate_view(group->gate, &view);
+	for (size_t i = 0; i < group->lun_count; i++) {
+		struct group_lun *lun = &group->luns[i];
+
+		if (!make_attach(lun) || !attach_adopt(lun->attach))
+			devices = false;
+		lun->stale = view.state == GATE_STATE_FAILED;
+	}
+	group->devices_wanted = view.state != GATE_STATE_FAILED;
+	group->gate_ordered = view.state;
+	event->start.gate = arbiter_state_of(view.state);
+	event->start.quiet = view.quiet;
+	if (view.state != GATE_STATE_FAILED && !devices) { /* open, but what used it is gone */
+		nbdkit_order(group, ARBITER_GATE_FAILED);
+		event->start.gate = ARBITER_GATE_FAILED;
+		event->start.quiet = false;
+		group->devices_wanted = false;
+	}
+	if (!group->devices_wanted)
+		drive_devices(group);
+}
+
+static void nbdkit_close(struct group *group, bool leave)
 {
 	for (size_t i = 0; i < group->lun_count; i++) {
 		free(group->luns[i].gate_path.reason);
@@ -419,3 +412,34 @@ void group_gate_close(struct group *group, bool leave)
 	group->closes++;
 	gate_close(group->gate, !leave, group_part_closed, group);
 }
+
+static void nbdkit_lun_json(const struct group_lun *lun, json_t *json)
+{
+	if (!lun->attach || attach_get_state(lun->attach) != ATTACH_STATE_ATTACHED)
+		return;
+	json_object_set_new(json, "attached", json_string(attach_device(lun->attach)));
+	json_object_set_new(json, "link", json_string(attach_link(lun->attach)));
+}
+
+static bool nbdkit_problem(const struct group *group, char *text, size_t size)
+{
+	struct gate_view view;
+
+	if (!group->gate)
+		return false;
+	gate_view(group->gate, &view);
+	snprintf(text, size, "%s", view.reason);
+	return !view.connected;
+}
+
+const struct group_gate group_gate_nbdkit = {
+	.name = "nbdkit",
+	.open = nbdkit_open,
+	.start_state = nbdkit_start_state,
+	.order = nbdkit_order,
+	.prepare = nbdkit_prepare,
+	.settle = nbdkit_settle,
+	.close = nbdkit_close,
+	.lun_json = nbdkit_lun_json,
+	.problem = nbdkit_problem,
+};

@@ -124,10 +124,8 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 	if (lun->no_pr)
 		json_object_set_new(json, "problem",
 				    json_string("it supports no persistent reservations"));
-	if (lun->attach && attach_get_state(lun->attach) == ATTACH_STATE_ATTACHED) {
-		json_object_set_new(json, "attached", json_string(attach_device(lun->attach)));
-		json_object_set_new(json, "link", json_string(attach_link(lun->attach)));
-	}
+	if (group->gate_kind)
+		group->gate_kind->lun_json(lun, json);
 	return json;
 }
 
@@ -175,6 +173,7 @@ json_t *group_status_json(const struct group *group)
 	struct arbiter_view view;
 	json_t *luns = json_array(), *nodes = json_array(), *json;
 	const char *unfit = group_unfit_reason(group);
+	char problem[GATE_WIRE_TEXT_MAX];
 
 	arbiter_get_view(group->arbiter, &view);
 	for (uint16_t i = 0; i < group->lun_count; i++)
@@ -185,10 +184,10 @@ json_t *group_status_json(const struct group *group)
 			 group->config->name, "has_service", group->config->has_service, "state",
 			 group->started ? arbiter_state_name(view.state) : "starting", "reason",
 			 arbiter_rule_text(group->reason), "since_ms", age(group->since_ms), "gate",
-			 arbiter_gate_name(view.gate), "gate_kind", group->gate ? "nbdkit" : "none",
-			 "service", arbiter_service_name(view.service), "fit", !unfit,
-			 "unfit_reason", unfit, "maintenance", view.maintenance, "automatic",
-			 view.automatic);
+			 arbiter_gate_name(view.gate), "gate_kind",
+			 group->gate_kind ? group->gate_kind->name : "none", "service",
+			 arbiter_service_name(view.service), "fit", !unfit, "unfit_reason", unfit,
+			 "maintenance", view.maintenance, "automatic", view.automatic);
 	json_object_set_new(json, "key", group_key_json(group->daemon, view.key));
 	json_object_set_new(json, "holder",
 			    view.last_look_ms ? group_key_json(group->daemon, view.holder)
@@ -205,13 +204,8 @@ json_t *group_status_json(const struct group *group)
 			    group->service ? service_host_resources_json(group->service)
 					   : json_array());
 	json_object_set_new(json, "alarms", alarms_json(group));
-	if (group->gate) {
-		struct gate_view gate;
-
-		gate_view(group->gate, &gate);
-		if (!gate.connected)
-			json_object_set_new(json, "gate_problem", json_string(gate.reason));
-	}
+	if (group->gate_kind && group->gate_kind->problem(group, problem, sizeof problem))
+		json_object_set_new(json, "gate_problem", json_string(problem));
 	return json;
 }
 

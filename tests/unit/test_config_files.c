@@ -21,7 +21,9 @@ static void dump_group(FILE *out, const struct config_group *group)
 	fprintf(out, "group %s line=%d service=%d automatic=%d failback=%s gate=%s\n", group->name,
 		group->line, group->has_service, group->automatic,
 		group->failback == CONFIG_FAILBACK_AUTO ? "auto" : "manual",
-		group->gate == CONFIG_GATE_NBDKIT ? "nbdkit" : "none");
+		group->gate == CONFIG_GATE_NBDKIT ? "nbdkit"
+		: group->gate == CONFIG_GATE_DM   ? "dm"
+						  : "none");
 	fprintf(out, "  times defend=%u window=%u probe=%u loss=%u request=%u member_factor=%u\n",
 		times->defend_ms, times->window_ms, times->probe_ms, times->loss_ms,
 		times->request_ms, times->member_factor);
