@@ -14,6 +14,7 @@
 #include "tools/rig_kind.h"
 
 #define UNSET UINT32_MAX
+#define ASK_MS 10000
 
 static int rig_failed(struct rig *rig)
 {
@@ -227,6 +228,37 @@ static int cmd_rig_exec(int argc, char **argv)
 	return status < 0 ? rig_failed(&rig) : status;
 }
 
+/* What a node's daemon answers, without a process there. */
+static int cmd_rig_ask(int argc, char **argv)
+{
+	const char *name = NULL;
+	struct rig_node *node;
+	struct rig rig;
+	json_t *answer;
+	int count, status = parse_simple("lunkeeper rig ask", "NODE COMMAND",
+					 "Asks a node's lunkeeperd, and prints its answer.", NULL,
+					 2, &name, NULL, argc, argv, &count);
+
+	if (status >= 0)
+		return status;
+	if (count < 2) {
+		cli_error("usage: lunkeeper rig ask [--name RIG] NODE COMMAND");
+		return CLI_EXIT_USAGE;
+	}
+	if (rig_open_reading(&rig, name))
+		return rig_failed(&rig);
+	node = rig_find_node(&rig, argv[1]);
+	if (!node) {
+		cli_error("rig %s has no node %s", rig.name, argv[1]);
+		return CLI_EXIT_FAILED;
+	}
+	answer = rig_node_ask(&rig, node, argv[2], ASK_MS);
+	if (!answer)
+		return rig_failed(&rig);
+	cli_json_print(answer);
+	return CLI_EXIT_OK;
+}
+
 static void print_time(uint64_t wall_ms)
 {
 	time_t seconds = (time_t)(wall_ms / 1000);
@@ -320,7 +352,7 @@ static int cmd_rig_log(int argc, char **argv)
 	if (node)
 		rig_node_log(&rig, node, path);
 	else
-		rig_path(&rig, path, "san/tgtd.log");
+		rig_path(&rig, path, rig.kind == &rig_kind_vm ? "san/boot.log" : "san/tgtd.log");
 	execlp("tail", "tail", "-n", "+1", follow ? "-F" : path, follow ? path : NULL, NULL);
 	cli_error("cannot run tail: %s", strerror(errno));
 	return CLI_EXIT_FAILED;
@@ -384,6 +416,7 @@ static const struct cli_command rig_commands[] = {
 	{"bench", cmd_rig_bench, NULL, "", "figures, each beside its baseline"},
 	{"attempt", cmd_rig_attempt, NULL, "URL", NULL},
 	{"takeover", cmd_rig_takeover, NULL, "hold|sequence|process", NULL},
+	{"ask", cmd_rig_ask, NULL, "NODE COMMAND", NULL},
 	{"agent", cmd_rig_agent, NULL, "", NULL},
 	{"writer", cmd_rig_writer, NULL, "--file FILE --log FILE", NULL},
 	{"server", cmd_rig_server, NULL, "--file FILE", NULL},
@@ -393,8 +426,9 @@ static const struct cli_command rig_commands[] = {
 
 int cmd_rig(int argc, char **argv)
 {
-	return cli_dispatch("lunkeeper rig",
-			    "A cluster on one machine: nodes are namespaces, the SAN is a tgtd of "
-			    "their own.",
-			    rig_commands, NULL, argc, argv);
+	return cli_dispatch(
+		"lunkeeper rig",
+		"A cluster on one machine: its SAN and nodes are namespaces, or virtual "
+		"machines.",
+		rig_commands, NULL, argc, argv);
 }

@@ -301,14 +301,15 @@ static int fault_change_link(struct rig *rig, struct rig_node *node, const char 
 static int fault_link_down(struct rig *rig, struct rig_node *node, const char *argument, char *told,
 			   size_t size)
 {
-	TELL("%s: link %s down", node->machine.name, argument ? argument : "");
+	TELL("%s: link%s%s down", node->machine.name, argument ? " " : "",
+	     argument ? argument : "");
 	return fault_change_link(rig, node, argument, false);
 }
 
 static int fault_link_up(struct rig *rig, struct rig_node *node, const char *argument, char *told,
 			 size_t size)
 {
-	TELL("%s: link %s up", node->machine.name, argument ? argument : "");
+	TELL("%s: link%s%s up", node->machine.name, argument ? " " : "", argument ? argument : "");
 	return fault_change_link(rig, node, argument, true);
 }
 
@@ -348,7 +349,8 @@ static int fault_portal_off(struct rig *rig, struct rig_node *node, const char *
 			    char *told, size_t size)
 {
 	(void)node;
-	TELL("target: portal %s disabled, its connections reset", argument ? argument : "");
+	TELL("target: portal%s%s disabled, its connections reset", argument ? " " : "",
+	     argument ? argument : "");
 	return fault_portal(rig, argument, false);
 }
 
@@ -356,7 +358,7 @@ static int fault_portal_on(struct rig *rig, struct rig_node *node, const char *a
 			   size_t size)
 {
 	(void)node;
-	TELL("target: portal %s is there again", argument ? argument : "");
+	TELL("target: portal%s%s is there again", argument ? " " : "", argument ? argument : "");
 	return fault_portal(rig, argument, true);
 }
 

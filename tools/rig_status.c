@@ -70,9 +70,10 @@ json_t *rig_status_json(struct rig *rig)
 						"number", (json_int_t)lun, "url",
 						rig_target_url(lun, 0, url), "file",
 						rig_target_file(rig, lun, file)));
-	return json_pack("{sssssssssbs{sssssIsIsb}soso}", "rig", rig->name, "kind", rig->kind->name,
-			 "folder", rig->folder, "cluster", rig->cluster, "complete", rig->complete,
-			 "target", "kind", rig->kind->target, "state", target_text(rig), "pid",
+	return json_pack("{sssssssssbsbs{sssssIsIsb}soso}", "rig", rig->name, "kind",
+			 rig->kind->name, "folder", rig->folder, "cluster", rig->cluster,
+			 "complete", rig->complete, "daemons", rig->daemons, "target", "kind",
+			 rig->kind->target, "state", target_text(rig), "pid",
 			 (json_int_t)rig->target.pid, "lun_size", (json_int_t)rig->lun_size, "slow",
 			 rig_process_lives(&rig->slow), "nodes", nodes, "luns", luns);
 }

@@ -13,7 +13,7 @@
 
 #include "tools/rig_kind.h"
 
-#define VM_DISKS "/var/tmp/lunkeeper-rig"
+#define VM_DISKS "/var/lib/lunkeeper-rig"
 #define VM_LINKS (RIG_NETWORKS + 1) /* the last is the agents' */
 #define VM_BOOT_MS 240000           /* software emulation on a busy machine */
 

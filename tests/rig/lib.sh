@@ -14,7 +14,10 @@ set -eu
 LUNKEEPER=${LUNKEEPER:-$(readlink -f "${0%/*}/../../build/lunkeeper")}
 SCENARIO=$(basename "$0" .sh)
 # A name of a rig has at most 15 characters.
-RIG=t-$(echo "$SCENARIO" | cut -c 1-6)-$(($$ % 100000))
+RIG=${RIG:-t-$(echo "$SCENARIO" | cut -c 1-6)-$(($$ % 100000))}
+# tests/vm/lib.sh has other values for these.
+NEEDS=${NEEDS:-tgtd tgtadm ip jq nbdkit}
+SLOWER=${SLOWER:-1}
 SCRATCH=$(mktemp -d)
 NODES=
 
@@ -50,7 +53,7 @@ finish() {
 	if [ $status != 0 ] && [ $status != 77 ] && [ -n "$NODES" ]; then
 		show
 	fi
-	"$LUNKEEPER" rig down --name "$RIG" 2>/dev/null || true
+	[ -n "${SHARED:-}" ] || "$LUNKEEPER" rig down --name "$RIG" 2>/dev/null || true
 	rm -rf "$SCRATCH"
 	exit $status
 }
@@ -58,7 +61,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 [ "$(id -u)" = 0 ] || skip "needs root"
-for program in tgtd tgtadm ip jq nbdkit; do
+for program in $NEEDS; do
 	command -v $program >/dev/null || skip "needs $program"
 done
 
@@ -108,9 +111,9 @@ stands_by() {
 	[ "$(view "$1" "$2" '.state + " " + (if .has_service then .service else "stopped" end)')" = "standby stopped" ]
 }
 
-# wait_for SECONDS WHAT COMMAND...: until the command succeeds.
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds. Machines that are emulated get more time.
 wait_for() {
-	wait_end=$(($(date +%s%N) / 1000000 + $1 * 1000))
+	wait_end=$(($(date +%s%N) / 1000000 + $1 * 1000 * SLOWER))
 	wait_what=$2
 	shift 2
 	until "$@"; do
