@@ -21,43 +21,69 @@
 #include "cluster/state.h"
 #include "iscsi/secrets.h"
 #include "tools/check.h"
+#include "tools/check_host.h"
 #include "tools/lun.h"
 #include "tools/lun_probe.h"
 
 #define CHECK_RUN_DEFAULT "/run/lunkeeper"
 #define CHECK_SPACE_MIN (64ull << 20)
 #define CHECK_PRIORITY 10
+#define CHECK_READ_TIMEOUT_MS 15000
 
-enum check_verdict { CHECK_GOOD, CHECK_WARNING, CHECK_ERROR };
-
-struct check_run {
-	const struct check *check;
+/* What this file adds to a run: LUNs are looked at through `lunkeeper lun`'s own parts. */
+struct node_run {
+	struct check_run run; /* first: findings are the run's */
 	struct lun_context context;
-	json_t *findings;
-	size_t errors, warnings;
+	bool *owned; /* by the number of a LUN: this node's key holds it */
 };
 
-static void check_say(struct check_run *run, enum check_verdict verdict, const char *what,
-		      const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void say(struct check_run *run, enum check_verdict verdict, const char *what,
+		const char *remedy, const char *format, va_list arguments)
+	__attribute__((format(printf, 5, 0)));
 
-static void check_say(struct check_run *run, enum check_verdict verdict, const char *what,
-		      const char *format, ...)
+static void say(struct check_run *run, enum check_verdict verdict, const char *what,
+		const char *remedy, const char *format, va_list arguments)
 {
 	static const char *const names[] = {"good", "warning", "error"};
 	static const enum cli_colour colours[] = {CLI_GOOD, CLI_WARNING, CLI_BAD};
-	char text[700];
+	json_t *finding;
+	char text[1400];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	run->errors += verdict == CHECK_ERROR;
+	run->warnings += verdict == CHECK_WARNING;
+	finding =
+		json_pack("{s:s, s:s, s:s}", "verdict", names[verdict], "what", what, "text", text);
+	if (remedy)
+		json_object_set_new(finding, "remedy", json_string(remedy));
+	json_array_append_new(run->findings, finding);
+	if (run->check->json)
+		return;
+	printf("  %s%-8s%s %-16s %s\n", cli_colour(stdout, colours[verdict]), names[verdict],
+	       cli_colour(stdout, CLI_PLAIN), what, text);
+	if (remedy)
+		printf("  %-8s %-16s %s%s%s\n", "", "", cli_colour(stdout, CLI_NOTE), remedy,
+		       cli_colour(stdout, CLI_PLAIN));
+}
+
+void check_say(struct check_run *run, enum check_verdict verdict, const char *what,
+	       const char *format, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	say(run, verdict, what, NULL, format, arguments);
 	va_end(arguments);
-	run->errors += verdict == CHECK_ERROR;
-	run->warnings += verdict == CHECK_WARNING;
-	json_array_append_new(run->findings, json_pack("{s:s, s:s, s:s}", "verdict", names[verdict],
-						       "what", what, "text", text));
-	if (!run->check->json)
-		printf("  %s%-8s%s %-16s %s\n", cli_colour(stdout, colours[verdict]),
-		       names[verdict], cli_colour(stdout, CLI_PLAIN), what, text);
+}
+
+void check_remedy(struct check_run *run, enum check_verdict verdict, const char *what,
+		  const char *remedy, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(run, verdict, what, remedy, format, arguments);
+	va_end(arguments);
 }
 
 /* Programs. */
@@ -191,9 +217,8 @@ static bool check_uses_iscsi(const struct config *config)
 	return false;
 }
 
-static void check_identity(struct check_run *run)
+static void check_identity(struct check_run *run, const struct lun_context *context)
 {
-	const struct lun_context *context = &run->context;
 	char host[256] = "";
 
 	gethostname(host, sizeof(host) - 1);
@@ -271,8 +296,7 @@ static void check_privileges(struct check_run *run)
 
 /* LUNs. */
 
-static const struct config_group *check_group_of(const struct config *config,
-						 const struct config_lun *lun)
+const struct config_group *check_group_of(const struct config *config, const struct config_lun *lun)
 {
 	for (size_t g = 0; g < config->group_count; g++) {
 		for (size_t i = 0; i < config->groups[g].lun_count; i++) {
@@ -324,7 +348,9 @@ static void check_times(struct check_run *run, const struct config_lun *lun, con
 	json_decref(probe);
 }
 
-static void check_lun(struct check_run *run, const struct config_lun *lun, const json_t *device)
+/* Returns whether this node holds it. */
+static bool check_lun(struct check_run *run, const struct lun_context *context,
+		      const struct config_lun *lun, const json_t *device)
 {
 	const json_t *step = json_array_get(json_object_get(device, "steps"), 0);
 	const json_t *holder = json_object_get(step, "holder");
@@ -334,7 +360,7 @@ static void check_lun(struct check_run *run, const struct config_lun *lun, const
 		check_say(run, CHECK_ERROR, lun->name, "%s",
 			  check_text(device, "error")[0] ? check_text(device, "error")
 							 : check_text(step, "error"));
-		return;
+		return false;
 	}
 	if (json_is_object(holder) && !json_is_true(json_object_get(holder, "ours")))
 		check_say(
@@ -347,19 +373,21 @@ static void check_lun(struct check_run *run, const struct config_lun *lun, const
 	else
 		check_say(run, CHECK_GOOD, lun->name, "%s; nobody holds it", wwid);
 	check_times(run, lun, wwid);
+	return json_is_true(json_object_get(holder, "ours")) && context->node &&
+	       strcmp(check_text(holder, "node"), context->node->name) == 0;
 }
 
-static void check_luns(struct check_run *run)
+static void check_luns(struct node_run *node)
 {
-	const struct config *config = run->check->config;
-	struct lun_fleet_options options = {.context = &run->context, .doing = "checking LUNs"};
+	const struct config *config = node->run.check->config;
+	struct lun_fleet_options options = {.context = &node->context, .doing = "checking LUNs"};
 	struct lun_script script = {.count = 1, .steps = {{.verb = LUN_VERB_SHOW}}};
 	struct lun_devices devices = {0};
 	struct lun_fleet *fleet;
 	json_t *results;
 
-	run->context.all = true;
-	if (config->lun_count == 0 || lun_devices_make(&devices, &run->context, NULL, 0) >= 0) {
+	node->context.all = true;
+	if (config->lun_count == 0 || lun_devices_make(&devices, &node->context, NULL, 0) >= 0) {
 		lun_devices_free(&devices);
 		return;
 	}
@@ -367,8 +395,8 @@ static void check_luns(struct check_run *run)
 	lun_fleet_run(fleet, &script);
 	results = lun_fleet_results(fleet);
 	for (size_t i = 0; i < config->lun_count; i++)
-		check_lun(run, &config->luns[i],
-			  json_array_get(json_object_get(results, "devices"), i));
+		node->owned[i] = check_lun(&node->run, &node->context, &config->luns[i],
+					   json_array_get(json_object_get(results, "devices"), i));
 	json_decref(results);
 	lun_fleet_free(fleet);
 	lun_devices_free(&devices);
@@ -376,32 +404,41 @@ static void check_luns(struct check_run *run)
 
 size_t check_node(const struct check *check, json_t *findings)
 {
-	struct check_run run = {
-		.check = check,
-		.findings = findings,
+	struct node_run node = {
+		.run = {.check = check, .findings = findings},
 		.context = {.config_path = check->path,
 			    .node_name = check->name,
 			    .timeout_ms = check->timeout_ms},
+		.owned = calloc(check->config->lun_count + 1, sizeof(bool)),
 	};
+	struct check_run *run = &node.run;
+	struct check_host host = {.run = run,
+				  .root = "",
+				  .sg = &sg_roots_system,
+				  .timeout_ms = check->timeout_ms ? check->timeout_ms
+								  : CHECK_READ_TIMEOUT_MS};
 
 	if (!check->json)
 		printf("\nThis machine:\n");
-	if (lun_context_begin(&run.context, true) >= 0) {
-		lun_context_end(&run.context);
+	if (!node.owned || lun_context_begin(&node.context, true) >= 0) {
+		lun_context_end(&node.context);
+		free(node.owned);
 		return 1;
 	}
-	check_identity(&run);
-	check_programs(&run);
-	check_folder(&run, "state folder", check->state ? check->state : STATE_FOLDER_DEFAULT);
-	check_folder(&run, "run folder", check->run ? check->run : CHECK_RUN_DEFAULT);
-	check_secrets(&run);
-	check_privileges(&run);
-	check_luns(&run);
-	lun_context_end(&run.context);
+	check_identity(run, &node.context);
+	check_programs(run);
+	check_folder(run, "state folder", check->state ? check->state : STATE_FOLDER_DEFAULT);
+	check_folder(run, "run folder", check->run ? check->run : CHECK_RUN_DEFAULT);
+	check_secrets(run);
+	check_privileges(run);
+	check_luns(&node);
+	lun_context_end(&node.context);
+	check_host_all(&host, check->config, node.owned);
+	free(node.owned);
 	if (!check->json)
 		printf("%s%zu error%s%s, %zu warning%s\n",
-		       cli_colour(stdout, run.errors ? CLI_BAD : CLI_PLAIN), run.errors,
-		       run.errors == 1 ? "" : "s", cli_colour(stdout, CLI_PLAIN), run.warnings,
-		       run.warnings == 1 ? "" : "s");
-	return run.errors;
+		       cli_colour(stdout, run->errors ? CLI_BAD : CLI_PLAIN), run->errors,
+		       run->errors == 1 ? "" : "s", cli_colour(stdout, CLI_PLAIN), run->warnings,
+		       run->warnings == 1 ? "" : "s");
+	return run->errors;
 }

@@ -97,7 +97,9 @@ int cmd_check(int argc, char **argv)
 	struct cli_option options[] = {
 		{"node", 'n', CLI_OPTION_FLAG, &check.node, NULL,
 		 "look at this machine too: programs, folders, initiator name, LUNs, their answer "
-		 "times, what the daemon may do"},
+		 "times, what the daemon may do, and what would use a standby's LUN by itself "
+		 "(LVM, "
+		 "md, fstab, ...)"},
 		{"as", 0, CLI_OPTION_STRING, &check.name, "NAME",
 		 "this machine's name in the configuration; without it the host name"},
 		{"state", 0, CLI_OPTION_STRING, &check.state, "DIR",
