@@ -143,9 +143,14 @@ int gate_dm_below_find(const char *sysfs, const char *device, const char *wwid,
 		    : 0;
 }
 
+struct zeroing {
+	bool forbid;
+	unsigned found, refused;
+};
+
 static void forbid_leaf(const char *folder, void *user)
 {
-	unsigned *refused = user;
+	struct zeroing *zeroing = user;
 	char path[PATH_MAX], value[16];
 	struct dirent *entry;
 	DIR *disks;
@@ -162,9 +167,12 @@ static void forbid_leaf(const char *folder, void *user)
 		if (read_file(path, value, sizeof value) >= 2 && value[0] == '0' &&
 		    value[1] == '\n')
 			continue;
+		zeroing->found++;
+		if (!zeroing->forbid)
+			continue;
 		file = open(path, O_WRONLY | O_CLOEXEC);
 		if (file < 0 || write(file, "0", 1) != 1)
-			++*refused;
+			zeroing->refused++;
 		if (file >= 0)
 			close(file);
 	}
@@ -172,12 +180,22 @@ static void forbid_leaf(const char *folder, void *user)
 		closedir(disks);
 }
 
-unsigned gate_dm_below_forbid_zeroing(const char *sysfs, uint32_t major, uint32_t minor)
+bool gate_dm_below_zeroes(const char *sysfs, uint32_t major, uint32_t minor)
 {
+	struct zeroing zeroing = {0};
 	char folder[PATH_MAX];
-	unsigned refused = 0;
 
 	block_folder(sysfs, major, minor, folder, sizeof folder);
-	walk_leaves(folder, 0, forbid_leaf, &refused);
-	return refused;
+	walk_leaves(folder, 0, forbid_leaf, &zeroing);
+	return zeroing.found > 0;
+}
+
+unsigned gate_dm_below_forbid_zeroing(const char *sysfs, uint32_t major, uint32_t minor)
+{
+	struct zeroing zeroing = {.forbid = true};
+	char folder[PATH_MAX];
+
+	block_folder(sysfs, major, minor, folder, sizeof folder);
+	walk_leaves(folder, 0, forbid_leaf, &zeroing);
+	return zeroing.refused;
 }

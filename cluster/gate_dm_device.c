@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,9 @@
 
 #define SYSFS "/sys"
 #define SERIAL_TRIES 64
+#define FORBID_WAIT_MS 200
+#define FORBID_THREADS_MOST 32
+#define TRIES_FOR_NONE 20
 #define SUSPEND_MOST_MS 250 /* new I/O waits meanwhile */
 
 /* --- switching --- */
@@ -50,7 +54,7 @@ int gate_dm_device_switch(struct gate_dm_thread *thread, struct gate_dm_device *
 		[GATE_STATE_OPEN] = {"queue_if_no_path", "reinstate_path"},
 	};
 
-	if (device->retired)
+	if (device->retired || device->strange)
 		return state == GATE_STATE_FAILED ? 0 : -ESTALE;
 	for (int i = 0; i < 2; i++) {
 		int error = message(thread, device, verbs[state][i]);
@@ -65,20 +69,39 @@ int gate_dm_device_switch(struct gate_dm_thread *thread, struct gate_dm_device *
 }
 
 int gate_dm_device_observe(struct gate_dm_thread *thread, const struct gate_dm_device *device,
-			   enum gate_state *state, uint64_t *in_flight)
+			   enum gate_state *state)
 {
 	char target[16], text[GATE_DM_TABLE_SIZE];
 	struct gate_dm_status status = {0};
-	int error = gate_dm_status(thread->control, device->name, false, target, text, sizeof text);
+	int error;
 
+	*state = GATE_STATE_FAILED;
+	if (device->strange)
+		return 0;
+	error = gate_dm_status(thread->control, device->name, false, target, text, sizeof text);
 	if (error)
 		return error;
 	if (strcmp(target, GATE_DM_TARGET) == 0 && gate_dm_status_parse(text, &status))
 		return -EBADMSG;
 	*state = gate_dm_state(status.active, device->state != GATE_STATE_FAILED);
-	if (in_flight)
-		*in_flight = status.in_flight;
 	return 0;
+}
+
+/* Requests that a block device has not ended yet, as the kernel counts them. */
+static uint64_t in_flight_at(uint32_t major, uint32_t minor)
+{
+	unsigned long long reads = 0, writes = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof path, SYSFS "/dev/block/%u:%u/inflight", major, minor);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%llu %llu", &reads, &writes) != 2)
+		reads = writes = 0;
+	fclose(file);
+	return reads + writes;
 }
 
 uint64_t gate_dm_device_ios(const struct gate_dm_device *device)
@@ -131,21 +154,34 @@ static int suspend_bounded(struct gate_dm *gate, struct gate_dm_thread *thread,
 	return error;
 }
 
-/* The path is failed, so no request takes it any more, and the path's own count says when those are
- * back that took it before; but for one that has just chosen it and is not counted yet. The kernel
- * waits for that one, too, when the device is suspended, which takes no time when there is none. */
+/* A hint, so that the proof need not be tried in vain: new I/O waits while that goes on. What waits
+ * at a gate that is held counts as its own, but not as the device's below. What fails all the time
+ * because somebody goes on trying must not delay the proof for ever. */
+static bool seems_quiet(struct gate_dm *gate, const struct gate_dm_device *device)
+{
+	uint64_t below = in_flight_at(device->below_major, device->below_minor);
+	uint64_t own = in_flight_at(device->major, device->minor);
+
+	gate->in_flight = device->state == GATE_STATE_FAILED ? own : below;
+	if (device->state == GATE_STATE_FAILED && own > 0 && ++gate->tries < TRIES_FOR_NONE)
+		return false;
+	gate->tries = 0;
+	return below == 0;
+}
+
+/* The path is failed, so no request takes it any more. Those that took it before are back when the
+ * kernel has suspended the device: it waits for each that came in, counted or not yet, and for none
+ * that waits for a path (these are put back). */
 int gate_dm_device_prove(struct gate_dm *gate, struct gate_dm_thread *thread,
 			 struct gate_dm_device *device)
 {
 	bool retire = device->state == GATE_STATE_FAILED && device->used;
 	enum gate_state state;
-	uint64_t in_flight = 0;
-	int error = gate_dm_device_observe(thread, device, &state, &in_flight);
+	int error = gate_dm_device_observe(thread, device, &state);
 
 	if (error)
 		return error;
-	gate->in_flight = in_flight;
-	if (state == GATE_STATE_OPEN || in_flight > 0)
+	if (state == GATE_STATE_OPEN || !seems_quiet(gate, device))
 		return -EAGAIN;
 	if (retire) {
 		error = gate_dm_load(thread->control, device->name, device->sectors, "error", "");
@@ -167,14 +203,96 @@ int gate_dm_device_prove(struct gate_dm *gate, struct gate_dm_thread *thread,
 
 /* --- making --- */
 
+/* Who waits for it, and the thread that does it; the later of them frees it. */
+struct forbidding {
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	uint32_t major, minor;
+	bool over, left;
+};
+
+static atomic_uint forbidding_threads;
+
+static void forbidding_free(struct forbidding *forbidding)
+{
+	pthread_cond_destroy(&forbidding->ended);
+	pthread_mutex_destroy(&forbidding->lock);
+	free(forbidding);
+}
+
+static void *forbid_main(void *argument)
+{
+	struct forbidding *forbidding = argument;
+	bool left;
+
+	gate_dm_below_forbid_zeroing(SYSFS, forbidding->major, forbidding->minor);
+	pthread_mutex_lock(&forbidding->lock);
+	forbidding->over = true;
+	left = forbidding->left;
+	pthread_cond_signal(&forbidding->ended);
+	pthread_mutex_unlock(&forbidding->lock);
+	if (left)
+		forbidding_free(forbidding);
+	atomic_fetch_sub(&forbidding_threads, 1);
+	return NULL;
+}
+
+static void forbidding_wait(struct forbidding *forbidding)
+{
+	struct timespec until;
+	bool over;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += FORBID_WAIT_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&forbidding->lock);
+	while (!forbidding->over &&
+	       pthread_cond_timedwait(&forbidding->ended, &forbidding->lock, &until) == 0)
+		;
+	over = forbidding->over;
+	forbidding->left = !over;
+	pthread_mutex_unlock(&forbidding->lock);
+	if (over)
+		forbidding_free(forbidding);
+}
+
+void gate_dm_device_forbid_zeroing(const struct gate_dm *gate, const struct gate_dm_device *device)
+{
+	struct forbidding *forbidding;
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	if (gate->zero_covered ||
+	    !gate_dm_below_zeroes(SYSFS, device->below_major, device->below_minor) ||
+	    atomic_load(&forbidding_threads) >= FORBID_THREADS_MOST)
+		return;
+	forbidding = calloc(1, sizeof *forbidding);
+	if (!forbidding)
+		return;
+	forbidding->major = device->below_major;
+	forbidding->minor = device->below_minor;
+	pthread_mutex_init(&forbidding->lock, NULL);
+	pthread_cond_init(&forbidding->ended, NULL);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	atomic_fetch_add(&forbidding_threads, 1);
+	if (pthread_create(&thread, &attributes, forbid_main, forbidding) == 0) {
+		forbidding_wait(forbidding);
+	} else {
+		atomic_fetch_sub(&forbidding_threads, 1);
+		forbidding_free(forbidding);
+	}
+	pthread_attr_destroy(&attributes);
+}
+
 /* What the reservation is not known to cover is not let through. */
 static int forbid(const struct gate_dm *gate, const struct gate_dm_device *device)
 {
 	char path[96], value[32] = "";
 	int file, error = 0;
 
-	if (!gate->zero_covered)
-		gate_dm_below_forbid_zeroing(SYSFS, device->below_major, device->below_minor);
+	gate_dm_device_forbid_zeroing(gate, device);
 	if (gate->trim_covered)
 		return 0;
 	snprintf(path, sizeof path, SYSFS "/dev/block/%u:%u/queue/discard_max_bytes", device->major,
@@ -240,7 +358,7 @@ static int fill(struct gate_dm *gate, struct gate_dm_thread *thread, struct gate
 		*what = "something else on this machine uses the device below";
 	else if (error == -EINVAL)
 		*what = "the kernel does not take the table: are the modules dm_multipath and "
-			"dm_queue_length there?";
+			"dm_round_robin there?";
 	if (error)
 		return error;
 	*what = "it cannot be resumed";

@@ -27,6 +27,7 @@ struct gate_dm_device {
 	enum gate_state state;
 	bool used;    /* it was OPEN or HELD once, or may have been */
 	bool proven;  /* not OPEN since, and nothing in flight */
+	bool strange; /* its table is not understood: of another version, or somebody changed it */
 	bool retired; /* its table is one that fails everything, and leads nowhere */
 };
 
@@ -75,6 +76,7 @@ struct gate_dm {
 	uint64_t ios_at_open;
 	uint32_t failures, made_in_ms, poll_ms;
 	uint64_t in_flight;
+	uint32_t tries;
 	char problem[GATE_DM_TEXT_MAX];
 };
 
@@ -102,14 +104,17 @@ int gate_dm_device_make(struct gate_dm *gate, struct gate_dm_thread *thread, con
 			char *message, size_t message_size);
 int gate_dm_device_switch(struct gate_dm_thread *thread, struct gate_dm_device *device,
 			  enum gate_state state);
-/* As the kernel sees it; in_flight may be NULL. -ENXIO: it is gone. */
+/* As the kernel sees it. -ENXIO: it is gone. */
 int gate_dm_device_observe(struct gate_dm_thread *thread, const struct gate_dm_device *device,
-			   enum gate_state *state, uint64_t *in_flight);
+			   enum gate_state *state);
 /* Nothing is in flight: proven, or -EAGAIN. A used one that is FAILED is retired on the way. */
 int gate_dm_device_prove(struct gate_dm *gate, struct gate_dm_thread *thread,
 			 struct gate_dm_device *device);
 int gate_dm_device_resize(struct gate_dm *gate, struct gate_dm_thread *thread,
 			  struct gate_dm_device *device, uint64_t sectors);
+/* Has the disks below refuse WRITE SAME, unless the reservation covers it. Bounded: a disk on which
+ * a request hangs refuses it when that has ended. */
+void gate_dm_device_forbid_zeroing(const struct gate_dm *gate, const struct gate_dm_device *device);
 /* I/O requests that have come to their end. */
 uint64_t gate_dm_device_ios(const struct gate_dm_device *device);
 
@@ -128,7 +133,10 @@ int gate_dm_below_check(const char *sysfs, uint32_t major, uint32_t minor, const
 			const char *device, char *message, size_t message_size);
 /* 0: unknown */
 uint64_t gate_dm_below_sectors(const char *sysfs, uint32_t major, uint32_t minor);
-/* Has the disks below refuse WRITE SAME. Returns how many could not be told. */
+/* Whether a disk below takes WRITE SAME, as far as the kernel is concerned. */
+bool gate_dm_below_zeroes(const char *sysfs, uint32_t major, uint32_t minor);
+/* Has the kernel send none to any of them. It waits for what is in flight on a disk. Returns how
+ * many could not be told. */
 unsigned gate_dm_below_forbid_zeroing(const char *sysfs, uint32_t major, uint32_t minor);
 
 #endif

@@ -14,7 +14,7 @@
 const char *gate_dm_table_text(uint32_t major, uint32_t minor, bool queue, char *buffer,
 			       size_t size)
 {
-	snprintf(buffer, size, "%s queue_mode bio 0 1 1 queue-length 0 1 0 %u:%u",
+	snprintf(buffer, size, "%s queue_mode bio 0 1 1 round-robin 0 1 0 %u:%u",
 		 queue ? "3 queue_if_no_path" : "2", major, minor);
 	return buffer;
 }
@@ -99,8 +99,8 @@ static bool parse_device(const struct word *word, uint32_t *major, uint32_t *min
 	return true;
 }
 
-/* "2 0 0 0 1 1 A 0 1 1 253:0 A 3 17 ": features, handler, one group and which is the next or
- * current; its state, its selector's status, one path with one number of the selector's. */
+/* "2 0 0 0 1 1 A 0 1 0 253:0 A 3 ": features, handler, one group and which is the next or current;
+ * its state, its selector's status, one path with no number of the selector's. */
 int gate_dm_status_parse(const char *text, struct gate_dm_status *status)
 {
 	uint64_t groups, group, paths, numbers, failures;
@@ -114,15 +114,13 @@ int gate_dm_status_parse(const char *text, struct gate_dm_status *status)
 	    !(word_is(&word, "A") || word_is(&word, "E") || word_is(&word, "D")) ||
 	    !skip_list(&text))
 		return -EBADMSG;
-	if (!next_number(&text, 1, &paths) || paths != 1 || !next_number(&text, 1, &numbers) ||
-	    numbers != 1)
+	if (!next_number(&text, 1, &paths) || paths != 1 || !next_number(&text, 0, &numbers))
 		return -EBADMSG;
 	if (!next_word(&text, &word) || !parse_device(&word, &status->major, &status->minor) ||
 	    !next_word(&text, &word) || !(word_is(&word, "A") || word_is(&word, "F")))
 		return -EBADMSG;
 	status->active = word_is(&word, "A");
-	if (!next_number(&text, UINT32_MAX, &failures) ||
-	    !next_number(&text, UINT32_MAX, &status->in_flight) || next_word(&text, &word))
+	if (!next_number(&text, UINT32_MAX, &failures) || next_word(&text, &word))
 		return -EBADMSG;
 	status->failures = (uint32_t)failures;
 	return 0;

@@ -5,7 +5,7 @@
  * kernel says is parsed with bounds checked, whatever it is.
  *
  * The table is one path of the `multipath` target in its bio mode (see docs/architecture.md, "The
- * gate on kernel devices"); its path selector counts what is in flight below it.
+ * gate on kernel devices").
  */
 #ifndef CLUSTER_GATE_DM_TABLE_H
 #define CLUSTER_GATE_DM_TABLE_H
@@ -34,7 +34,6 @@ struct gate_dm_status {
 	uint32_t major, minor; /* of the path */
 	bool active;           /* I/O passes to it */
 	uint32_t failures;     /* how often it was failed, by I/O or by a message */
-	uint64_t in_flight;    /* what is below it */
 };
 
 /* What the target says of itself, STATUSTYPE_INFO. 0 or -EBADMSG: it is no table of ours. */

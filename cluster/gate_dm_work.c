@@ -67,8 +67,7 @@ static bool link_leads_to(const struct gate_dm *gate, const struct gate_dm_devic
 	return strcmp(target, wanted) == 0;
 }
 
-static int read_device(struct gate_dm_thread *thread, const struct gate_dm_info *info,
-		       struct gate_dm_device *device)
+static int read_device(struct gate_dm_thread *thread, struct gate_dm_device *device)
 {
 	char target[16], text[GATE_DM_TABLE_SIZE];
 	struct gate_dm_status status;
@@ -91,7 +90,6 @@ static int read_device(struct gate_dm_thread *thread, const struct gate_dm_info 
 	device->below_major = status.major;
 	device->below_minor = status.minor;
 	device->state = gate_dm_state(status.active, queues);
-	device->sectors = gate_dm_below_sectors("/sys", info->major, info->minor);
 	return 0;
 }
 
@@ -121,11 +119,13 @@ static void on_found(const char *name, uint32_t events, void *user)
 		gate_dm_clear(control, name);
 	if (info.suspended)
 		gate_dm_resume(control, name);
-	if (!info.has_table || read_device(found->thread, &info, &device)) {
+	if (!info.has_table) {
 		gate_dm_remove(control, name, true);
 		return;
 	}
-	if (!gate->now.there && !device.retired && link_leads_to(gate, &device))
+	device.sectors = gate_dm_below_sectors("/sys", info.major, info.minor);
+	device.strange = read_device(found->thread, &device) != 0;
+	if (!gate->now.there && !device.retired && !device.strange && link_leads_to(gate, &device))
 		gate->now = device;
 	else if (gate->old_count < GATE_DM_OLD_MAX)
 		gate->old[gate->old_count++] = device;
@@ -200,7 +200,7 @@ static bool see(struct gate_dm *gate, struct gate_dm_thread *thread,
 
 	if (!device->there || device->retired)
 		return false;
-	error = gate_dm_device_observe(thread, device, &state, NULL);
+	error = gate_dm_device_observe(thread, device, &state);
 	if (error == -ENXIO)
 		return lost(gate, wants);
 	if (error == 0 && state != device->state && device->state == GATE_STATE_OPEN) {
@@ -342,8 +342,7 @@ static void check_size(struct gate_dm *gate, struct gate_dm_thread *thread, uint
 	if (!device->there || device->state != GATE_STATE_OPEN || now - gate->checked_ms < CHECK_MS)
 		return;
 	gate->checked_ms = now;
-	if (!gate->zero_covered)
-		gate_dm_below_forbid_zeroing("/sys", device->below_major, device->below_minor);
+	gate_dm_device_forbid_zeroing(gate, device);
 	sectors = gate_dm_below_sectors("/sys", device->below_major, device->below_minor);
 	if (sectors > device->sectors)
 		gate_dm_device_resize(gate, thread, device, sectors);

@@ -25,8 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	if (gate_dm_status_parse(text, &status) == 0)
-		assert(status.in_flight <= UINT32_MAX);
+	if (gate_dm_status_parse(text, &status))
+		assert(!status.active || size > 20);
 	gate_dm_queues_parse(text, &queues);
 	if (gate_dm_uuid_parse(text, &owner, &serial, &lun) == 0) {
 		char again[GATE_DM_UUID_SIZE];

@@ -18,41 +18,38 @@ static void test_status(void)
 {
 	struct gate_dm_status status;
 
-	CU_ASSERT_EQUAL(gate_dm_status_parse("2 0 0 0 1 1 A 0 1 1 253:0 A 3 17 ", &status), 0);
+	CU_ASSERT_EQUAL(gate_dm_status_parse("2 0 0 0 1 1 A 0 1 0 253:0 A 3 ", &status), 0);
 	CU_ASSERT_TRUE(status.active);
 	CU_ASSERT_EQUAL(status.major, 253);
 	CU_ASSERT_EQUAL(status.minor, 0);
 	CU_ASSERT_EQUAL(status.failures, 3);
-	CU_ASSERT_EQUAL(status.in_flight, 17);
 	/* a path failed, none chosen */
-	CU_ASSERT_EQUAL(gate_dm_status_parse("2 1 0 0 1 1 E 0 1 1 8:16 F 1 0", &status), 0);
+	CU_ASSERT_EQUAL(gate_dm_status_parse("2 1 0 0 1 1 E 0 1 0 8:16 F 1", &status), 0);
 	CU_ASSERT_FALSE(status.active);
 	CU_ASSERT_EQUAL(status.major, 8);
 	CU_ASSERT_EQUAL(status.minor, 16);
-	CU_ASSERT_EQUAL(status.in_flight, 0);
 	/* a disk whose hardware handler was kept */
-	CU_ASSERT_EQUAL(gate_dm_status_parse("2 0 0 1 alua 1 0 D 0 1 1 65:1048575 F 0 2", &status),
+	CU_ASSERT_EQUAL(gate_dm_status_parse("2 0 0 1 alua 1 0 D 0 1 0 65:1048575 F 0", &status),
 			0);
 	CU_ASSERT_EQUAL(status.minor, 1048575);
-	CU_ASSERT_EQUAL(status.in_flight, 2);
 }
 
 static void test_status_refused(void)
 {
 	static const char *const cases[] = {
 		"",
-		"2 0 0 0 1 1 A 0 1 1 253:0 A 3",             /* cut off */
-		"2 0 0 0 1 1 A 0 1 1 253:0 X 3 17",          /* no state of a path */
-		"2 0 0 0 1 1 Z 0 1 1 253:0 A 3 17",          /* nor of a group */
-		"2 0 0 0 2 1 A 0 1 1 253:0 A 3 17",          /* two groups */
-		"2 0 0 0 1 1 A 0 2 1 253:0 A 3 1 8:0 A 0 0", /* two paths */
-		"2 0 0 0 1 1 A 0 1 2 253:0 A 3 1 1",         /* another selector */
-		"2 0 0 0 1 1 A 0 1 1 253 A 3 17",
-		"2 0 0 0 1 1 A 0 1 1 253: A 3 17",
-		"2 0 0 0 1 1 A 0 1 1 :0 A 3 17",
-		"2 0 0 0 1 1 A 0 1 1 253:0 A -3 17",
-		"2 0 0 0 1 1 A 0 1 1 253:0 A 3 99999999999999999999999",
-		"2 0 0 0 1 1 A 0 1 1 253:0 A 3 17 more",
+		"2 0 0 0 1 1 A 0 1 0 253:0 A",           /* cut off */
+		"2 0 0 0 1 1 A 0 1 0 253:0 X 3",         /* no state of a path */
+		"2 0 0 0 1 1 Z 0 1 0 253:0 A 3",         /* nor of a group */
+		"2 0 0 0 2 1 A 0 1 0 253:0 A 3",         /* two groups */
+		"2 0 0 0 1 1 A 0 2 0 253:0 A 3 8:0 A 0", /* two paths */
+		"2 0 0 0 1 1 A 0 1 1 253:0 A 3 1",       /* another selector */
+		"2 0 0 0 1 1 A 0 1 0 253 A 3",
+		"2 0 0 0 1 1 A 0 1 0 253: A 3",
+		"2 0 0 0 1 1 A 0 1 0 :0 A 3",
+		"2 0 0 0 1 1 A 0 1 0 253:0 A -3",
+		"2 0 0 0 1 1 A 0 1 0 253:0 A 99999999999999999999999",
+		"2 0 0 0 1 1 A 0 1 0 253:0 A 3 more",
 		"18446744073709551616 0",
 		"65 0 0 0",
 		"0 2097152 linear",
@@ -70,7 +67,7 @@ static void test_table(void)
 
 	gate_dm_table_text(253, 7, true, text, sizeof text);
 	CU_ASSERT_STRING_EQUAL(text,
-			       "3 queue_if_no_path queue_mode bio 0 1 1 queue-length 0 1 0 253:7");
+			       "3 queue_if_no_path queue_mode bio 0 1 1 round-robin 0 1 0 253:7");
 	CU_ASSERT_EQUAL(gate_dm_queues_parse(text, &queues), 0);
 	CU_ASSERT_TRUE(queues);
 	gate_dm_table_text(253, 7, false, text, sizeof text);
@@ -78,7 +75,7 @@ static void test_table(void)
 	CU_ASSERT_FALSE(queues);
 	/* what the kernel makes of it */
 	CU_ASSERT_EQUAL(gate_dm_queues_parse("4 queue_if_no_path retain_attached_hw_handler "
-					     "queue_mode bio 0 1 1 queue-length 0 1 1 253:0 1 ",
+					     "queue_mode bio 0 1 1 round-robin 0 1 1 253:0 1 ",
 					     &queues),
 			0);
 	CU_ASSERT_TRUE(queues);
@@ -199,6 +196,7 @@ static void test_below(void)
 	CU_ASSERT_EQUAL(gate_dm_below_sectors(root, 253, 0), 131072);
 	CU_ASSERT_EQUAL(gate_dm_below_sectors(root, 253, 1), 0);
 
+	CU_ASSERT_TRUE(gate_dm_below_zeroes(root, 253, 0));
 	CU_ASSERT_EQUAL(gate_dm_below_forbid_zeroing(root, 253, 0), 0);
 	get("dev/block/253:0/slaves/sda/device/scsi_disk/0:0:0:1/max_write_same_blocks", text,
 	    sizeof text);
