@@ -226,6 +226,17 @@ demo: setup
 	@$(MAKE) --no-print-directory all
 	@$(BUILD)/lunkeeper rig demo $(DEMO)
 
+# The same on virtual machines: LIO, open-iscsi, dm-multipath.
+demo-vm:
+	@tools/setup-vm
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/lunkeeper rig demo --kind vm $(DEMO)
+
+campaign-vm:
+	@tools/setup-vm
+	@$(MAKE) --no-print-directory all
+	$(BUILD)/lunkeeper rig campaign --kind vm $(if $(filter command%,$(origin N)),$(N),30)
+
 campaign: setup all
 	$(BUILD)/lunkeeper rig campaign $(if $(filter command%,$(origin N)),$(N),100)
 
@@ -241,6 +252,8 @@ install: all
 	install -m 755 $(BUILD)/lunkeeper $(BUILD)/lunkeeperd $(DESTDIR)$(SBINDIR)
 	install -m 644 $(BUILD)/lunkeeper-gate.so $(DESTDIR)$(LIBDIR)
 	install -m 755 etc/services/* $(DESTDIR)$(LIBDIR)/services
+	install -d $(DESTDIR)$(LIBDIR)/vm
+	install -m 755 tools/vm/* tools/setup-vm tools/setup $(DESTDIR)$(LIBDIR)/vm
 	for n in 1 5 8; do for m in docs/man/*.$$n; do [ ! -e $$m ] || install -m 644 $$m $(DESTDIR)$(MANDIR)/man$$n; done; done
 	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
 	install -m 644 etc/lunkeeper.conf.example $(DESTDIR)$(SYSCONFDIR)/lunkeeper/lunkeeper.conf.example
@@ -254,6 +267,7 @@ help:
 	@printf '%s\n' \
 	  'make                  build lunkeeper, lunkeeperd and the gate' \
 	  'make demo             set up, and show a failover on a cluster of two nodes on this machine' \
+	  'make demo-vm          the same on virtual machines with a real kernel: LIO, open-iscsi, dm-multipath' \
 	  'make check            set up, and pass every test (root)' \
 	  'make check-fast       unit, table and simulation tests: no root, no network' \
 	  'make check-path       iscsi paths against a target that says odd things' \
@@ -268,10 +282,11 @@ help:
 	  'make fuzz             every parser, FUZZ_SECONDS each' \
 	  'make sim N=1000000    as many simulated schedules as one likes' \
 	  'make campaign N=100   consecutive failovers, every acknowledged write checked' \
+	  'make campaign-vm N=30 the same on virtual machines' \
 	  'make bench            figures, as ratios against a baseline in the same run' \
 	  'make install          DESTDIR=, PREFIX='
 
-.PHONY: all check-vm setup demo campaign bench install clean help check check-fast check-unit check-purity check-path check-table-sim check-sim \
+.PHONY: all check-vm setup demo demo-vm campaign campaign-vm bench install clean help check check-fast check-unit check-purity check-path check-table-sim check-sim \
 	sim check-mutation check-table check-model check-rig check-lint check-asan check-valgrind fuzz
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -102,7 +102,7 @@ static int cmd_rig_up(int argc, char **argv)
 	options.luns = (unsigned)luns.value;
 	options.kind = rig_kind_find(kind);
 	if (options.kind == &rig_kind_vm && !portals.given)
-		portals.value = RIG_NETWORKS;
+		portals.value = RIG_NETWORKS; /* times stay the daemon's own */
 	options.portals = (unsigned)portals.value;
 	options.user_initiator = !strcmp(initiator, "user");
 	options.quiet = json;

@@ -13,6 +13,7 @@
 
 #include "tools/cli.h"
 #include "tools/rig_commands.h"
+#include "tools/rig_kind.h"
 #include "tools/rig_story.h"
 #include "tools/rig_verify.h"
 
@@ -72,7 +73,8 @@ static int campaign_cure(struct campaign *campaign, const struct campaign_kind *
 			 struct rig_node *node)
 {
 	char *argv[] = {(char *)kind->cure, node->machine.name, NULL}, told[160];
-	uint64_t end = rig_now_ms() + RETURN_MS;
+	unsigned wait_ms = RETURN_MS * campaign->rig.kind->patience;
+	uint64_t end = rig_now_ms() + wait_ms;
 	struct rig_group_view view;
 	int error = rig_fault(&campaign->rig, 2, argv, told, sizeof told);
 
@@ -83,10 +85,10 @@ static int campaign_cure(struct campaign *campaign, const struct campaign_kind *
 			return 0;
 		if (rig_now_ms() > end)
 			return rig_fail(&campaign->rig, ETIMEDOUT,
-					"%s does not stand by %d s after %s: %s, service %s",
-					node->machine.name, RETURN_MS / 1000, kind->cure,
+					"%s does not stand by %u s after %s: %s, service %s",
+					node->machine.name, wait_ms / 1000, kind->cure,
 					view.known ? view.state : "no answer", view.service);
-		rig_sleep_ms(50);
+		rig_sleep_ms(2 * campaign->rig.kind->poll_ms);
 	}
 	return error;
 }
@@ -117,22 +119,23 @@ static int campaign_one(struct campaign *campaign, uint64_t number)
 	struct rig *rig = &campaign->rig;
 	struct rig_timeline timeline;
 	struct rig_node *owner = NULL, *next = NULL;
+	unsigned wait_ms = FAILOVER_MS * rig->kind->patience;
 	int error;
 
 	for (size_t i = 0; campaign->only && i < KINDS; i++)
 		if (!strcmp(campaign_kinds[i].name, campaign->only))
 			kind = &campaign_kinds[i];
-	error = rig_wait_running(rig, &owner, GROUP, FAILOVER_MS);
+	error = rig_wait_running(rig, &owner, GROUP, wait_ms);
 	if (error)
 		return error;
 	rig_sleep_ms(SERVE_MS + (unsigned)(campaign_random(campaign) % 2000));
-	error = rig_failover(rig, GROUP, kind->fault, owner, FAILOVER_MS, &timeline);
+	error = rig_failover(rig, GROUP, kind->fault, owner, wait_ms, &timeline);
 	if (!error && !strcmp(timeline.from, timeline.to))
 		error = rig_fail(rig, EIO, "%s was %s, and went on writing", owner->machine.name,
 				 kind->name);
 	if (!error) {
 		next = rig_find_node(rig, timeline.to);
-		error = rig_wait_running(rig, &next, GROUP, FAILOVER_MS);
+		error = rig_wait_running(rig, &next, GROUP, wait_ms);
 	}
 	if (!error)
 		error = campaign_verify(campaign, "after the failover");
@@ -234,8 +237,11 @@ int cmd_rig_campaign(int argc, char **argv)
 						       .window_ms = UINT32_MAX,
 						       .probe_ms = UINT32_MAX,
 						       .loss_ms = UINT32_MAX}};
+	const char *kind = "netns";
 	struct cli_number seed = {.value = rig_wall_ms() % 1000000}, nodes = {.value = 2};
 	const struct cli_option table[] = {
+		{"kind", 0, CLI_OPTION_STRING, &kind, "KIND",
+		 "netns, or vm: virtual machines (netns)"},
 		{"only", 0, CLI_OPTION_STRING, &campaign.only, "FAULT", "kill, pause or cut"},
 		{"seed", 0, CLI_OPTION_UNSIGNED, &seed, "N", "of the moments at which faults come"},
 		{"nodes", 0, CLI_OPTION_UNSIGNED, &nodes, "N", "of the rig (2)"},
@@ -273,6 +279,11 @@ int cmd_rig_campaign(int argc, char **argv)
 			  CAMPAIGN_MAX, RIG_NODES_MAX);
 		return CLI_EXIT_USAGE;
 	}
+	if (rig_kind_choose(&campaign.options, kind)) {
+		cli_error("--kind netns or vm is expected");
+		return CLI_EXIT_USAGE;
+	}
+	campaign.options.quiet = campaign.json;
 	campaign.seed = seed.value;
 	campaign.options.nodes = (unsigned)nodes.value;
 	return rig_guarded(campaign.options.name, campaign.keep, campaign_play, &campaign);

@@ -16,6 +16,7 @@
 
 #include "tools/cli.h"
 #include "tools/rig_commands.h"
+#include "tools/rig_kind.h"
 #include "tools/rig_story.h"
 #include "tools/rig_verify.h"
 
@@ -28,6 +29,7 @@ struct demo {
 	struct rig rig;
 	struct rig_options options;
 	bool json, pause;
+	unsigned wait_ms;
 	unsigned act;
 	json_t *document;
 	struct rig_node *jerry, *tom;
@@ -93,15 +95,26 @@ static int demo_up(struct demo *demo)
 	demo->tom = &demo->rig.nodes[1];
 	json_object_set_new(demo->document, "up_ms",
 			    json_integer((json_int_t)(rig_now_ms() - began)));
-	say(demo,
-	    "jerry and tom are namespaces of this machine, their SAN is a tgtd of their own:");
+	if (demo->options.kind == &rig_kind_vm) {
+		say(demo,
+		    "jerry and tom are virtual machines with a kernel of their own, and so is");
+		say(demo,
+		    "their SAN: LIO, set up by targetcli. open-iscsi logs in over two networks,");
+		say(demo, "dm-multipath makes a disk of the two paths. Emulation is slow: an owner "
+			  "looks at");
+		say(demo, "its LUN every %u ms, and has %u ms to answer.", demo->options.defend_ms,
+		    demo->options.window_ms);
+	} else {
+		say(demo, "jerry and tom are namespaces of this machine, their SAN is a tgtd of "
+			  "their own:");
+	}
 	say(demo,
 	    "up in %llu ms. The service `mail` is an ext4 on the LUN and a writer on it, which",
 	    (unsigned long long)(rig_now_ms() - began));
 	say(demo, "counts a record as acknowledged only when fsync() has come back.");
-	error = rig_wait_running(&demo->rig, &owner, DEMO_GROUP, DEMO_WAIT_MS);
+	error = rig_wait_running(&demo->rig, &owner, DEMO_GROUP, demo->wait_ms);
 	if (!error)
-		error = rig_wait_acknowledged(&demo->rig, 0, DEMO_WAIT_MS, &last, &first);
+		error = rig_wait_acknowledged(&demo->rig, 0, demo->wait_ms, &last, &first);
 	json_object_set_new(demo->document, "serving_ms",
 			    json_integer((json_int_t)(rig_now_ms() - began)));
 	if (error)
@@ -131,9 +144,9 @@ static int demo_move(struct demo *demo, struct rig_node *from, struct rig_node *
 		return error < 0 ? error
 				 : rig_fail(&demo->rig, EIO, "move %s %s ended with status %d: %s",
 					    DEMO_GROUP, to->machine.name, error, output);
-	error = rig_wait_acknowledged(&demo->rig, last.record.epoch, DEMO_WAIT_MS, &last, &first);
+	error = rig_wait_acknowledged(&demo->rig, last.record.epoch, demo->wait_ms, &last, &first);
 	if (!error)
-		error = rig_wait_running(&demo->rig, &to, DEMO_GROUP, DEMO_WAIT_MS);
+		error = rig_wait_running(&demo->rig, &to, DEMO_GROUP, demo->wait_ms);
 	if (error)
 		return error;
 	json_array_append_new(moves, json_pack("{sssssI}", "from", from->machine.name, "to",
@@ -269,10 +282,10 @@ static int demo_kill(struct demo *demo)
 	int error;
 
 	act(demo, "Power cut");
-	error = rig_failover(&demo->rig, DEMO_GROUP, "kill", demo->jerry, DEMO_WAIT_MS,
+	error = rig_failover(&demo->rig, DEMO_GROUP, "kill", demo->jerry, demo->wait_ms,
 			     &demo->timeline);
 	if (!error)
-		error = rig_wait_running(&demo->rig, &demo->tom, DEMO_GROUP, DEMO_WAIT_MS);
+		error = rig_wait_running(&demo->rig, &demo->tom, DEMO_GROUP, demo->wait_ms);
 	if (error)
 		return error;
 	/* The agent's end comes into the history a moment behind the writer's first record. */
@@ -334,7 +347,7 @@ static int demo_return(struct demo *demo)
 	error = rig_fault(&demo->rig, 2, revive, told, sizeof told);
 	if (!error)
 		error = rig_wait_state(&demo->rig, demo->jerry, DEMO_GROUP, "standby",
-				       DEMO_WAIT_MS);
+				       demo->wait_ms);
 	if (error)
 		return error;
 	demo_show(demo, demo->jerry, (const char *const[]){"lunkeeper", "status", NULL});
@@ -463,8 +476,11 @@ int cmd_rig_demo(int argc, char **argv)
 					       .window_ms = UINT32_MAX,
 					       .probe_ms = UINT32_MAX,
 					       .loss_ms = UINT32_MAX}};
+	const char *kind = "netns";
 	bool keep = false;
 	const struct cli_option table[] = {
+		{"kind", 0, CLI_OPTION_STRING, &kind, "KIND",
+		 "netns, or vm: virtual machines, LIO, multipath (netns)"},
 		{"json", 0, CLI_OPTION_FLAG, &demo.json, NULL, "for programs"},
 		{"keep", 0, CLI_OPTION_FLAG, &keep, NULL,
 		 "leave the rig (`lunkeeper rig down` ends it)"},
@@ -487,5 +503,11 @@ int cmd_rig_demo(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	if (rig_kind_choose(&demo.options, kind)) {
+		cli_error("--kind netns or vm is expected");
+		return CLI_EXIT_USAGE;
+	}
+	demo.wait_ms = DEMO_WAIT_MS * demo.options.kind->patience;
+	demo.options.quiet = demo.json;
 	return rig_guarded(demo.options.name, keep, demo_child_play, &demo);
 }

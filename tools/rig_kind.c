@@ -18,6 +18,21 @@ const struct rig_kind *rig_kind_find(const char *name)
 	return NULL;
 }
 
+int rig_kind_choose(struct rig_options *options, const char *name)
+{
+	options->kind = rig_kind_find(name);
+	if (!options->kind)
+		return -EINVAL;
+	if (options->kind != &rig_kind_vm)
+		return 0;
+	options->portals = RIG_NETWORKS;
+	if (options->defend_ms == UINT32_MAX)
+		options->defend_ms = 1000;
+	if (options->window_ms == UINT32_MAX)
+		options->window_ms = 4 * options->defend_ms;
+	return 0;
+}
+
 int rig_kind_cannot(struct rig *rig, const char *what)
 {
 	return rig_fail(rig, ENOTSUP, "a rig of kind %s cannot %s", rig->kind->name, what);

@@ -18,6 +18,8 @@ struct rig_kind {
 	const char *name;     /* --kind, rig.json */
 	const char *target;   /* what the SAN runs */
 	const char *machines; /* what its machines are, for people */
+	unsigned patience;    /* things take so many times as long as between namespaces */
+	unsigned poll_ms;     /* how often one may ask a daemon without being in its way */
 
 	/* Is everything here that it needs? Before anything is made. */
 	int (*check)(struct rig *rig, const struct rig_options *options);
@@ -72,6 +74,9 @@ struct rig_kind {
 
 extern const struct rig_kind rig_kind_netns, rig_kind_vm;
 
+/* Sets the kind, and what it does best with where nothing else was asked for: paths and, for
+ * machines that are emulated, times. -EINVAL: there is no kind of this name. */
+int rig_kind_choose(struct rig_options *options, const char *name);
 /* NULL: there is none of this name. */
 const struct rig_kind *rig_kind_find(const char *name);
 /* Says that the kind cannot do it; returns -ENOTSUP. */

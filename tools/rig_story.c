@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "cluster/control_client.h"
+#include "tools/rig_kind.h"
 #include "tools/rig_story.h"
 
-#define ASK_MS 2000
-#define POLL_MS 25
+#define ASK_MS 2000u
 #define EVENTS_LIMIT 1000
 #define DUMP_EVENTS 40
 #define DUMP_LINES 20
@@ -36,7 +36,7 @@ void rig_group_look(struct rig *rig, struct rig_node *node, const char *group,
 	if (node->machine.frozen)
 		return;
 	request = json_pack("{ssss}", "command", "status", "group", group);
-	answer = rig_node_request(rig, node, request, ASK_MS);
+	answer = rig_node_request(rig, node, request, ASK_MS * rig->kind->patience);
 	json_decref(request);
 	json_array_foreach(json_object_get(answer, "groups"), i, item)
 	{
@@ -99,7 +99,7 @@ int rig_wait_running(struct rig *rig, struct rig_node **node, const char *group,
 					*node ? "on " : "",
 					*node ? (*node)->machine.name : "anywhere",
 					timeout_ms / 1000);
-		rig_sleep_ms(POLL_MS);
+		rig_sleep_ms(rig->kind->poll_ms);
 	}
 }
 
@@ -117,7 +117,7 @@ int rig_wait_state(struct rig *rig, struct rig_node *node, const char *group, co
 			return rig_fail(rig, ETIMEDOUT, "%s on %s is not %s after %u s, but %s",
 					group, node->machine.name, state, timeout_ms / 1000,
 					view.known ? view.state : "unknown");
-		rig_sleep_ms(POLL_MS);
+		rig_sleep_ms(rig->kind->poll_ms);
 	}
 }
 
@@ -213,16 +213,18 @@ static json_t *story_events(struct rig *rig, struct rig_node *node, int64_t sinc
 	int64_t ahead_ms = rig_clock_ahead(rig, &node->machine);
 	json_t *request, *line, *events;
 	char message[300];
-	int error = rig_node_connect(rig, node, ASK_MS, &client);
+	int error = rig_node_connect(rig, node, ASK_MS * rig->kind->patience, &client);
 
 	if (error)
 		return NULL;
 	events = json_array();
 	request = json_pack("{sssIsi}", "command", "events", "since_id", (json_int_t)since_id,
 			    "limit", limit);
-	error = control_client_send(client, request, ASK_MS, message, sizeof message);
+	error = control_client_send(client, request, ASK_MS * rig->kind->patience, message,
+				    sizeof message);
 	while (!error) {
-		error = control_client_receive(client, &line, ASK_MS, message, sizeof message);
+		error = control_client_receive(client, &line, ASK_MS * rig->kind->patience, message,
+					       sizeof message);
 		if (error)
 			break;
 		if (json_object_get(line, "end") || !json_object_get(line, "id")) {

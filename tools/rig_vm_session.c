@@ -100,6 +100,7 @@ int vm_new_session(struct rig *rig, struct rig_machine *machine, unsigned networ
 {
 	return session_change(rig, machine, network,
 			      "iscsiadm -m node -T $t -p $p --logout && "
-			      "iscsiadm -m node -T $t -p $p --login; status=$?; udevadm settle --timeout=10; exit $status",
+			      "iscsiadm -m node -T $t -p $p --login; status=$?; udevadm settle "
+			      "--timeout=10; exit $status",
 			      true, told, size);
 }
