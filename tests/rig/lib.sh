@@ -53,7 +53,7 @@ finish() {
 	if [ $status != 0 ] && [ $status != 77 ] && [ -n "$NODES" ]; then
 		show
 	fi
-	[ -n "${SHARED:-}" ] || "$LUNKEEPER" rig down --name "$RIG" 2>/dev/null || true
+	[ -n "${RIG_STAYS:-}" ] || "$LUNKEEPER" rig down --name "$RIG" 2>/dev/null || true
 	rm -rf "$SCRATCH"
 	exit $status
 }

@@ -5,8 +5,7 @@
 # shellcheck source=tests/vm/paths.sh
 . "${0%/*}/paths.sh"
 
-# shellcheck disable=SC2086
-up --kind vm --service builtin --mkfs ext4 --no-daemons $TIMES
+up --service builtin --no-daemons
 
 # The second portal in a target portal group of its own, and LUN 1 there in an ALUA group of its own.
 {

@@ -9,11 +9,13 @@
 #
 # Booting costs much under emulation. When tests/vm/run runs several scenarios, a rig that was made with the same options
 # goes on from one to the next: `up` only makes sure that all of it is well. So a scenario need not clean up behind itself
-# what `up` mends (machines that are off, frozen or cut, links, portals, daemons), but everything else.
+# what `up` mends (machines that are off, frozen or cut, links, portals, daemons); whoever changes anything else calls `spoils`.
 
 NEEDS="qemu-system-x86_64 qemu-img mmdebstrap ip jq"
 SLOWER=${SLOWER:-4}
 RIG=${SHARED:+vm-tests}
+# shellcheck disable=SC2034 # for tests/rig/lib.sh
+RIG_STAYS=${SHARED:-}
 # shellcheck source=tests/rig/lib.sh
 . "${0%/*}/../rig/lib.sh"
 
@@ -33,6 +35,11 @@ up() {
 	fi
 	FOLDER=$(rig status --json | jq -r .folder)
 	NODES=$(rig status --json | jq -r '.nodes[].name')
+}
+
+# Whoever changes what `up` does not mend says so: the next scenario gets a new rig.
+spoils() {
+	[ -z "${SHARED:-}" ] || rm -f "$SHARED/options"
 }
 
 # Mends what faults have broken, and says whether it is whole.

@@ -14,7 +14,7 @@ node "jerry" { id = 1 }
 node "tom" { id = 2 }
 lun "store" { device = "$BY_PATH-1" wwid = "$(wwid 1)" }
 S
-up --kind vm --luns 2 --configuration "$SCRATCH/conf" --no-daemons
+up --luns 2 --configuration "$SCRATCH/conf" --no-daemons
 tom=$(shell tom 'sed -n s/^InitiatorName=//p /etc/iscsi/initiatorname.iscsi')
 ACL=/iscsi/$TARGET/tpg1/acls/$tom
 

@@ -18,7 +18,7 @@ node "tom" { id = 2 }
 lun "one" { wwid = "$(wwid 1)" }
 lun "two" { device = "/dev/disk/by-path/ip-$(portal 0):3260-iscsi-$TARGET-lun-1" wwid = "$(wwid 2)" }
 S
-up --kind vm --luns 2 --configuration "$SCRATCH/conf" --no-daemons
+up --luns 2 --configuration "$SCRATCH/conf" --no-daemons
 
 shell jerry "iscsiadm -m node -U all >/dev/null; multipath -F; sleep 1"
 fault start-daemon jerry

@@ -4,8 +4,7 @@
 # shellcheck source=tests/vm/paths.sh
 . "${0%/*}/paths.sh"
 
-# shellcheck disable=SC2086
-up --kind vm --luns 2 $TIMES
+up --luns 2
 for node in $NODES; do
 	wait_for 120 "$node has its paths" has_paths_up "$node" "$(view "$node" lun1 .name)" 2
 done

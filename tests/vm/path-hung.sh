@@ -5,8 +5,7 @@
 # shellcheck source=tests/vm/paths.sh
 . "${0%/*}/paths.sh"
 
-# shellcheck disable=SC2086
-up --kind vm --service builtin --mkfs ext4 $TIMES
+up --service builtin
 await_owner 120 mail
 O=$OWNER
 S=$(other "$O")

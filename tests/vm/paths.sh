@@ -3,11 +3,9 @@
 #
 # What scenarios about the kernel's paths share: names of the rig's disks, sessions and maps as a node sees them.
 
-# shellcheck source=tests/rig/lib.sh
-. "${0%/*}/../rig/lib.sh"
+# shellcheck source=tests/vm/lib.sh
+. "${0%/*}/lib.sh"
 
-TARGET=iqn.2026-01.test.rig:san
-TIMES="--defend 1s --window 4s"
 
 # LUN: what VPD 83h says of it.
 wwid() {
