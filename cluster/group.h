@@ -21,6 +21,7 @@
 #define GROUP_WAITERS 16 /* control requests waiting for an end */
 #define GROUP_ALARMS 16
 #define GROUP_REASON 256
+#define GROUP_TRANSPORT_MAX (KERNEL_NAME_MAX + 20)
 
 struct group_lun;
 struct group_errand;
@@ -54,17 +55,32 @@ struct group_path {
 
 	/* Kernel devices only. */
 	struct sg_device device;
-	struct kernel_nexus session;          /* empty: no iSCSI session */
-	char transport[KERNEL_NAME_MAX + 20]; /* as registrations name the nexus; "": not known */
-	bool actual_known;                    /* the last look listed nexuses */
-	bool listed_once;                     /* a look has named it as we do */
-	uint64_t actual;                      /* the key that is registered for it; 0 none */
+	struct kernel_nexus session;         /* empty: no iSCSI session */
+	char transport[GROUP_TRANSPORT_MAX]; /* as registrations name the nexus; "": not known */
+	bool actual_known;                   /* the last look listed nexuses */
+	bool listed_once;                    /* a look has named it as we do */
+	uint64_t actual;                     /* the key that is registered for it; 0 none */
 	uint8_t repairs;
 	uint64_t repaired_ms;
 };
 
 #define NO_GROUP_NEXUS 0xff
 #define GROUP_PATHS_MAX (CONFIG_DEVICES_MAX * 2 > PATHS_MAX ? CONFIG_DEVICES_MAX * 2 : PATHS_MAX)
+
+#define GROUP_OTHERS_MAX 8
+
+/* What READ FULL STATUS lists. */
+struct group_listed {
+	struct {
+		bool there;
+		uint64_t key;
+	} path[GROUP_PATHS_MAX]; /* by the path's place */
+	struct {
+		uint64_t key;
+		char transport[GROUP_TRANSPORT_MAX];
+	} others[GROUP_OTHERS_MAX]; /* nexuses of no path of ours; more are left out */
+	size_t other_count;
+};
 
 struct group_lun {
 	struct group *group;
@@ -96,6 +112,8 @@ struct group_lun {
 	char device[SG_NODE_MAX]; /* "/dev/mapper/mailstore", "/dev/sdb"; "": not found yet */
 	bool is_map;              /* that is a multipath map */
 	char *place_note;         /* what was last said of it; NULL: nothing */
+	char *orphans;            /* nexuses that bear our key, and are none of ours; NULL: none */
+	uint64_t orphans_since_ms, orphans_swapped_ms;
 	struct multipathd_map *multipathd; /* NULL: no map yet */
 	uint64_t told_key;                 /* what multipathd was told last; 0 none */
 };
@@ -278,7 +296,7 @@ void group_errand_begin(struct group_errand *errand, struct group_path *path);
 void group_errand_end(struct group_errand *errand, const struct pr_exec *exec);
 void group_health_check(struct group_lun *lun); /* at every look: who is silent, who is back */
 /* What READ FULL STATUS lists, by the path's place: the truth against what the arbiter believes. */
-void group_lun_compare(struct group_lun *lun, const uint64_t *actual, const uint32_t *listed);
+void group_lun_compare(struct group_lun *lun, const struct group_listed *listed);
 
 /* group_place.c: kernel devices; index NULL: read if it is needed. */
 bool group_lun_is_kernel(const struct group_lun *lun);

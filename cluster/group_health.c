@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cluster/clock.h"
 #include "cluster/group.h"
@@ -19,6 +20,8 @@
 #define PROBE_TIMEOUT_MS 5000
 #define SILENT_DEFENDS 2 /* x D without an answer, while one that was asked later answers */
 #define REPAIR_EVERY_MS 5000
+#define ORPHANS_FOR_MS 10000 /* a session that is just coming may be one of ours */
+#define ORPHANS_EVERY_MS 60000
 #define REPAIRS_UNPROVEN 2 /* of a nexus that no look has ever listed under the name we know */
 
 /* --- errands --- */
@@ -217,7 +220,64 @@ static bool must_repair(const struct group_path *path, const struct arbiter_lun_
 	       (path->listed_once || path->repairs < REPAIRS_UNPROVEN);
 }
 
-void group_lun_compare(struct group_lun *lun, const uint64_t *actual, const uint32_t *listed)
+/* Our key on nexuses that are none of ours: sessions that are no more. */
+static void note_orphans(struct group_lun *lun, const struct group_listed *listed,
+			 const struct arbiter_lun_view *view, uint64_t now_ms)
+{
+	char text[GROUP_OTHERS_MAX * (GROUP_TRANSPORT_MAX + 2)] = "";
+	size_t used = 0;
+
+	for (size_t k = 0; k < listed->other_count && view->owned; k++)
+		if (listed->others[k].key == view->key)
+			used += (size_t)snprintf(text + used, sizeof text - used, "%s%s",
+						 used ? " " : "", listed->others[k].transport);
+	if (used > 0 && !lun->orphans)
+		lun->orphans_since_ms = now_ms;
+	if (used > 0 && lun->orphans && strcmp(lun->orphans, text) == 0)
+		return;
+	free(lun->orphans);
+	lun->orphans = used > 0 ? strdup(text) : NULL;
+}
+
+/* Everything else is as it should be, for some time, and whatever is in flight may be aborted: all
+ * our nexuses are new to the arbiter then, which takes a fresh key and preempts the old one. */
+static bool must_swap(const struct group_lun *lun, const struct arbiter_lun_view *view,
+		      uint64_t now_ms)
+{
+	unsigned good = 0;
+
+	if (!lun->orphans || !view->owned || lun->group->config->gate == CONFIG_GATE_NONE ||
+	    now_ms < lun->orphans_since_ms + ORPHANS_FOR_MS ||
+	    (lun->orphans_swapped_ms && now_ms < lun->orphans_swapped_ms + ORPHANS_EVERY_MS))
+		return false;
+	for (size_t k = 0; k < lun->path_count; k++) {
+		const struct group_path *path = &lun->paths[k];
+
+		if (!path->path || path->leaving)
+			continue;
+		if (!path->transport[0] || !group_path_good(path) || path->actual != view->key)
+			return false;
+		good++;
+	}
+	return good > 0;
+}
+
+static void swap_orphans(struct group_lun *lun, uint64_t now_ms)
+{
+	lun->orphans_swapped_ms = now_ms;
+	log_notice("%s: LUN %s: our key is registered for sessions that are no more (%s)",
+		   lun->group->config->name, lun->config->name, lun->orphans);
+	group_note(lun->group, lun->config->name, "path",
+		   "our key is registered for sessions that are no more: %s", lun->orphans);
+	for (size_t k = 0; k < lun->path_count; k++)
+		if (group_path_good(&lun->paths[k]))
+			group_path_post(&lun->paths[k], false, false);
+	for (size_t k = 0; k < lun->path_count; k++)
+		if (group_path_good(&lun->paths[k]))
+			group_path_post(&lun->paths[k], true, true);
+}
+
+void group_lun_compare(struct group_lun *lun, const struct group_listed *listed)
 {
 	uint64_t now = clock_now_ms();
 	struct arbiter_lun_view view;
@@ -226,16 +286,19 @@ void group_lun_compare(struct group_lun *lun, const uint64_t *actual, const uint
 		struct group_path *path = &lun->paths[k];
 
 		path->actual_known = path->transport[0] && path->path && !path->leaving;
-		path->actual = actual[k];
-		if (path->actual_known && (listed[k / 32] & 1u << k % 32)) {
+		path->actual = listed->path[k].key;
+		if (path->actual_known && listed->path[k].there) {
 			path->listed_once = true;
 			path->repairs = 0;
 		}
 	}
 	arbiter_get_lun_view(lun->group->arbiter, lun->number, &view);
+	note_orphans(lun, listed, &view, now);
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (must_repair(&lun->paths[k], &view, now)) {
 			path_repair(&lun->paths[k], now);
 			return; /* what follows from it comes first */
 		}
+	if (must_swap(lun, &view, now))
+		swap_orphans(lun, now);
 }

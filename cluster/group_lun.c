@@ -75,7 +75,8 @@ void group_lun_close(struct group_lun *lun)
 	group_multipathd_forget(lun, true);
 	free(lun->wwid);
 	free(lun->place_note);
-	lun->wwid = lun->place_note = NULL;
+	free(lun->orphans);
+	lun->wwid = lun->place_note = lun->orphans = NULL;
 }
 
 void group_lun_announce(struct group_lun *lun)
@@ -98,10 +99,9 @@ struct look {
 	struct group_path *path;
 	uint32_t id, timeout_ms, order_epoch;
 	uint64_t began_ms;
-	uint8_t moves;                    /* to another path */
-	bool still;                       /* no order was in flight when it began */
-	uint64_t actual[GROUP_PATHS_MAX]; /* the key of each path's nexus; 0: not registered */
-	uint32_t listed[(GROUP_PATHS_MAX + 31) / 32];
+	uint8_t moves; /* to another path */
+	bool still;    /* no order was in flight when it began */
+	struct group_listed listed;
 };
 
 static bool may_look(const struct group_path *path)
@@ -119,7 +119,7 @@ static struct group_path *choose_path(struct group_lun *lun, uint32_t attempt,
 	for (size_t k = 0; k < lun->path_count; k++) {
 		struct group_path *path = &lun->paths[(k + attempt) % lun->path_count];
 
-		if (!may_look(path) || path == but)
+		if (path == but || !may_look(path))
 			continue;
 		if (!best || path->health < best->health ||
 		    (path->health == best->health && path->looking < best->looking))
@@ -136,11 +136,12 @@ static void on_entry(struct pr_look *errand, const struct pr_full_status_entry *
 {
 	struct look *look = errand->user;
 	const struct group_lun *lun = look->path->lun;
-	char transport[KERNEL_NAME_MAX + 20];
+	struct group_listed *listed = &look->listed;
+	char transport[GROUP_TRANSPORT_MAX];
+	bool ours = false;
 
 	if (!entry) {
-		memset(look->actual, 0, sizeof look->actual);
-		memset(look->listed, 0, sizeof look->listed);
+		memset(listed, 0, sizeof *listed);
 		return;
 	}
 	pr_transport_id_text(entry->transport_id, entry->transport_id_length, transport,
@@ -148,9 +149,14 @@ static void on_entry(struct pr_look *errand, const struct pr_full_status_entry *
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (lun->paths[k].transport[0] &&
 		    strcasecmp(lun->paths[k].transport, transport) == 0) {
-			look->actual[k] = entry->key;
-			look->listed[k / 32] |= 1u << k % 32;
+			listed->path[k].key = entry->key;
+			listed->path[k].there = ours = true;
 		}
+	if (!ours && listed->other_count < GROUP_OTHERS_MAX) {
+		listed->others[listed->other_count].key = entry->key;
+		memcpy(listed->others[listed->other_count++].transport, transport,
+		       sizeof transport);
+	}
 }
 
 static void post_look(struct group_lun *lun, uint32_t id, const struct arbiter_look *look)
@@ -258,7 +264,7 @@ static void on_looked(struct pr_look *errand)
 	post_look(lun, id, &seen);
 	if (seen.ok && lun->full_status && !seen.truncated && look->still &&
 	    look->order_epoch == lun->order_epoch && !lun->group->closing)
-		group_lun_compare(lun, look->actual, look->listed);
+		group_lun_compare(lun, &look->listed);
 	pr_look_release(errand);
 	free(look);
 }

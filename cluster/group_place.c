@@ -255,7 +255,7 @@ void group_lun_rescan(struct group_lun *lun, const struct sg_index *index)
 {
 	const struct sg_wanted wanted = {lun->config->devices, lun->config->device_count,
 					 lun->config->wwid};
-	struct sg_place place;
+	struct sg_place place = {.count = 0};
 
 	if (!group_lun_is_kernel(lun))
 		return;

@@ -253,6 +253,17 @@ json_t *group_ledger_json(const struct group *group, const char *name)
 					rows, ledger_row(group, lun, &lun->paths[k], &view));
 		if (group->gate)
 			json_array_append_new(rows, ledger_row(group, lun, &lun->gate_path, &view));
+		if (lun->orphans)
+			json_array_append_new(
+				rows,
+				json_pack("{s:s, s:s, s:n, s:s, s:s, s:n, s:o, s:b, s:o, s:I, s:o}",
+					  "group", group->config->name, "lun", lun->config->name,
+					  "node", "path", lun->orphans, "role", "orphan",
+					  "expected", "actual",
+					  group_key_json(group->daemon, view.key), "agrees", false,
+					  "holder", group_key_json(group->daemon, view.holder),
+					  "generation", (json_int_t)view.generation, "look_age_ms",
+					  age(view.last_look_ms)));
 		for (uint8_t k = 0; k < view.key_count;
 		     k++) /* registered, but by no path of this node */
 			if (view.keys[k] != view.key || !view.owned)

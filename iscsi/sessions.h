@@ -62,7 +62,7 @@ const char *kernel_disk_url(const struct kernel_session *session, const struct k
 
 /* The I_T nexus of a kernel session, as the target's registrations name it. */
 struct kernel_nexus {
-	char session[KERNEL_WORD_MAX]; /* "session3": numbers are given again when they are free */
+	char session[KERNEL_WORD_MAX]; /* "session3" */
 	uint64_t inode;                /* of its folder in sysfs: never the same for another one */
 	char target[KERNEL_NAME_MAX];
 	char initiator[KERNEL_NAME_MAX];
@@ -74,8 +74,8 @@ struct kernel_nexus {
 /* The nexus behind /dev/NAME, NAME being a generic device ("sg3"). False: it is no iSCSI disk, or
  * it is gone; *nexus is then empty. */
 bool kernel_nexus_read(struct kernel_nexus *nexus, const char *sysfs, const char *name);
-/* Two logins with one number have one ISID, and are one nexus to the target; but not to us, who do
- * not know what became of its registration in between. */
+/* Whether it is the same session. Numbers begin again when the driver is loaded anew, so that is
+ * not enough: what became of the registration in between is not known. */
 bool kernel_nexus_equal(const struct kernel_nexus *a, const struct kernel_nexus *b);
 /* Its TransportID, written as pr_transport_id_text() writes it: "iqn.x:jerry,i,0x00023d000003". ""
  * when a part of it is not known. Returns buffer. */

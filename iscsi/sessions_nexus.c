@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Which session a generic device belongs to, and how a target names its nexus. A session that was
- * logged out and in again is another one; it gets the lowest free number and, with that, perhaps
- * another ISID: what was registered before then belongs to nobody any more.
+ * logged out and in again is another one with another number and, by that, another ISID: what was
+ * registered before belongs to nobody any more.
  */
 #include "iscsi/sessions.h"
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "scsi/identity.h"
 #include "scsi/sysfs.h"
@@ -161,7 +162,8 @@ struct sg_seeking {
 	const struct sg_roots *roots;
 	const struct sg_wanted *wanted;
 	struct sg_place *place;
-	int error; /* the first */
+	int error;        /* the first */
+	unsigned claimed; /* disks of the LUN that wait for their map */
 };
 
 static void sg_say(struct sg_place *place, const char *format, ...)
@@ -277,6 +279,28 @@ static bool sg_take_map(struct sg_seeking *seeking, const struct sg_entry *entry
 	return true;
 }
 
+/* Whether multipathd is to have the disk: udev's rules have asked it, or are yet to ask. Who takes
+ * the disk for himself then keeps the map from ever being made. */
+static bool sg_is_multipaths(const struct sg_roots *roots, const char *name)
+{
+	char folder[PATH_MAX], numbers[32], path[PATH_MAX], line[256];
+	bool is = false;
+	FILE *file;
+
+	if (!roots->udev || access(roots->udev, F_OK) < 0)
+		return false;
+	snprintf(folder, sizeof(folder), "%s/block/%s", roots->sysfs, name);
+	sysfs_attribute(folder, "dev", numbers, sizeof(numbers));
+	snprintf(path, sizeof(path), "%s/b%s", roots->udev, numbers);
+	file = fopen(path, "re");
+	if (!file)
+		return true; /* its rules are still being run */
+	while (!is && fgets(line, sizeof(line), file))
+		is = strncmp(line, "E:DM_MULTIPATH_DEVICE_PATH=1", 28) == 0;
+	fclose(file);
+	return is;
+}
+
 static bool sg_take_disk(struct sg_seeking *seeking, const struct sg_entry *entry)
 {
 	struct sg_place *place = seeking->place;
@@ -287,6 +311,10 @@ static bool sg_take_disk(struct sg_seeking *seeking, const struct sg_entry *entr
 	snprintf(node, sizeof(node), "%s/%.64s", seeking->roots->dev, entry->name);
 	if (sg_resolve(seeking->roots, node, &device, 1, &count, message, sizeof(message)) < 0) {
 		sg_say(place, "%s", message);
+		return false;
+	}
+	if (sg_is_multipaths(seeking->roots, entry->name)) {
+		seeking->claimed++;
 		return false;
 	}
 	if (place->block[0] == '\0')
@@ -349,7 +377,7 @@ static void sg_place_by_wwid(struct sg_seeking *seeking, const struct sg_index *
 int sg_place_find(const struct sg_roots *roots, const struct sg_index *index,
 		  const struct sg_wanted *wanted, struct sg_place *place)
 {
-	struct sg_seeking seeking = {roots, wanted, place, 0};
+	struct sg_seeking seeking = {.roots = roots, .wanted = wanted, .place = place};
 	struct sg_index *own = NULL;
 
 	memset(place, 0, sizeof(*place));
@@ -376,7 +404,12 @@ int sg_place_find(const struct sg_roots *roots, const struct sg_index *index,
 			sg_say(place, "%s is %s", wanted->wwid, place->block);
 		return 0;
 	}
-	if (place->block[0] == '\0')
+	if (seeking.claimed > 0)
+		sg_say(place,
+		       "%u disks of %s are there, but no multipath map of them yet; see `multipath "
+		       "-ll`",
+		       seeking.claimed, wanted->wwid);
+	else if (place->block[0] == '\0')
 		sg_say(place,
 		       "no disk says that it is %s; log in to the target or rescan the bus, and "
 		       "see `lsscsi -i` or /dev/disk/by-id",

@@ -21,7 +21,8 @@
 #define SG_CHARACTER_MAJOR 21
 #define SG_FOLDER_MAX 512
 
-const struct sg_roots sg_roots_system = {.sysfs = "/sys", .dev = "/dev", .stat = stat};
+const struct sg_roots sg_roots_system = {
+	.sysfs = "/sys", .dev = "/dev", .stat = stat, .udev = "/run/udev/data"};
 
 /* What one resolution carries around. */
 struct sg_search {

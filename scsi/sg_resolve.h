@@ -17,6 +17,7 @@ struct sg_roots {
 	const char *sysfs;                                  /* "/sys" */
 	const char *dev;                                    /* "/dev" */
 	int (*stat)(const char *path, struct stat *result); /* as stat(2) */
+	const char *udev; /* udev's records of devices; NULL: not asked */
 };
 
 struct sg_device {

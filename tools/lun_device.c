@@ -353,7 +353,7 @@ static int lun_unknown_name(const struct lun_context *context, const char *word)
 static char *lun_device_by_wwid(const struct config_lun *lun)
 {
 	const struct sg_wanted wanted = {lun->devices, lun->device_count, lun->wwid};
-	struct sg_place place;
+	struct sg_place place = {.count = 0};
 	char *name = NULL;
 
 	sg_place_find(&sg_roots_system, NULL, &wanted, &place);

@@ -18,7 +18,7 @@
 #include "scsi/sg_resolve.h"
 #include "tests/unit/unit.h"
 
-static char root[64], sysfs[80], dev[80];
+static char root[64], sysfs[80], dev[80], udev[80];
 
 __attribute__((format(printf, 1, 2))) static inline const char *in_root(const char *format, ...)
 {
@@ -81,7 +81,8 @@ static inline int fake_stat(const char *path, struct stat *result)
 	return 0;
 }
 
-static const struct sg_roots fake_roots = {.sysfs = sysfs, .dev = dev, .stat = fake_stat};
+static const struct sg_roots fake_roots = {
+	.sysfs = sysfs, .dev = dev, .stat = fake_stat, .udev = udev};
 
 static inline void make_node(const char *name, char kind, unsigned major_number,
 			     unsigned minor_number)
@@ -135,6 +136,7 @@ static inline int make_tree(void)
 		return -1;
 	snprintf(sysfs, sizeof(sysfs), "%s/sys", root);
 	snprintf(dev, sizeof(dev), "%s/dev", root);
+	snprintf(udev, sizeof(udev), "%s/udev", root);
 	make_disk("sdb", 16, "1:0:0:1", 3, "0\n");
 	make_disk("sdc", 32, "2:0:0:1", 10, "0\n");
 	make_disk("sdd", 48, "1:0:0:2", -1, "0\n");

@@ -123,6 +123,24 @@ static void test_names_changed(void)
 	CU_ASSERT(place.elsewhere);
 }
 
+/* Multipath is to have it: taken as a disk, the map could not be made any more. */
+static void test_claimed(void)
+{
+	arrange();
+	make_file(in_root("sys/devices/3:0:0:1/block/sde/dev"), "8:80\n");
+	make_file(in_root("udev/b8:99"), "E:ID_BUS=scsi\n");
+	CU_ASSERT_EQUAL(find(NULL, OTHER), -ENODEV); /* udev has not seen it yet */
+	make_file(in_root("udev/b8:80"),
+		  "S:disk/by-id/x\nE:DM_MULTIPATH_DEVICE_PATH=1\nE:ID_BUS=scsi\n");
+	CU_ASSERT_EQUAL(find(NULL, OTHER), -ENODEV);
+	CU_ASSERT_EQUAL(place.count, 0);
+	CU_ASSERT_STRING_EQUAL(place.block, "");
+	CU_ASSERT_PTR_NOT_NULL(strstr(place.message, "no multipath map of them yet"));
+	make_file(in_root("udev/b8:80"), "S:disk/by-id/x\nE:DM_MULTIPATH_DEVICE_PATH=0\n");
+	CU_ASSERT_EQUAL(find(NULL, OTHER), 0);
+	CU_ASSERT_STRING_EQUAL(place.block, in_root("dev/sde"));
+}
+
 static void test_nowhere(void)
 {
 	char device[PATH_MAX];
@@ -209,6 +227,7 @@ int main(void)
 			       {"named", test_named},
 			       {"names changed", test_names_changed},
 			       {"nowhere", test_nowhere},
+			       {"claimed", test_claimed},
 			       {"map", test_map},
 			       {"session", test_session},
 			       CU_TEST_INFO_NULL};
