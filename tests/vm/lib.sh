@@ -13,7 +13,7 @@
 
 NEEDS="qemu-system-x86_64 qemu-img mmdebstrap ip jq"
 SLOWER=${SLOWER:-4}
-RIG=${SHARED:+vm-tests}
+RIG=${SHARED:+$SHARED_RIG}
 # shellcheck disable=SC2034 # for tests/rig/lib.sh
 RIG_STAYS=${SHARED:-}
 # shellcheck source=tests/rig/lib.sh
