@@ -25,6 +25,7 @@
 
 struct group_lun;
 struct group_errand;
+struct order;
 
 /* Whether a path that is UP and the right logical unit is used. Only a good one's nexus is there
  * for the arbiter; the others are asked from time to time whether they are good again. */
@@ -89,6 +90,7 @@ struct group_lun {
 	struct group_path *paths;     /* the daemon's own: GROUP_PATHS_MAX places */
 	size_t path_count;            /* places that were ever used; some may be free again */
 	struct group_path gate_path;  /* the gate's, if there is one; only orders go there */
+	struct order *waiting;        /* an order that is not sent yet; NULL: none */
 	struct group_errand *errands; /* looks and orders in flight */
 	uint32_t order_epoch;         /* counts beginnings and ends of orders */
 	uint16_t orders;              /* in flight */
@@ -274,6 +276,7 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size);
 void group_lun_close(struct group_lun *lun);
 void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect);
 void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect);
+void group_lun_resume(struct group_lun *lun);   /* sends the order that waits, if there is one */
 void group_lun_announce(struct group_lun *lun); /* after START: which nexuses are there */
 
 /* group_path.c */
@@ -308,6 +311,9 @@ void group_rescan(struct group *group, const struct sg_index *index);
 /* group_multipathd.c */
 void group_multipathd_settle(struct group *group); /* after each step */
 void group_multipathd_untell(struct group *group); /* before anything else is stopped */
+/* An order must not be sent before multipathd has let go of the key that it was told: it would
+ * write that over what is registered meanwhile. group_lun_resume() is called when it has. */
+bool group_multipathd_must_wait(struct group_lun *lun, const struct pr_out *out);
 void group_multipathd_forget(struct group_lun *lun, bool wait); /* wait: one of `closes` */
 
 /* group_history.c */

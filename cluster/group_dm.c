@@ -263,7 +263,9 @@ static int dm_open(struct group *group, char *message, size_t message_size)
 		const struct gate_dm_setup setup = {
 			.run_folder = group->daemon->run_folder,
 			.name = lun->config->name,
-			.device = lun->device[0] ? lun->device : lun->config->devices[0],
+			.device = lun->device[0]                  ? lun->device
+				  : lun->config->device_count > 0 ? lun->config->devices[0]
+								  : "",
 			.wwid = lun->config->wwid,
 			.hold_limit_ms = 2 * group->config->times.loss_ms,
 		};

@@ -72,6 +72,10 @@ void group_lun_close(struct group_lun *lun)
 		if (!path->leaving) /* else its end is near, and told by whoever began it */
 			path_close(path->path, group_part_closed, lun->group);
 	}
+	if (lun->waiting) {
+		lun->group->closes++;
+		group_lun_resume(lun);
+	}
 	group_multipathd_forget(lun, true);
 	free(lun->wwid);
 	free(lun->place_note);
@@ -305,6 +309,12 @@ struct order {
 	struct scsi_request reset;
 	struct group_lun *lun;
 	uint32_t id;
+	/* While it waits for multipathd. */
+	struct pr_out out;
+	uint8_t nexus;
+	uint32_t give_up_ms;
+	uint64_t begun_ms;
+	uv_timer_t limit;
 };
 
 static void post_ordered(struct group_lun *lun, uint32_t id, const struct scsi_result *result,
@@ -353,19 +363,79 @@ static struct group_path *path_of_nexus(struct group_lun *lun, uint8_t nexus)
 	return NULL;
 }
 
+static void order_refuse(struct order *order, int error)
+{
+	const struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED, .error = error};
+
+	post_ordered(order->lun, order->id, &refused, error == -ENOTCONN);
+	free(order);
+}
+
+static void order_send(struct order *order)
+{
+	struct group_lun *lun = order->lun;
+	struct group_path *path = path_of_nexus(lun, order->nexus);
+	uint64_t gone_ms = clock_now_ms() - order->begun_ms;
+	uint32_t left_ms = gone_ms < order->give_up_ms ? order->give_up_ms - (uint32_t)gone_ms : 1;
+
+	if (!path) {
+		order_refuse(order, -ENOTCONN);
+		return;
+	}
+	order->errand.user = order;
+	order->errand.exec.counters = &lun->group->daemon->counters.pr;
+	if (pr_order_start(&order->errand, path->path, &order->out, left_ms, on_ordered)) {
+		order_refuse(order, -EINVAL);
+		return;
+	}
+	lun->orders++;
+	lun->order_epoch++;
+	group_errand_begin(&order->under_way, path);
+}
+
+static void on_limit_closed(uv_handle_t *handle)
+{
+	struct order *order = handle->data;
+	struct group *group = order->lun->group;
+
+	if (!group->closing) {
+		order_send(order);
+		return;
+	}
+	free(order);
+	group_part_closed(group);
+}
+
+void group_lun_resume(struct group_lun *lun)
+{
+	struct order *order = lun->waiting;
+
+	lun->waiting = NULL;
+	if (order)
+		uv_close((uv_handle_t *)&order->limit, on_limit_closed);
+}
+
+static void on_limit(uv_timer_t *timer)
+{
+	struct order *order = timer->data;
+
+	group_lun_resume(order->lun);
+}
+
+static void order_wait(struct order *order)
+{
+	uv_timer_init(&order->lun->group->daemon->loop, &order->limit);
+	order->limit.data = order;
+	uv_timer_start(&order->limit, on_limit, order->give_up_ms / 2, 0);
+	order->lun->waiting = order;
+}
+
 void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 {
 	struct group_path *path = path_of_nexus(lun, effect->order.nexus);
-	struct order *order = path ? calloc(1, sizeof *order) : NULL;
-	struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED,
-				      .error = -ENOTCONN}; /* it was not even sent */
-	struct pr_out out = {
-		.action = effect->order.action,
-		.type = lun->config->type,
-		.key = effect->order.key,
-		.service_key = effect->order.service_key,
-		.aptpl = lun->aptpl,
-	};
+	struct order *order = path && !lun->waiting ? calloc(1, sizeof *order) : NULL;
+	const struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED,
+					    .error = -ENOTCONN}; /* it was not even sent */
 
 	if (!order) {
 		post_ordered(lun, effect->id, &refused, true);
@@ -373,6 +443,9 @@ void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 	}
 	order->lun = lun;
 	order->id = effect->id;
+	order->nexus = effect->order.nexus;
+	order->give_up_ms = effect->order.give_up_ms;
+	order->begun_ms = clock_now_ms();
 	if (effect->kind == ARBITER_EFFECT_RESET) {
 		order->reset.timeout_ms = effect->order.give_up_ms;
 		order->reset.done = on_reset;
@@ -381,16 +454,13 @@ void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 		path_reset_logical_unit(path->path, &order->reset);
 		return;
 	}
-	order->errand.user = order;
-	order->errand.exec.counters = &lun->group->daemon->counters.pr;
-	if (pr_order_start(&order->errand, path->path, &out, effect->order.give_up_ms,
-			   on_ordered)) {
-		refused.error = -EINVAL;
-		post_ordered(lun, effect->id, &refused, false);
-		free(order);
-		return;
-	}
-	lun->orders++;
-	lun->order_epoch++;
-	group_errand_begin(&order->under_way, path);
+	order->out = (struct pr_out){.action = effect->order.action,
+				     .type = lun->config->type,
+				     .key = effect->order.key,
+				     .service_key = effect->order.service_key,
+				     .aptpl = lun->aptpl};
+	if (group_multipathd_must_wait(lun, &order->out))
+		order_wait(order);
+	else
+		order_send(order);
 }

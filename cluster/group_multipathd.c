@@ -26,6 +26,11 @@ static void on_problem(const char *problem, void *user)
 	group_note(lun->group, lun->config->name, "path", "%s", problem);
 }
 
+static void on_settled(void *user)
+{
+	group_lun_resume(user);
+}
+
 /* The map's own name, whatever link leads to it. */
 static bool map_name(const struct group_lun *lun, char name[MULTIPATHD_MAP_MAX])
 {
@@ -45,8 +50,8 @@ static void tell(struct group_lun *lun, uint64_t key)
 	char name[MULTIPATHD_MAP_MAX];
 
 	if (!lun->multipathd && map_name(lun, name))
-		lun->multipathd =
-			multipathd_map_new(&lun->group->daemon->loop, NULL, name, on_problem, lun);
+		lun->multipathd = multipathd_map_new(&lun->group->daemon->loop, NULL, name,
+						     on_problem, on_settled, lun);
 	if (!lun->multipathd)
 		return;
 	lun->told_key = key;
@@ -74,6 +79,18 @@ void group_multipathd_settle(struct group *group)
 		else if (lun->told_key && lun->told_key != at.key)
 			tell(lun, 0); /* under the old one nothing may be registered any more */
 	}
+}
+
+bool group_multipathd_must_wait(struct group_lun *lun, const struct pr_out *out)
+{
+	bool registers =
+		out->action == PR_OUT_REGISTER || out->action == PR_OUT_REGISTER_AND_IGNORE;
+
+	if (!lun->multipathd)
+		return false;
+	if (registers && lun->told_key && out->service_key != lun->told_key)
+		tell(lun, 0);
+	return multipathd_is_untelling(lun->multipathd);
 }
 
 void group_multipathd_untell(struct group *group)

@@ -31,6 +31,7 @@ struct multipathd_map {
 	char program[128]; /* "": there is none */
 	char name[MULTIPATHD_MAP_MAX];
 	multipathd_problem *problem;
+	multipathd_settled *settled;
 	void *user;
 	bool asked;   /* `key` is wanted */
 	uint64_t key; /* 0: none */
@@ -57,7 +58,8 @@ static const char *multipathd_find(void)
 }
 
 struct multipathd_map *multipathd_map_new(uv_loop_t *loop, const char *program, const char *name,
-					  multipathd_problem *problem, void *user)
+					  multipathd_problem *problem, multipathd_settled *settled,
+					  void *user)
 {
 	struct multipathd_map *map = calloc(1, sizeof(*map));
 
@@ -65,6 +67,7 @@ struct multipathd_map *multipathd_map_new(uv_loop_t *loop, const char *program, 
 		return NULL;
 	map->loop = loop;
 	map->problem = problem;
+	map->settled = settled;
 	map->user = user;
 	snprintf(map->program, sizeof(map->program), "%s", program ? program : multipathd_find());
 	snprintf(map->name, sizeof(map->name), "%s", name);
@@ -107,7 +110,7 @@ static void multipathd_failed(struct multipathd_map *map, const char *error)
 	char text[400];
 
 	/* An unset that fails where nothing was ever set is no fault. */
-	if (!map->had_problem && map->sending != 0 && !map->closing) {
+	if (!map->had_problem && map->sending != 0 && !map->closing && map->problem) {
 		snprintf(text, sizeof(text),
 			 "multipathd does not take the key of %s (%s): a path that comes back may "
 			 "be used before it is registered. It must run, and multipath.conf needs "
@@ -140,6 +143,8 @@ static void multipathd_on_done(const struct agent_result *result, void *user)
 			map->problem(NULL, map->user);
 		}
 	}
+	if (map->told && !map->closing && map->settled)
+		map->settled(map->user);
 	multipathd_go_on(map);
 }
 
@@ -176,7 +181,7 @@ static void multipathd_start(struct multipathd_map *map)
 	if (map->agent)
 		return;
 	multipathd_running--;
-	multipathd_failed(map, strerrordesc_np(ENOMEM));
+	multipathd_failed(map, strerrordesc_np(ENOMEM)); /* and again later */
 }
 
 static void multipathd_go_on(struct multipathd_map *map)
@@ -213,6 +218,11 @@ void multipathd_tell(struct multipathd_map *map, uint64_t key, bool aptpl)
 bool multipathd_is_told(const struct multipathd_map *map)
 {
 	return map->asked && map->told;
+}
+
+bool multipathd_is_untelling(const struct multipathd_map *map)
+{
+	return map->program[0] && map->asked && map->key == 0 && !map->told;
 }
 
 void multipathd_map_free(struct multipathd_map *map, void (*closed)(void *user), void *user)

@@ -21,15 +21,22 @@ struct multipathd_map;
 /* What it says when it did not take an order; NULL: it does again. */
 typedef void multipathd_problem(const char *problem, void *user);
 
+/* What was asked for last has been told, or cannot be. */
+typedef void multipathd_settled(void *user);
+
 /* program: NULL for the system's. map: its name, as `multipathd show maps` has it. Nothing is told
- * before the first multipathd_tell(). NULL: no memory. */
+ * before the first multipathd_tell(). problem, settled: may be NULL. NULL: no memory. */
 struct multipathd_map *multipathd_map_new(uv_loop_t *loop, const char *program, const char *map,
-					  multipathd_problem *problem, void *user);
+					  multipathd_problem *problem, multipathd_settled *settled,
+					  void *user);
 /* The key that its paths bear from now on; 0: none, and none may be registered by it. The last one
  * counts; what is told already is not told again. */
 void multipathd_tell(struct multipathd_map *map, uint64_t key, bool aptpl);
 /* What was asked for last is what it was told. */
 bool multipathd_is_told(const struct multipathd_map *map);
+/* It is still being told to register nothing: until that is over it may register the key that it
+ * was told before, whatever the path bears by then. */
+bool multipathd_is_untelling(const struct multipathd_map *map);
 /* The last order is still carried out; then closed() is called. */
 void multipathd_map_free(struct multipathd_map *map, void (*closed)(void *user), void *user);
 

@@ -13,7 +13,7 @@
 
 static uv_loop_t loop;
 static char folder[64], program[96], said[96];
-static unsigned problems, solved, closings;
+static unsigned problems, solved, settlings, closings;
 static char last_problem[500];
 
 static void on_problem(const char *problem, void *user)
@@ -23,6 +23,12 @@ static void on_problem(const char *problem, void *user)
 	solved += problem == NULL;
 	if (problem)
 		snprintf(last_problem, sizeof(last_problem), "%s", problem);
+}
+
+static void on_settled(void *user)
+{
+	(void)user;
+	settlings++;
 }
 
 static void on_closed(void *user)
@@ -36,7 +42,7 @@ static struct multipathd_map *begin(const char *script)
 	struct multipathd_map *map;
 	FILE *out;
 
-	problems = solved = closings = 0;
+	problems = solved = settlings = closings = 0;
 	snprintf(folder, sizeof(folder), "/tmp/test_multipathd.XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
 	snprintf(program, sizeof(program), "%s/multipathd", folder);
@@ -46,7 +52,7 @@ static struct multipathd_map *begin(const char *script)
 	fclose(out);
 	CU_ASSERT_EQUAL(chmod(program, 0700), 0);
 	uv_loop_init(&loop);
-	map = multipathd_map_new(&loop, program, "mailstore", on_problem, NULL);
+	map = multipathd_map_new(&loop, program, "mailstore", on_problem, on_settled, NULL);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(map);
 	return map;
 }
@@ -93,9 +99,14 @@ static void test_told_and_untold(void)
 	settle(map);
 	multipathd_tell(map, 1, false);
 	settle(map);
+	CU_ASSERT_EQUAL(settlings, 2);
+	CU_ASSERT_FALSE(multipathd_is_untelling(map));
 	multipathd_tell(map, 0, false);
+	CU_ASSERT(multipathd_is_untelling(map));
 	settle(map);
 	CU_ASSERT(multipathd_is_told(map));
+	CU_ASSERT_FALSE(multipathd_is_untelling(map));
+	CU_ASSERT_EQUAL(settlings, 3);
 	CU_ASSERT_EQUAL(problems, 0);
 	end(map, "setprkey map mailstore key 0x4c86f8c10114e746:aptpl\n"
 		 "setprstatus map mailstore\n"
@@ -151,7 +162,7 @@ static void test_absent(void)
 
 	uv_loop_init(&loop);
 	problems = closings = 0;
-	map = multipathd_map_new(&loop, "", "mailstore", on_problem, NULL);
+	map = multipathd_map_new(&loop, "", "mailstore", on_problem, on_settled, NULL);
 	multipathd_tell(map, 7, true);
 	uv_run(&loop, UV_RUN_NOWAIT);
 	multipathd_map_free(map, on_closed, NULL);
