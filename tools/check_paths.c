@@ -216,11 +216,11 @@ static void check_session_times(const struct check_host *host, const struct kern
 static void check_record(const struct check_host *host, const char *path, const char *target)
 {
 	FILE *stream = fopen(path, "re");
-	char line[CHECK_LINE_MAX], value[64], portal[128] = "", remedy[CHECK_LINE_MAX];
+	char line[CHECK_LINE_MAX], value[128], portal[128] = "", remedy[CHECK_LINE_MAX];
 	bool automatic = false;
 
 	while (stream && fgets(line, sizeof(line), stream)) {
-		if (sscanf(line, "node.startup = %63s", value) == 1)
+		if (sscanf(line, "node.startup = %127s", value) == 1)
 			automatic = strcmp(value, "manual") != 0;
 		if (sscanf(line, "node.conn[0].address = %127s", value) == 1)
 			snprintf(portal, sizeof(portal), "%s", value);
