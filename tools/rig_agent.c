@@ -25,8 +25,7 @@
 #include "tools/rig_agent.h"
 #include "tools/rig_commands.h"
 
-#define BOOT_FILE "/run/lunkeeper-boot" /* what the machine's init says of its boot */
-#define JOB_MS 10000                    /* for the line that says what to do */
+#define JOB_MS 10000 /* for the line that says what to do */
 #define ARGUMENTS_MAX 1024
 #define RELAY_MAX 65536
 
@@ -78,14 +77,8 @@ static json_t *agent_process(const char *name)
 
 static void agent_state(int link)
 {
-	char *boot = rig_read_file(BOOT_FILE, NULL);
-
-	if (boot)
-		boot[strcspn(boot, "\n")] = 0;
-	agent_answer(link, json_pack("{sssosI}", "boot", boot ? boot : "", "daemon",
-				     agent_process("lunkeeperd"), "boottime_ms",
+	agent_answer(link, json_pack("{sosI}", "daemon", agent_process("lunkeeperd"), "boottime_ms",
 				     (json_int_t)rig_now_ms()));
-	free(boot);
 }
 
 /* Both ways, until both have ended. */

@@ -6,8 +6,7 @@
  * the job.
  *
  *     {"do": "state"}
- *         -> {"boottime_ms": N, "boot": TEXT, "daemon": {"pid": N, "state": "S"}}
- *         boot: how far the machine has got: "" still booting, "ready", or what is wrong.
+ *         -> {"boottime_ms": N, "daemon": {"pid": N, "state": "S"}}
  *     {"do": "connect", "path": "/run/lunkeeper/control"}
  *         -> {}, and from then on what that Unix socket says and hears
  *     {"do": "run", "argv": [...], "terminal": [ROWS, COLUMNS]}

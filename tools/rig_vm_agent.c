@@ -25,7 +25,8 @@
 #define STATE_MS 3000
 #define LOOK_MS 500 /* how often one looks whether the machine is still there */
 #define SHELL_MAX 8192
-#define AWAIT_PAUSE_MS 150
+#define AWAIT_PAUSE_MS 50
+#define SAID_MAX 120
 
 int vm_agent_connect(struct rig *rig, const struct rig_machine *machine, unsigned timeout_ms)
 {
@@ -325,44 +326,53 @@ int vm_control_open(struct rig *rig, struct rig_node *node, unsigned timeout_ms,
 	return error ? rig_fail(rig, -error, "out of memory") : 0;
 }
 
+/* How far a machine's boot is, as its init writes it down in the rig's folder: to look there costs
+ * the machine nothing. */
+static void await_look(const struct rig *rig, const struct rig_machine *machine,
+		       char said[SAID_MAX])
+{
+	char path[RIG_PATH_MAX],
+		*text = rig_read_file(rig_path(rig, path, "%s/boot", machine->name), NULL);
+
+	if (text && *text) {
+		text[strcspn(text, "\n")] = 0;
+		if (strcmp(said, text))
+			rig_say(rig, "%s: %s", machine->name, text);
+		snprintf(said, SAID_MAX, "%s", text);
+	}
+	free(text);
+}
+
 int vm_await(struct rig *rig, struct rig_machine *const machines[], size_t count)
 {
-	bool ready[RIG_NODES_MAX + 1] = {false};
-	char said[RIG_NODES_MAX + 1][120] = {""};
+	char said[RIG_NODES_MAX + 1][SAID_MAX] = {""};
 	uint64_t end = rig_now_ms() + VM_BOOT_MS;
-	size_t left = count;
+	size_t ready = 0;
 
-	while (left) {
+	while (ready < count) {
+		ready = 0;
 		for (size_t i = 0; i < count; i++) {
-			json_t *answer;
-			const char *text;
+			const char *name = machines[i]->name;
 
-			if (ready[i])
-				continue;
 			if (!rig_machine_runs(machines[i]))
-				return rig_fail(rig, EIO,
-						"%s does not boot: QEMU has ended; see %s/%s",
-						machines[i]->name, rig->folder, machines[i]->name);
-			answer = vm_state(rig, machines[i], 1000);
-			text = json_string_value(json_object_get(answer, "boot"));
-			if (text && *text && strcmp(said[i], text)) {
-				snprintf(said[i], sizeof said[i], "%s", text);
-				rig_say(rig, "%s: %s", machines[i]->name, text);
-			}
-			json_decref(answer);
+				return rig_fail(
+					rig, EIO,
+					"%s does not boot: QEMU has ended; see qemu.log and "
+					"console in %s/%s",
+					name, rig->folder, name);
+			if (strcmp(said[i], "ready"))
+				await_look(rig, machines[i], said[i]);
 			if (!strncmp(said[i], "failed", 6))
-				return rig_fail(rig, EIO, "%s: %s; see %s/%s/boot.log",
-						machines[i]->name, said[i], rig->folder,
-						machines[i]->name);
-			ready[i] = !strcmp(said[i], "ready");
-			left -= ready[i];
+				return rig_fail(rig, EIO, "%s: %s; see %s/%s/boot.log", name,
+						said[i], rig->folder, name);
+			ready += !strcmp(said[i], "ready");
 		}
-		if (left && rig_now_ms() > end)
+		if (ready < count && rig_now_ms() > end)
 			return rig_fail(rig, ETIMEDOUT,
 					"machines are not ready after %d s; see boot.log and "
 					"console in the folders below %s",
 					VM_BOOT_MS / 1000, rig->folder);
-		if (left)
+		if (ready < count)
 			rig_sleep_ms(AWAIT_PAUSE_MS);
 	}
 	rig->message[0] = 0;

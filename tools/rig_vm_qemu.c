@@ -228,6 +228,7 @@ int vm_qemu_start(struct rig *rig, struct rig_machine *machine)
 		return rig_fail(rig, ENOMEM, "out of memory");
 	rig_cgroup_make(rig, machine->name);
 	unlink(rig_path(rig, path, "%s/qmp", machine->name));
+	unlink(rig_path(rig, path, "%s/boot", machine->name));
 	error = qemu_share(rig, machine, "host", vm_tree(), "auto");
 	if (!error)
 		error = qemu_share(rig, machine, "rig", rig->folder, "none");
