@@ -72,6 +72,30 @@ int gate_dm_control_open(char *message, size_t message_size)
 	return control;
 }
 
+int gate_dm_possible(char *text, size_t size)
+{
+	union buffer buffer;
+	struct dm_target_versions found;
+	int control = gate_dm_control_open(text, size), error;
+
+	if (control < 0)
+		return control;
+	prepare(&buffer.head, sizeof buffer, GATE_DM_TARGET, 0);
+	error = issue(control, DM_GET_TARGET_VERSION, &buffer);
+	close(control);
+	if (error) {
+		snprintf(text, size,
+			 "the kernel has no device-mapper target \"%s\" (%s): the "
+			 "module dm_multipath is missing",
+			 GATE_DM_TARGET, strerror(-error));
+		return error;
+	}
+	memcpy(&found, buffer.bytes + sizeof buffer.head, sizeof found);
+	snprintf(text, size, "device-mapper, target %s %u.%u.%u", GATE_DM_TARGET, found.version[0],
+		 found.version[1], found.version[2]);
+	return 0;
+}
+
 static void take_info(const struct dm_ioctl *head, struct gate_dm_info *info)
 {
 	dev_t device = (dev_t)head->dev; /* the kernel's encoding is glibc's for its 32 bits */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cluster/attach.h"
+#include "cluster/gate_dm_ioctl.h"
 #include "cluster/state.h"
 #include "iscsi/secrets.h"
 #include "tools/check.h"
@@ -136,10 +137,10 @@ static void check_plugin(struct check_run *run)
 			  strerror(errno));
 }
 
-static bool check_needs_gate(const struct config *config)
+static bool check_needs_gate(const struct config *config, enum config_gate gate)
 {
 	for (size_t i = 0; i < config->group_count; i++) {
-		if (config->groups[i].gate == CONFIG_GATE_NBDKIT)
+		if (config->groups[i].gate == gate)
 			return true;
 	}
 	return false;
@@ -149,7 +150,13 @@ static void check_programs(struct check_run *run)
 {
 	const struct config *config = run->check->config;
 
-	if (check_needs_gate(config)) {
+	if (check_needs_gate(config, CONFIG_GATE_DM)) {
+		char text[300];
+		int error = gate_dm_possible(text, sizeof(text));
+
+		check_say(run, error ? CHECK_ERROR : CHECK_GOOD, "gate", "%s", text);
+	}
+	if (check_needs_gate(config, CONFIG_GATE_NBDKIT)) {
 		check_program(run, "nbdkit", "nbdkit");
 		check_plugin(run);
 		if (attach_kind_possible(ATTACH_KIND_NBD))
