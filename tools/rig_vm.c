@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/rig_netns.h"
 #include "tools/rig_vm.h"
 
 #define DAEMON_ANSWER_MS 30000
@@ -53,6 +54,7 @@ static void vm_down(struct rig *rig)
 	for (size_t i = 0; i < rig->node_count; i++)
 		vm_qemu_kill(rig, &rig->nodes[i].machine);
 	vm_qemu_kill(rig, &rig->san);
+	rig_process_signal(&rig->slow, SIGKILL);
 	rig_process_signal(&rig->witness, SIGKILL);
 }
 
@@ -116,7 +118,7 @@ const struct rig_kind rig_kind_vm = {
 	.name = "vm",
 	.target = "LIO",
 	.machines = "virtual machines",
-	.patience = 4,
+	.patience = 8,
 	.poll_ms = 250,
 	.check = vm_check,
 	.up = vm_up,
@@ -140,6 +142,7 @@ const struct rig_kind rig_kind_vm = {
 	.target_start = vm_target_start,
 	.target_kill = vm_target_kill,
 	.target_stall = vm_target_stall,
+	.target_slow = netns_target_slow, /* a QEMU can be stopped and continued as well as a tgtd */
 	.target_drop = vm_target_drop,
 	.portal = vm_portal,
 	.resize = vm_resize,

@@ -30,8 +30,10 @@ int vm_target_start(struct rig *rig)
 
 int vm_target_kill(struct rig *rig)
 {
-	int error = vm_qemu_kill(rig, &rig->san);
+	int error = rig_target_slow(rig, 0);
 
+	if (!error)
+		error = vm_qemu_kill(rig, &rig->san);
 	if (error)
 		return error;
 	rig->target = (struct rig_process){0};
