@@ -36,6 +36,18 @@ static void print_up(const struct rig *rig, uint64_t took_ms)
 	       (unsigned long long)took_ms);
 }
 
+static bool up_in_range(const struct rig_options *options)
+{
+	if (options->size >= 65536 && options->nodes && options->nodes <= RIG_NODES_MAX &&
+	    options->luns && options->luns <= RIG_LUNS_MAX && options->portals &&
+	    options->portals <= RIG_NETWORKS && options->io_threads && options->io_threads <= 64)
+		return true;
+	cli_error("out of range: --size at least 64K, --nodes 1 to %d, --luns 1 to %d, "
+		  "--portals 1 to %d, --io-threads 1 to 64",
+		  RIG_NODES_MAX, RIG_LUNS_MAX, RIG_NETWORKS);
+	return false;
+}
+
 static int cmd_rig_up(int argc, char **argv)
 {
 	struct rig_options options = {
@@ -114,14 +126,8 @@ static int cmd_rig_up(int argc, char **argv)
 		cli_error("--kind netns or vm, and --initiator kernel or user, are expected");
 		return CLI_EXIT_USAGE;
 	}
-	if (options.size < 65536 || !nodes.value || nodes.value > RIG_NODES_MAX || !luns.value ||
-	    luns.value > RIG_LUNS_MAX || !portals.value || portals.value > RIG_NETWORKS ||
-	    !threads.value || threads.value > 64) {
-		cli_error("out of range: --size at least 64K, --nodes 1 to %d, --luns 1 to %d, "
-			  "--portals 1 to %d, --io-threads 1 to 64",
-			  RIG_NODES_MAX, RIG_LUNS_MAX, RIG_NETWORKS);
+	if (!up_in_range(&options))
 		return CLI_EXIT_USAGE;
-	}
 	if (rig_up(&rig, &options))
 		return rig_failed(&rig);
 	if (json)

@@ -142,7 +142,8 @@ const struct rig_kind rig_kind_vm = {
 	.target_start = vm_target_start,
 	.target_kill = vm_target_kill,
 	.target_stall = vm_target_stall,
-	.target_slow = netns_target_slow, /* a QEMU can be stopped and continued as well as a tgtd */
+	.target_slow =
+		netns_target_slow, /* a QEMU can be stopped and continued as well as a tgtd */
 	.target_drop = vm_target_drop,
 	.portal = vm_portal,
 	.resize = vm_resize,

@@ -48,7 +48,7 @@ int vm_net_make(struct rig *rig)
 		used += snprintf(commands + used, sizeof commands - (size_t)used,
 				 "link add br%u type bridge\nlink set br%u up\n", i, i);
 	snprintf(commands + used, sizeof commands - (size_t)used,
-		 "addr add 10.77.%u.254/24 dev br%u\n", RIG_NETWORKS, RIG_NETWORKS);
+		 "addr add 10.77.%d.254/24 dev br%d\n", RIG_NETWORKS, RIG_NETWORKS);
 	return net_batch(rig, "ip", commands);
 }
 
