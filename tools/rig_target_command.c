@@ -223,6 +223,23 @@ static int work_chap(struct target_work *work, const struct cli_list *list, cons
 	return 0;
 }
 
+/* CHAP_N=, the name, a zero, CHAP_R=0x, 32 digits, a zero: LIO fills up to a multiple of four with
+ * whatever is there, and libiscsi 1.19 reads it as text without an end. */
+static void warn_mutual(const struct rig_target_conf *conf)
+{
+	for (size_t i = 0; i < conf->acl_count; i++) {
+		const struct secrets *chap = &conf->acls[i].chap;
+
+		if (!chap->mutual || strlen(chap->target_user) % 4 == 2)
+			continue;
+		cli_warn("mutual user \"%s\": iscsi:// (libiscsi) cannot log in to LIO unless that "
+			 "name "
+			 "has 2, 6, 10, ... characters; open-iscsi can",
+			 chap->target_user);
+		return;
+	}
+}
+
 static int work_fill(struct target_work *work, const struct target_options *options)
 {
 	char message[500];
@@ -240,6 +257,7 @@ static int work_fill(struct target_work *work, const struct target_options *opti
 		cli_error("%s", message);
 		return -EINVAL;
 	}
+	warn_mutual(&work->conf);
 	return 0;
 }
 
