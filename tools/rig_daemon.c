@@ -40,7 +40,7 @@ int rig_node_await_daemon(struct rig *rig, struct rig_node *node, unsigned timeo
 	json_t *answer;
 
 	while (lives && rig_now_ms() < end) {
-		answer = rig_node_ask(rig, node, "ping", 500);
+		answer = rig_node_ask(rig, node, "ping", 500 * rig->kind->patience);
 		if (answer) {
 			json_decref(answer);
 			rig->message[0] = 0;
@@ -61,7 +61,8 @@ int rig_node_start_daemon(struct rig *rig, struct rig_node *node)
 	if (rig_daemon_lives(rig, node))
 		return rig_fail(rig, EALREADY, "lunkeeperd runs on %s", node->machine.name);
 	error = rig_daemon_start(rig, node);
-	return error ? error : rig_node_await_daemon(rig, node, DAEMON_WAIT_MS);
+	return error ? error
+		     : rig_node_await_daemon(rig, node, DAEMON_WAIT_MS * rig->kind->patience);
 }
 
 int rig_node_connect(struct rig *rig, struct rig_node *node, unsigned timeout_ms,

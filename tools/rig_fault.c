@@ -83,7 +83,7 @@ static int fault_cont_daemon(struct rig *rig, struct rig_node *node, const char 
 
 static int fault_end_daemon(struct rig *rig, struct rig_node *node, int number)
 {
-	uint64_t end = rig_now_ms() + DAEMON_STOP_MS;
+	uint64_t end = rig_now_ms() + DAEMON_STOP_MS * rig->kind->patience;
 	int error = rig_daemon_signal(rig, node, number);
 
 	while (!error && rig_daemon_lives(rig, node) && rig_now_ms() < end)
@@ -126,7 +126,7 @@ static int fault_start_daemon(struct rig *rig, struct rig_node *node, const char
  * wait. */
 static int fault_await_restart(struct rig *rig, struct rig_node *node, uint64_t began)
 {
-	uint64_t end = began + DAEMON_STOP_MS;
+	uint64_t end = began + DAEMON_STOP_MS * rig->kind->patience;
 
 	while (rig_now_ms() < end) {
 		json_t *answer;
@@ -136,7 +136,7 @@ static int fault_await_restart(struct rig *rig, struct rig_node *node, uint64_t 
 		if (!rig_daemon_lives(rig, node))
 			return rig_node_start_daemon(rig, node);
 		waited = rig_now_ms() - began;
-		answer = rig_node_ask(rig, node, "status", 500);
+		answer = rig_node_ask(rig, node, "status", 500 * rig->kind->patience);
 		anew = answer &&
 		       (uint64_t)json_integer_value(json_object_get(answer, "uptime_ms")) < waited;
 		json_decref(answer);
@@ -151,7 +151,7 @@ static int fault_restart_daemon(struct rig *rig, struct rig_node *node, const ch
 				char *told, size_t size)
 {
 	uint64_t began = rig_now_ms();
-	json_t *answer = rig_node_ask(rig, node, "restart", 5000);
+	json_t *answer = rig_node_ask(rig, node, "restart", 5000 * rig->kind->patience);
 
 	(void)argument;
 	if (!answer)

@@ -44,7 +44,7 @@ struct rig_kind {
 
 	int (*daemon_start)(struct rig *rig, struct rig_node *node);
 	int (*daemon_signal)(struct rig *rig, struct rig_node *node, int number);
-	/* Letter of its state as in /proc/PID/stat, 0: none runs. pid may be NULL. */
+	/* Letter of its state as in /proc/PID/stat; 0: none runs, '?': nobody can say. */
 	char (*daemon_state)(struct rig *rig, struct rig_node *node, pid_t *pid);
 	int (*control_open)(struct rig *rig, struct rig_node *node, unsigned timeout_ms,
 			    struct control_client **client);

@@ -14,6 +14,8 @@ static const char *state_text(char state)
 {
 	if (!state || state == 'Z' || state == 'X')
 		return "off";
+	if (state == '?')
+		return "unknown";
 	return state == 'T' ? "stopped" : "running";
 }
 

@@ -11,7 +11,7 @@
 #include "tools/rig_netns.h"
 #include "tools/rig_vm.h"
 
-#define DAEMON_ANSWER_MS 30000
+#define DAEMON_ANSWER_MS 120000
 
 /* All at once: the nodes' boots wait for the SAN by themselves. */
 static int vm_boot_all(struct rig *rig)

@@ -22,7 +22,7 @@
 #include "tools/rig_vm.h"
 
 #define CONNECT_MS 10000
-#define STATE_MS 3000
+#define STATE_MS 10000
 #define LOOK_MS 500 /* how often one looks whether the machine is still there */
 #define SHELL_MAX 8192
 #define AWAIT_PAUSE_MS 50
@@ -292,7 +292,7 @@ int vm_clock(struct rig *rig, const struct rig_machine *machine, int64_t *ahead_
 
 char vm_daemon_state(struct rig *rig, struct rig_node *node, pid_t *pid)
 {
-	char message[sizeof rig->message], state = 0;
+	char message[sizeof rig->message], state;
 	json_t *answer, *daemon;
 	const char *text;
 
@@ -305,8 +305,8 @@ char vm_daemon_state(struct rig *rig, struct rig_node *node, pid_t *pid)
 	memcpy(rig->message, message, sizeof message);
 	daemon = json_object_get(answer, "daemon");
 	text = json_string_value(json_object_get(daemon, "state"));
-	if (text)
-		state = text[0];
+	/* A machine that has no time to answer tells nothing about its daemon. */
+	state = text ? text[0] : '?';
 	*pid = (pid_t)json_integer_value(json_object_get(daemon, "pid"));
 	json_decref(answer);
 	return state;
