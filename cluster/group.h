@@ -284,6 +284,9 @@ void group_path_changed(struct path *path, enum path_state state, const char *re
 void group_path_reason(struct group_path *path, const char *reason); /* NULL: none any more */
 /* Tells the arbiter of its nexus, if it has one. */
 void group_path_post(struct group_path *path, bool up, bool fresh);
+/* The last look has shown that the key which it ought to bear is registered for this very nexus: it
+ * is no new one, wherever it has been. */
+bool group_path_is_listed(const struct group_path *path);
 bool group_path_good(const struct group_path *path);
 void group_path_announce(struct group_path *path);
 void group_path_identify(struct group_path *path);

@@ -55,7 +55,7 @@ static void path_better(struct group_path *path)
 	group_note(path->lun->group, path->lun->config->name, "path", "%s: answers again",
 		   path->path->name);
 	group_path_reason(path, NULL);
-	group_path_post(path, true, true);
+	group_path_post(path, true, !group_path_is_listed(path));
 }
 
 static bool is_answer(const struct scsi_result *result)

@@ -57,10 +57,23 @@ bool group_path_good(const struct group_path *path)
 	return path->path && !path->leaving && path->usable && path->health == GROUP_PATH_GOOD;
 }
 
+bool group_path_is_listed(const struct group_path *path)
+{
+	struct arbiter_lun_view view;
+
+	if (!path->actual_known || path->nexus == NO_GROUP_NEXUS)
+		return false;
+	arbiter_get_lun_view(path->lun->group->arbiter, path->lun->number, &view);
+	return view.owned && path->actual == view.key && view.nexus[path->nexus].registered &&
+	       view.nexus[path->nexus].key == view.key;
+}
+
 /* A kernel's nexus that was there before this daemon may bear its key already; any that came later
  * is new. So is every session of our own. */
 static bool is_fresh(const struct group_path *path)
 {
+	if (group_path_is_listed(path))
+		return false;
 	return path->ever_up || path->late || !group_lun_is_kernel(path->lun);
 }
 

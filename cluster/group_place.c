@@ -125,7 +125,7 @@ void group_path_check_session(struct group_path *path)
 	group_note(path->lun->group, path->lun->config->name, "path",
 		   "%s: its session is another one now (%s, was %s)", path->path->name,
 		   path->session.session, before.session);
-	path->listed_once = false;
+	path->listed_once = path->actual_known = false;
 	if (!group_path_good(path))
 		return; /* what comes up is new anyway */
 	group_path_post(path, false, false);

@@ -2,7 +2,8 @@
  *
  * `multipathd setprkey`, `setprstatus` and their opposites. multipathd registers by REGISTER AND
  * IGNORE EXISTING KEY, and only while the key is among those that READ KEYS lists; the APTPL bit is
- * the key's flag.
+ * the key's flag. After `unsetprstatus` it registers nothing, and nothing of its is on the way: its
+ * checker and its commands exclude each other.
  */
 #include "cluster/multipathd.h"
 
@@ -143,7 +144,8 @@ static void multipathd_on_done(const struct agent_result *result, void *user)
 			map->problem(NULL, map->user);
 		}
 	}
-	if (map->told && !map->closing && map->settled)
+	if (!map->closing && map->settled &&
+	    (map->told || (map->key == 0 && !multipathd_is_untelling(map))))
 		map->settled(map->user);
 	multipathd_go_on(map);
 }
@@ -222,7 +224,9 @@ bool multipathd_is_told(const struct multipathd_map *map)
 
 bool multipathd_is_untelling(const struct multipathd_map *map)
 {
-	return map->program[0] && map->asked && map->key == 0 && !map->told;
+	bool let_go = map->told || (map->sending == 0 && map->step > 0);
+
+	return map->program[0] && map->asked && map->key == 0 && !let_go;
 }
 
 void multipathd_map_free(struct multipathd_map *map, void (*closed)(void *user), void *user)

@@ -21,7 +21,7 @@ struct multipathd_map;
 /* What it says when it did not take an order; NULL: it does again. */
 typedef void multipathd_problem(const char *problem, void *user);
 
-/* What was asked for last has been told, or cannot be. */
+/* What was asked for last has been told; or, with no key, it registers nothing any more. */
 typedef void multipathd_settled(void *user);
 
 /* program: NULL for the system's. map: its name, as `multipathd show maps` has it. Nothing is told
