@@ -288,8 +288,8 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 	if (!lun->full_status_known) { /* members are mostly of the leader's target */
 		const struct group_lun *leader = &lun->group->luns[0];
 
-		lun->full_status_known = true;
 		lun->full_status = !leader->full_status_known || leader->full_status;
+		lun->full_status_known = true;
 	}
 	look->path = path;
 	look->id = effect->id;
