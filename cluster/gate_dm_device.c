@@ -122,33 +122,15 @@ uint64_t gate_dm_device_ios(const struct gate_dm_device *device)
 
 /* --- waiting for what is below --- */
 
-/* Bounded, and ended at once by a new order: see gate_dm_wake(). */
 static int suspend_bounded(struct gate_dm *gate, struct gate_dm_thread *thread,
 			   const struct gate_dm_device *device)
 {
-	static const struct itimerspec off;
-	/* More than one signal: the first may come before the system call. */
-	const struct itimerspec limit = {.it_value = {.tv_nsec = SUSPEND_MOST_MS * 1000000L},
-					 .it_interval = {.tv_nsec = 5000000}};
-	bool overtaken;
-	int error = -EINTR;
+	int error = gate_dm_suspend_begins(gate, thread, device, SUSPEND_MOST_MS);
 
-	gate_dm_lock(gate);
-	overtaken = gate->urgent;
-	if (!overtaken) {
-		gate->suspending = &thread->timer;
-		timer_settime(thread->timer, 0, &limit, NULL);
-	}
-	gate_dm_unlock(gate);
-	if (overtaken)
+	if (error)
 		return error;
 	error = gate_dm_suspend(thread->control, device->name);
-	gate_dm_lock(gate);
-	gate->suspending = NULL;
-	timer_settime(thread->timer, 0, &off, NULL);
-	gate_dm_unlock(gate);
-	/* What a suspend begins with is not undone when it is ended: from then on I/O would fail.
-	 */
+	gate_dm_suspend_ends(gate, thread);
 	if (error && device->state != GATE_STATE_FAILED)
 		gate_dm_message(thread->control, device->name, "queue_if_no_path");
 	return error;

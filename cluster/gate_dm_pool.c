@@ -32,7 +32,7 @@ struct gate_dm_pool {
 	unsigned slow;    /* on what is not urgent */
 	bool ending;      /* no gate is left */
 	bool async_closed;
-	int stop; /* eventfd: the watcher shall end */
+	int kick; /* eventfd: the watcher shall look around */
 };
 
 static struct gate_dm_pool *current; /* the loop's alone */
@@ -47,14 +47,19 @@ void gate_dm_unlock(struct gate_dm *gate)
 	pthread_mutex_unlock(&gate->pool->lock);
 }
 
+static void kick_watcher(struct gate_dm_pool *pool)
+{
+	uint64_t one = 1;
+
+	if (write(pool->kick, &one, sizeof one) < 0)
+		return; /* it is full of kicks that were not taken yet */
+}
+
 void gate_dm_wake(struct gate_dm *gate)
 {
-	static const struct itimerspec now = {.it_value = {.tv_nsec = 1},
-					      .it_interval = {.tv_nsec = 5000000}};
-
 	gate->urgent = true;
 	if (gate->suspending) /* what it waits for is overtaken */
-		timer_settime(*gate->suspending, 0, &now, NULL);
+		kick_watcher(gate->pool);
 	pthread_cond_signal(&gate->pool->wake);
 }
 
@@ -77,7 +82,7 @@ void gate_dm_tell(struct gate_dm *gate, const struct gate_dm_view *view)
 
 static void pool_free(struct gate_dm_pool *pool)
 {
-	close(pool->stop);
+	close(pool->kick);
 	pthread_cond_destroy(&pool->wake);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
@@ -110,15 +115,12 @@ static void on_async_closed(uv_handle_t *handle)
 
 static void pool_end(struct gate_dm_pool *pool)
 {
-	uint64_t one = 1;
-
 	if (current == pool)
 		current = NULL;
 	pthread_mutex_lock(&pool->lock);
 	pool->ending = true;
 	pthread_cond_broadcast(&pool->wake);
-	if (write(pool->stop, &one, sizeof one) < 0)
-		pool->ending = true; /* it cannot fail: nobody else writes */
+	kick_watcher(pool);
 	pthread_mutex_unlock(&pool->lock);
 	uv_close((uv_handle_t *)&pool->async, on_async_closed);
 }
@@ -309,22 +311,128 @@ static void on_listed(const char *name, uint32_t events, void *user)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/* A path that fails, and whatever else is an event of ours, is told to the thread that has it. */
+int gate_dm_suspend_begins(struct gate_dm *gate, struct gate_dm_thread *thread,
+			   const struct gate_dm_device *device, uint32_t most_ms)
+{
+	int error = -EINTR;
+
+	gate_dm_lock(gate);
+	if (!gate->urgent) {
+		gate->suspending = &thread->timer;
+		gate->suspends++;
+		gate->suspend_until_ms = clock_now_ms() + most_ms;
+		gate->suspend_queues = device->state != GATE_STATE_FAILED;
+		memcpy(gate->suspend_name, device->name, sizeof gate->suspend_name);
+		kick_watcher(gate->pool);
+		error = 0;
+	}
+	gate_dm_unlock(gate);
+	return error;
+}
+
+void gate_dm_suspend_ends(struct gate_dm *gate, struct gate_dm_thread *thread)
+{
+	static const struct itimerspec off;
+
+	gate_dm_lock(gate);
+	gate->suspending = NULL;
+	timer_settime(thread->timer, 0, &off, NULL);
+	gate_dm_unlock(gate);
+}
+
+/* A suspend begins with `fail_if_no_path`, and does not take that back when a signal ends it: what
+ * came meanwhile would fail. So the device is told first. Under the lock, but for the ioctl. */
+static void end_suspend(struct gate_dm_pool *pool, struct gate_dm *gate, int control)
+{
+	/* More than one signal: the first may come before the system call. */
+	static const struct itimerspec now = {.it_value = {.tv_nsec = 1},
+					      .it_interval = {.tv_nsec = 5000000}};
+	char name[GATE_DM_NAME_SIZE];
+	uint32_t which = gate->suspends;
+
+	memcpy(name, gate->suspend_name, sizeof name);
+	if (gate->suspend_queues && control >= 0) {
+		pthread_mutex_unlock(&pool->lock);
+		gate_dm_message(control, name, "queue_if_no_path");
+		pthread_mutex_lock(&pool->lock);
+	}
+	if (gate->suspending && gate->suspends == which)
+		timer_settime(*gate->suspending, 0, &now, NULL);
+}
+
+/* One whose time is over; or how long to wait for the next, in ms; -1: none. */
+static struct gate_dm *overdue(struct gate_dm_pool *pool, int *wait_ms)
+{
+	uint64_t now = clock_now_ms();
+
+	*wait_ms = -1;
+	for (struct gate_dm *gate = pool->gates; gate; gate = gate->next) {
+		if (!gate->suspending || gate->suspend_until_ms == GATE_DM_NEVER)
+			continue;
+		if (gate->urgent || gate->suspend_until_ms <= now)
+			return gate;
+		if (*wait_ms < 0 || gate->suspend_until_ms - now < (uint64_t)*wait_ms)
+			*wait_ms = (int)(gate->suspend_until_ms - now);
+	}
+	return NULL;
+}
+
+/* Returns how long the watcher may sleep; -1: until something happens. A gate does not go away
+ * while a thread waits in a suspend of it. */
+static int end_overdue(struct gate_dm_pool *pool, int control)
+{
+	struct gate_dm *gate;
+	int wait_ms;
+
+	pthread_mutex_lock(&pool->lock);
+	while ((gate = overdue(pool, &wait_ms))) {
+		gate->suspend_until_ms = GATE_DM_NEVER;
+		end_suspend(pool, gate, control);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return wait_ms;
+}
+
+static bool is_ending(struct gate_dm_pool *pool)
+{
+	bool ending;
+
+	pthread_mutex_lock(&pool->lock);
+	ending = pool->ending;
+	pthread_mutex_unlock(&pool->lock);
+	return ending;
+}
+
+/* A path that fails, and whatever else is an event of ours, is told to the thread that has it. And
+ * suspends that take too long are ended. */
 static void *watch_main(void *argument)
 {
 	struct gate_dm_pool *pool = argument;
-	struct pollfd polls[2] = {{.fd = pool->stop, .events = POLLIN}, {.events = POLLIN}};
+	struct pollfd polls[2] = {{.fd = pool->kick, .events = POLLIN}, {.events = POLLIN}};
 	char message[GATE_DM_TEXT_MAX];
 	int control = -1;
+	bool listed = false;
 
 	prepare_thread();
-	while (!(polls[0].revents & POLLIN)) {
+	while (!is_ending(pool)) {
+		int wait_ms = end_overdue(pool, control);
+		uint64_t kicks;
+
 		if (control < 0)
 			control = gate_dm_control_open(message, sizeof message);
+		if (control < 0 && (wait_ms < 0 || wait_ms > WATCH_RETRY_MS))
+			wait_ms = WATCH_RETRY_MS;
 		polls[1].fd = control;
-		if (control >= 0 && gate_dm_arm(control) == 0)
+		if (!listed && control >= 0 && gate_dm_arm(control) == 0) {
+			listed = true;
 			gate_dm_list(control, on_listed, pool);
-		poll(polls, 2, control < 0 ? WATCH_RETRY_MS : -1);
+		}
+		if (poll(polls, 2, wait_ms) <= 0)
+			continue;
+		if ((polls[0].revents & POLLIN) && read(pool->kick, &kicks, sizeof kicks) < 0)
+			continue;
+		if (polls[1].revents)
+			listed = false;
 	}
 	if (control >= 0)
 		close(control);
@@ -383,8 +491,8 @@ struct gate_dm_pool *gate_dm_pool_get(uv_loop_t *loop)
 	if (!pool)
 		return NULL;
 	pool->loop = loop;
-	pool->stop = eventfd(0, EFD_CLOEXEC);
-	if (pool->stop < 0 || uv_async_init(loop, &pool->async, on_news)) {
+	pool->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pool->kick < 0 || uv_async_init(loop, &pool->async, on_news)) {
 		free(pool);
 		return NULL;
 	}

@@ -60,8 +60,12 @@ struct gate_dm {
 	struct gate_dm_view told;
 	bool news, busy, urgent, finished;
 	uint64_t due_ms;
-	timer_t *suspending; /* of the thread that waits in a suspend */
-	uint32_t events;     /* of the device, as last listed */
+	timer_t *suspending; /* of the thread that waits in a suspend, NULL: none does */
+	uint32_t suspends;   /* so far: tells one from the next */
+	uint64_t suspend_until_ms;
+	bool suspend_queues; /* I/O shall wait, not fail, when it is ended */
+	char suspend_name[GATE_DM_NAME_SIZE];
+	uint32_t events; /* of the device, as last listed */
 
 	/* of the thread that has it (busy) */
 	struct gate_dm_device now;
@@ -93,6 +97,11 @@ void gate_dm_lock(struct gate_dm *gate);
 void gate_dm_unlock(struct gate_dm *gate);
 /* Under the lock: a thread shall look at it, now. */
 void gate_dm_wake(struct gate_dm *gate);
+/* By the thread that has it, around a suspend: it is ended when the time is over, or at once by a
+ * new order. -EINTR: there is one already; the suspend must not begin. */
+int gate_dm_suspend_begins(struct gate_dm *gate, struct gate_dm_thread *thread,
+			   const struct gate_dm_device *device, uint32_t most_ms);
+void gate_dm_suspend_ends(struct gate_dm *gate, struct gate_dm_thread *thread);
 /* By the thread that has it: what the loop shall see. */
 void gate_dm_tell(struct gate_dm *gate, const struct gate_dm_view *view);
 

@@ -108,6 +108,7 @@ struct group_lun {
 	uint32_t dm_order;     /* the last one given */
 	uint64_t dm_size;      /* and what was told last */
 	char dm_device[GATE_DM_PATH_MAX], dm_problem[GATE_DM_TEXT_MAX];
+	bool dm_unusable;
 
 	/* Kernel devices only: where the LUN is now, which may be elsewhere than its configured
 	 * name says. Kept while this node owns it. */

@@ -200,9 +200,13 @@ static void judge_devices(struct group_lun *lun, const struct gate_dm_view *view
 	struct group *group = lun->group;
 	char reason[GROUP_REASON];
 
+	if (lun->dm_unusable && !view->unusable)
+		group_set_unfit(group, GROUP_UNFIT_ATTACH, NULL);
+	lun->dm_unusable = view->unusable;
 	if (view->unusable || view->failures >= FAILURES_MOST) {
 		snprintf(reason, sizeof reason, "LUN %s: %.200s", lun->config->name, view->problem);
-		uv_timer_start(&group->attach_timer, on_unfit_over, UNFIT_MS, 0);
+		if (!view->unusable)
+			uv_timer_start(&group->attach_timer, on_unfit_over, UNFIT_MS, 0);
 		if (!*group->unfit[GROUP_UNFIT_ATTACH])
 			group_set_unfit(group, GROUP_UNFIT_ATTACH, reason);
 	} else if (view->present && *group->unfit[GROUP_UNFIT_ATTACH] && lun->number == 0) {
