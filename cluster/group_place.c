@@ -215,7 +215,8 @@ static void make_link(const struct group_lun *lun)
 static bool is_in_use(const struct group *group)
 {
 	return group->started && group->state != ARBITER_STATE_STANDBY &&
-	       group->state != ARBITER_STATE_RELEASED;
+	       group->state != ARBITER_STATE_CHALLENGING &&
+	       group->state != ARBITER_STATE_REQUESTING && group->state != ARBITER_STATE_RELEASED;
 }
 
 static void take_place(struct group_lun *lun, const struct sg_place *place)

@@ -30,5 +30,8 @@ no_conflict "$O"
 key=$(cli "$O" status --json | jq -r '.groups[] | select(.name == "mail") | .luns[0].holder.key')
 equal "what multipathd is told" "$(told "$O" 1)" "0x${key#0x}:aptpl 1"
 equal "APTPL on the target" "$(rig exec san sh -c 'cat /sys/kernel/config/target/core/*/lun1/pr/res_aptpl_active')" "APTPL Bit Status: Activated"
-equal "registrations in the target's file" "$(rig exec san sh -c 'cat /etc/rtslib-fb-target/pr/* | grep -c sa_res_key')" 2
+durable() {
+	[ "$(rig exec san sh -c 'cat /etc/rtslib-fb-target/pr/* | grep -c "^sa_res_key='"$(printf %u "0x${key#0x}")"'\$"')" = 2 ]
+}
+wait_for 30 "both registrations are in the target's file" durable
 verified

@@ -54,9 +54,21 @@ has_paths_up() {
 	[ "$(paths_up "$1" "$2")" = "$3" ]
 }
 
-# No write was refused by the target's reservation: the kernel logs each.
+# No write was refused by the target's reservation: the block layer logs each. (The SCSI layer logs PR commands, too.)
 no_conflict() {
-	equal "reservation conflicts in the kernel's log of $1" "$(shell "$1" 'dmesg | grep -ci "reservation conflict" || true')" 0
+	equal "writes that were refused on $1" "$(shell "$1" 'dmesg | grep -ciE "(reservation conflict|nexus) error, dev" || true')" 0
+}
+
+# NODE LUN: one of its generic devices that does not hold the reservation.
+no_holder() {
+	shell "$1" "holder=\$(for d in /sys/class/scsi_generic/sg*; do
+			[ \"\$(cat \$d/device/wwid 2>/dev/null)\" != $(wwid "$2") ] || { sg_persist -n -s /dev/\${d##*/}; break; }; done |
+			grep -A 6 '<< Reservation holder' | sed -n 's/.*,i,0x00023d0*//p' | head -n 1)
+		for d in /sys/class/scsi_generic/sg*; do
+			[ \"\$(cat \$d/device/wwid 2>/dev/null)\" = $(wwid "$2") ] || continue
+			session=\$(readlink -f \$d/device | sed -n 's|.*/session\([0-9]*\)/.*|\1|p')
+			[ \"\$(printf %x \$session)\" = \"\$holder\" ] || { echo \${d##*/}; break; }
+		done"
 }
 
 # NODE LUN: what multipathd bears for it.

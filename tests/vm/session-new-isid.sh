@@ -12,8 +12,9 @@ wait_for 30 "both paths are registered" all_registered "$O" mail 2
 
 # Somebody takes one path's registration away.
 key=$(cli "$O" status --json | jq -r '.groups[] | select(.name == "mail") | .luns[0].holder.key')
-first=$(generics "$O" 1 | head -n 1)
-shell "$O" "sg_persist -n --out --register --param-rk=$key --param-sark=0 /dev/$first"
+sg=$(no_holder "$O" 1)
+[ -n "$sg" ] || fail "no path but the holder's"
+shell "$O" "sg_persist -n --out --register --param-rk=0x${key#0x} --param-sark=0 /dev/$sg"
 wait_for 30 "that is seen" happened "$O" '.kind == "path" and (.text | contains("was not registered for this session"))'
 wait_for 30 "both paths are registered again" all_registered "$O" mail 2
 writes_go_on 30
