@@ -316,7 +316,7 @@ static void agent_run(int link, const json_t *job)
 	run_serve(link, &run);
 }
 
-static void agent_serve(int link)
+void agent_serve(int link)
 {
 	static char line[AGENT_LINE_MAX];
 	const char *what;

@@ -41,4 +41,7 @@ ssize_t agent_read_line(int fd, char *buffer, size_t size, unsigned timeout_ms);
  * the end, -EBADMSG, -errno. */
 ssize_t agent_read_frame(int fd, char *letter, void *buffer);
 
+/* The agent's side of one connection, from the job to its end. Runs in a process of its own. */
+void agent_serve(int link);
+
 #endif
