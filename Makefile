@@ -243,6 +243,12 @@ campaign: setup all
 bench: setup all
 	$(BUILD)/lunkeeper rig bench $(BENCH)
 
+# Beside Pacemaker, on machines with Debian's kernel; about half an hour.
+bench-vm:
+	tools/setup-vm
+	$(MAKE) --no-print-directory all
+	tests/vm/bench --json $(BUILD)/bench-vm.json --markdown $(BUILD)/bench-vm.md $(BENCH)
+
 # --- installing ------------------------------------------------------------------------------------------------------
 
 install: all
@@ -284,9 +290,10 @@ help:
 	  'make campaign N=100   consecutive failovers, every acknowledged write checked' \
 	  'make campaign-vm N=30 the same on virtual machines' \
 	  'make bench            figures, as ratios against a baseline in the same run' \
+	  'make bench-vm         failovers beside Pacemaker and fence_scsi, on machines with a real kernel' \
 	  'make install          DESTDIR=, PREFIX='
 
-.PHONY: all check-vm setup demo demo-vm campaign campaign-vm bench install clean help check check-fast check-unit check-purity check-path check-table-sim check-sim \
+.PHONY: all check-vm setup demo demo-vm campaign campaign-vm bench bench-vm install clean help check check-fast check-unit check-purity check-path check-table-sim check-sim \
 	sim check-mutation check-table check-model check-rig check-lint check-asan check-valgrind fuzz
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -53,7 +53,7 @@ static int cmd_rig_up(int argc, char **argv)
 	struct rig_options options = {
 		.defend_ms = UNSET, .window_ms = UNSET, .probe_ms = UNSET, .loss_ms = UNSET};
 	struct cli_number nodes = {.value = 2}, luns = {.value = 1}, portals = {.value = 1},
-			  threads = {.value = 4};
+			  threads = {.value = 4}, memory = {0};
 	const char *size = "256M", *kind = "netns", *initiator = "kernel";
 	bool json = false;
 	const struct cli_option table[] = {
@@ -72,6 +72,7 @@ static int cmd_rig_up(int argc, char **argv)
 		{"io-threads", 0, CLI_OPTION_UNSIGNED, &threads, "N", "of tgtd, each LUN (4)"},
 		{"initiator", 0, CLI_OPTION_STRING, &initiator, "WHICH",
 		 "of vm: kernel (open-iscsi, multipath) or user (libiscsi) (kernel)"},
+		{"memory", 0, CLI_OPTION_UNSIGNED, &memory, "MIB", "of vm: of each machine (384)"},
 		{"path-timeout", 0, CLI_OPTION_DURATION, &options.path_timeout_ms, "TIME",
 		 "of vm: I/O on a dead path waits so long (15s)"},
 		{"aptpl-lazy", 0, CLI_OPTION_FLAG, &options.aptpl_lazy, NULL,
@@ -117,6 +118,7 @@ static int cmd_rig_up(int argc, char **argv)
 		portals.value = RIG_NETWORKS; /* times stay the daemon's own */
 	options.portals = (unsigned)portals.value;
 	options.user_initiator = !strcmp(initiator, "user");
+	options.memory_mb = memory.value > UINT16_MAX ? UINT16_MAX : (unsigned)memory.value;
 	options.quiet = json;
 	options.io_threads = (unsigned)threads.value;
 	options.name = options.name ? options.name : RIG_NAME_DEFAULT;

@@ -74,6 +74,7 @@ struct rig {
 	bool target_stalled;
 	struct rig_process slow;    /* makes the target slow */
 	struct rig_process witness; /* notes when a record is acknowledged (vm) */
+	unsigned memory_mb;         /* of a virtual machine */
 	bool user_initiator;        /* nodes of a vm rig have no sessions of their kernel */
 	struct rig_node nodes[RIG_NODES_MAX];
 	size_t node_count;
@@ -257,6 +258,7 @@ struct rig_options {
 	bool user_initiator, aptpl_lazy;
 	bool quiet;               /* does not tell how far it is */
 	uint32_t path_timeout_ms; /* 0: the rig's own */
+	unsigned memory_mb;       /* of each machine; 0: the rig's own */
 };
 /* lunkeeper.conf for every node. */
 int rig_write_configuration(struct rig *rig, const struct rig_options *options);

@@ -162,15 +162,16 @@ static json_t *state_json(const struct rig *rig)
 		json_array_append_new(loops, json_pack("{sIsI}", "number",
 						       (json_int_t)rig->loops[i].number, "sequence",
 						       (json_int_t)rig->loops[i].sequence));
-	return json_pack("{sssssssssbsbsbsIsIsIsIsososososbsoso}", "name", rig->name, "kind",
+	return json_pack("{sssssssssbsbsbsIsIsIsIsIsososososbsoso}", "name", rig->name, "kind",
 			 rig->kind->name, "cluster", rig->cluster, "first_lun", rig->first_lun,
 			 "complete", rig->complete, "daemons", rig->daemons, "user_initiator",
 			 rig->user_initiator, "created_ms", (json_int_t)rig->created_ms, "lun_size",
 			 (json_int_t)rig->lun_size, "lun_count", (json_int_t)rig->lun_count,
-			 "io_threads", (json_int_t)rig->io_threads, "san", machine_json(&rig->san),
-			 "target", process_json(&rig->target), "slow", process_json(&rig->slow),
-			 "witness", process_json(&rig->witness), "target_stalled",
-			 rig->target_stalled, "nodes", nodes, "loops", loops);
+			 "io_threads", (json_int_t)rig->io_threads, "memory_mb",
+			 (json_int_t)rig->memory_mb, "san", machine_json(&rig->san), "target",
+			 process_json(&rig->target), "slow", process_json(&rig->slow), "witness",
+			 process_json(&rig->witness), "target_stalled", rig->target_stalled,
+			 "nodes", nodes, "loops", loops);
 }
 
 int rig_save(struct rig *rig)
@@ -247,6 +248,7 @@ static int state_load(struct rig *rig)
 	rig->lun_size = get_number(state, "lun_size");
 	rig->lun_count = (unsigned)get_number(state, "lun_count");
 	rig->io_threads = (unsigned)get_number(state, "io_threads");
+	rig->memory_mb = (unsigned)get_number(state, "memory_mb");
 	get_machine(state, "san", &rig->san);
 	get_process(state, "target", &rig->target);
 	get_process(state, "slow", &rig->slow);

@@ -15,6 +15,7 @@
 
 #define VM_DISKS "/var/lib/lunkeeper-rig"
 #define VM_LINKS (RIG_NETWORKS + 1) /* the last is the agents' */
+#define VM_MEMORY_MB 384            /* enough for LunKeeper and what storage needs */
 #define VM_BOOT_MS 600000           /* software emulation on a busy machine */
 
 /* rig_vm_files.c: folders, images, and what machines find in the rig's folder. */

@@ -113,6 +113,7 @@ int vm_check(struct rig *rig, const struct rig_options *options)
 		return rig_fail(rig, EINVAL, "at most %d LUNs are expected with --kind vm",
 				RIG_TARGET_LUN_MAX);
 	rig->user_initiator = options->user_initiator;
+	rig->memory_mb = options->memory_mb ? options->memory_mb : VM_MEMORY_MB;
 	return 0;
 }
 

@@ -18,8 +18,7 @@
 
 #include "tools/rig_vm.h"
 
-#define MEMORY_MB 384
-#define WORDS_MAX 512
+#define WORDS_MAX 6144 /* four for each LUN */
 #define SHARE_WAIT_MS 10000
 #define QMP_WAIT_S 20
 #define DEATH_WAIT_MS 10000
@@ -191,9 +190,9 @@ static void qemu_words(struct words *words, const struct rig *rig,
 			word(words, "%s", *at);
 	}
 	word(words, "-m");
-	word(words, "%d", MEMORY_MB);
+	word(words, "%u", rig->memory_mb);
 	word(words, "-object");
-	word(words, "memory-backend-memfd,id=memory,size=%dM,share=on", MEMORY_MB);
+	word(words, "memory-backend-memfd,id=memory,size=%uM,share=on", rig->memory_mb);
 	word(words, "-numa");
 	word(words, "node,memdev=memory");
 	word(words, "-kernel");
