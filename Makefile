@@ -101,6 +101,9 @@ $(BUILD)/tests/table/run_path: $(BUILD)/tests/table/run_path.o $(BUILD)/tests/ta
 $(BUILD)/tests/table/run_fake: $(BUILD)/tests/table/run_fake.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/fake_target.o $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
+$(BUILD)/tests/table/run_gate_dm: $(BUILD)/tests/table/run_gate_dm.o $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
 $(BUILD)/tests/table/run_speed: $(BUILD)/tests/table/run_speed.o $(BUILD)/tests/table/drive.o $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
@@ -182,7 +185,7 @@ check-rig: all
 # Machines with Debian's kernel under QEMU: LIO, open-iscsi, dm-multipath. SCENARIOS="name ..." for some.
 check-vm:
 	tools/setup-vm
-	$(MAKE) --no-print-directory all $(BUILD)/tests/table/run_lio
+	$(MAKE) --no-print-directory all $(BUILD)/tests/table/run_lio $(BUILD)/tests/table/run_gate_dm
 	tests/vm/run $(SCENARIOS)
 
 check-lint:

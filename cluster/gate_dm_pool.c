@@ -17,8 +17,8 @@
 #include "cluster/gate_dm_private.h"
 #include "scsi/thread.h"
 
-#define THREADS 6
-#define SLOW_MOST 4 /* of these, for what is not urgent */
+#define THREADS 16
+#define SLOW_MOST 12 /* of these, for what is not urgent */
 #define STACK_SIZE (256u * 1024)
 #define WATCH_RETRY_MS 1000
 
