@@ -489,6 +489,42 @@ static void test_look_grows(void)
 	}
 }
 
+static unsigned entries, beginnings;
+
+static void on_entry(struct pr_look *look, const struct pr_full_status_entry *entry)
+{
+	CU_ASSERT_PTR_EQUAL(look->user, &dones);
+	if (!entry) {
+		beginnings++;
+		entries = 0;
+		return;
+	}
+	CU_ASSERT_EQUAL(entry->key, 0x100 + entries);
+	entries++;
+}
+
+/* Every registration is told once, however often the target had to be asked. */
+static void test_look_entries(void)
+{
+	struct pr_look look = {.entry = on_entry};
+
+	target_reset();
+	target.key_count = 40;
+	for (uint32_t k = 0; k < target.key_count; k++)
+		target.keys[k] = 0x100 + k;
+	begin(answer_target);
+	entries = beginnings = 0;
+	do_look(&look, true);
+	CU_ASSERT_EQUAL(look.exec.request.result.outcome, SCSI_OUTCOME_OK);
+	CU_ASSERT(beginnings > 1);
+	CU_ASSERT_EQUAL(entries, 40);
+	beginnings = 0;
+	do_look(&look, false); /* READ KEYS names no nexus */
+	CU_ASSERT_EQUAL(beginnings, 0);
+	pr_look_release(&look);
+	end();
+}
+
 static void test_look_truncated(void)
 {
 	struct pr_look look = {0};
@@ -734,6 +770,7 @@ static CU_TestInfo tests[] = {
 	{"look while it changes", test_look_while_it_changes},
 	{"look grows", test_look_grows},
 	{"look truncated", test_look_truncated},
+	{"look entries", test_look_entries},
 	{"look fails", test_look_fails},
 	{"order", test_order},
 	{"identify", test_identify},
