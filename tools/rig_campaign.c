@@ -202,6 +202,7 @@ static int campaign_play(void *user)
 		printf("%llu failovers, seed %llu\n", (unsigned long long)campaign->count,
 		       (unsigned long long)seed);
 	error = rig_up(&campaign->rig, &campaign->options);
+	campaign->rig.talks = false;
 	for (uint64_t i = 1; i <= campaign->count && !error; i++)
 		error = campaign_one(campaign, i);
 	if (error) {

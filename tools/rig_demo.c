@@ -91,6 +91,7 @@ static int demo_up(struct demo *demo)
 	error = rig_up(&demo->rig, &demo->options);
 	if (error)
 		return error;
+	demo->rig.talks = false;
 	demo->jerry = &demo->rig.nodes[0];
 	demo->tom = &demo->rig.nodes[1];
 	json_object_set_new(demo->document, "up_ms",
