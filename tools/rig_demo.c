@@ -403,8 +403,9 @@ static int demo_play(struct demo *demo)
 		cli_json_print(json_incref(demo->document));
 	else if (!error)
 		printf("\nThat was the demo, in %llu s; its rig is taken away. `lunkeeper rig up "
-		       "--service builtin`\nmakes one to play with.\n",
-		       (unsigned long long)(rig_now_ms() - began) / 1000);
+		       "%s--service builtin`\nmakes one to play with.\n",
+		       (unsigned long long)(rig_now_ms() - began) / 1000,
+		       demo->options.kind == &rig_kind_vm ? "--kind vm " : "");
 	json_decref(demo->document);
 	rig_close(&demo->rig);
 	return error ? CLI_EXIT_FAILED : CLI_EXIT_OK;
