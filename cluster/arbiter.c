@@ -187,7 +187,7 @@ static void on_nexus(struct arbiter *a, const struct arbiter_event *event)
 	x->retry_ms = 0;
 	l->wait_ms = l->no_look_before_ms = 0;
 	if (event->nexus.fresh) {
-		x->registered = false;
+		x->registered = x->in_doubt = false;
 		x->fresh = true;
 		if (arbiter_is_owning(a) && a->state != ARBITER_STATE_OFFERING &&
 		    l->phase >= LUN_OWNED &&

@@ -148,6 +148,8 @@ static bool remove_strays(struct arbiter *a)
 	struct arbiter_lun *l = &a->luns[0];
 	bool any = false;
 
+	if (lun_is_kept(a, l))
+		return false;
 	for (uint8_t k = 0; k < l->look.key_count; k++) {
 		uint64_t value = l->look.keys[k];
 		bool own = arbiter_key_own(a, value);
@@ -157,7 +159,7 @@ static bool remove_strays(struct arbiter *a)
 		if (!own)
 			continue;
 		any = true;
-		if (stray_tried(a, value) || (value == lun_holder(l) && !a->parked && !a->shutdown))
+		if (stray_tried(a, value))
 			continue;
 		if (!arbiter_rule(a, ARBITER_RULE_STANDBY_UNREGISTER, 0, value))
 			continue;
@@ -409,11 +411,37 @@ static bool window_is_full(struct arbiter *a)
 	return false;
 }
 
+/* An own key holds, by whatever late command or other nexus: then this node is the holder, and to
+ * start over would free the LUN. Returns true when it was dealt with. */
+static bool own_key_holds(struct arbiter *a)
+{
+	struct arbiter_lun *l = &a->luns[0];
+	uint64_t holder = lun_holder(l);
+
+	if (holder == 0 || (l->phase != LUN_WINDOW && l->phase != LUN_SEIZE) ||
+	    (holder != l->key && (holder == l->victim || !arbiter_key_own(a, holder))) ||
+	    !arbiter_rule(a, ARBITER_RULE_CHALLENGE_OWN_KEY, 0, holder))
+		return false;
+	if (holder == l->key && !arbiter_recorded(a, l->key))
+		return true;
+	if (holder != l->key)
+		l->victim = holder;
+	else
+		l->epoch++; /* a look decides that began after the key was written down */
+	a->reason = ARBITER_RULE_CHALLENGE_OWN_KEY;
+	arbiter_set_state(a, ARBITER_STATE_SEIZING, a->reason);
+	lun_set_phase(a, 0, holder == l->key ? LUN_CONFIRM : LUN_SEIZE);
+	lun_drive(a, 0);
+	return true;
+}
+
 void challenger_judge(struct arbiter *a)
 {
 	struct arbiter_lun *l = &a->luns[0];
 	uint64_t holder = lun_holder(l);
 
+	if (own_key_holds(a))
+		return;
 	if (((l->phase == LUN_REGISTER && a->skip_window) || l->phase == LUN_SEIZE) &&
 	    holder != l->victim && holder != l->key) {
 		challenger_lost(a, ARBITER_RULE_CHALLENGE_HOLDER_CHANGED);

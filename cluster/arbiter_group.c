@@ -273,11 +273,17 @@ static bool group_is_held(struct arbiter *a)
 		lun_look_now(a, 0);
 		return false;
 	}
-	for (uint16_t i = 1; i < a->config.lun_count; i++)
-		if (!a->luns[i].look_seen || !lun_holds(&a->luns[i])) {
+	for (uint16_t i = 0; i < a->config.lun_count; i++) {
+		const struct arbiter_lun *l = &a->luns[i];
+
+		if (l->phase != LUN_OWNED && l->phase != LUN_IDLE) /* nothing registers meanwhile */
+			return false;
+		if (!l->look_seen || !lun_holds(l) ||
+		    (int32_t)(l->look_epoch - l->register_epoch) < 0) {
 			lun_look_now(a, i);
 			return false;
 		}
+	}
 	return true;
 }
 

@@ -147,6 +147,20 @@ static void drive_seize(struct arbiter *a, uint16_t i)
 			       l->key, l->victim);
 }
 
+/* The key that it bears, or that it may come to bear, may take the LUN yet. */
+static bool nexus_may_seize(const struct arbiter_nexus *x)
+{
+	return x->in_doubt && x->sure != x->key;
+}
+
+static bool key_may_seize(const struct arbiter_lun *l)
+{
+	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
+		if (nexus_may_seize(&l->nexus[n]) && l->nexus[n].key == l->key)
+			return true;
+	return false;
+}
+
 static void confirm_failed(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
@@ -163,7 +177,7 @@ static void confirm_failed(struct arbiter *a, uint16_t i)
 	} else if (i != 0) {
 		lun_set_phase(a, i, LUN_SURVEY);
 		lun_look_now(a, 0);
-	} else if (!arbiter_is_owning(a) && l->seize_unknown) {
+	} else if (!arbiter_is_owning(a) && key_may_seize(l)) {
 		/* It may take effect yet, and unregistering would then free the LUN. Under another
 		 * key it cannot. */
 		lun_renew(a, i, arbiter_key_fresh(a, KEY_KIND_CLAIM), l->key);
@@ -216,6 +230,10 @@ static void drive_confirm(struct arbiter *a, uint16_t i)
 	    !arbiter_key_own(a, l->victim)) /* the way here may have taken long */
 		owner_begin_anew_if_stale(a);
 	l->seat_holds = true;
+	/* It may be that one which took effect late, and the others have been preempted since. */
+	for (uint8_t n = 0; l->register_unknown && n < ARBITER_NEXUSES_MAX; n++)
+		l->nexus[n].registered = false;
+	l->register_unknown = false;
 	if (i == 0)
 		a->won = l->look;
 	if (i == 0 && (l->key >> 32 & 0xf) == KEY_KIND_OFFER) {
@@ -393,21 +411,50 @@ void lun_leave(struct arbiter *a, uint16_t i)
 	lun_drive(a, i);
 }
 
+/* One order of drive_leave(). A RESERVE or PREEMPT under this key may take effect yet, and
+ * unregistering would then free the LUN: under another key it cannot. */
+static void leave_nexus(struct arbiter *a, uint16_t i, uint8_t n)
+{
+	struct arbiter_lun *l = &a->luns[i];
+	uint64_t key = l->nexus[n].key;
+
+	if (!nexus_may_seize(&l->nexus[n])) {
+		l->tries++;
+		lun_order_send(a, i, n, PR_OUT_REGISTER, key, 0);
+		return;
+	}
+	if (!lun_gate_is_quiet(a))
+		return;
+	l->tries++;
+	l->old_key = key;
+	l->key = arbiter_key_fresh(a, i == 0 ? KEY_KIND_CLAIM : KEY_KIND_MEMBER);
+	lun_order_send(a, i, n, PR_OUT_REGISTER, key, l->key);
+}
+
+bool lun_is_kept(const struct arbiter *a, const struct arbiter_lun *l)
+{
+	uint64_t holder = lun_holder(l);
+	bool own = holder != 0 && arbiter_key_own(a, holder);
+
+	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
+		own = own || (holder != 0 && l->nexus[n].key == holder);
+	return own && !a->parked && !a->shutdown;
+}
+
 /* Removes what is registered with any key of ours on any nexus; what cannot be reached is left to
  * the next owner. */
 static void drive_leave(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
-	bool reachable = false;
 
-	if (!lun_is_fresh(l) && l->tries == 0 && lun_nexus_up(l, false) != NO_NEXUS) {
+	if (!lun_is_fresh(l) && lun_nexus_up(l, false) != NO_NEXUS) {
 		lun_look_now(a, i);
 		return;
 	}
 	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX && l->tries < LEAVE_TRIES; n++) {
 		struct arbiter_nexus *x = &l->nexus[n];
 
-		if (x->key == 0)
+		if (x->key == 0 || (lun_is_fresh(l) && lun_is_kept(a, l)))
 			continue;
 		if (lun_is_fresh(l) && !lun_has_key(l, x->key)) {
 			x->key = 0;
@@ -416,13 +463,9 @@ static void drive_leave(struct arbiter *a, uint16_t i)
 		}
 		if (!x->up)
 			continue;
-		reachable = true;
-		l->tries++;
-		lun_order_send(a, i, n, PR_OUT_REGISTER, x->key, 0);
-		break;
-	}
-	if (reachable)
+		leave_nexus(a, i, n);
 		return;
+	}
 	l->key = l->old_key = l->victim = 0;
 	l->seat_holds = false;
 	lun_set_phase(a, i, LUN_IDLE);
@@ -436,7 +479,7 @@ void lun_renew(struct arbiter *a, uint16_t i, uint64_t key, uint64_t victim)
 		l->old_key = l->key;
 	l->key = key;
 	l->victim = victim;
-	l->seat_holds = l->orphan = l->was_reset = l->seize_unknown = false;
+	l->seat_holds = l->orphan = l->was_reset = false;
 	l->phase = LUN_IDLE;
 	lun_set_phase(a, i, LUN_REGISTER);
 }

@@ -30,13 +30,17 @@ uint8_t lun_nexus_after(const struct arbiter_lun *l, uint8_t n)
 	return NO_NEXUS;
 }
 
-/* Twice the defend interval, more where the array answers slowly or did not answer at all. */
+/* Twice the defend interval, more where the array answers slowly or did not answer at all. A member
+ * that has been slow once, perhaps long ago, does not use up all the time that a winner has. */
 static uint32_t give_up_ms(const struct arbiter *a, const struct arbiter_lun *l)
 {
 	uint64_t ms = 2 * (uint64_t)a->config.defend_ms;
 
 	if (4 * (uint64_t)l->slow_ms > ms)
 		ms = 4 * (uint64_t)l->slow_ms;
+	if (l != &a->luns[0] && a->state == ARBITER_STATE_TAKING &&
+	    ms > owner_members_patience_ms(a) / 4)
+		ms = owner_members_patience_ms(a) / 4;
 	ms <<= l->unknowns < 6 ? l->unknowns : 6;
 	return (uint32_t)(ms > a->config.loss_ms ? a->config.loss_ms : ms);
 }
@@ -163,13 +167,14 @@ static void believe_order(struct arbiter *a, struct arbiter_lun *l, enum scsi_ou
 	(void)a;
 	if (registers(l->order.action) && outcome == SCSI_OUTCOME_OK) {
 		x->registered = l->order.service_key != 0;
-		x->key = l->order.service_key;
+		x->key = x->sure = l->order.service_key;
 		x->fresh = false;
 	} else if (registers(l->order.action) && outcome == SCSI_OUTCOME_UNKNOWN) {
 		if (l->order.service_key != 0) {
 			x->registered =
 				false; /* with it, with what was there before, or not at all */
 			x->key = l->order.service_key;
+			x->sure = 0;
 		}
 	} else if (l->order.action == PR_OUT_PREEMPT ||
 		   l->order.action == PR_OUT_PREEMPT_AND_ABORT) {
@@ -198,8 +203,11 @@ static void ordered_register(struct arbiter *a, uint16_t i, enum scsi_outcome ou
 		return;
 	}
 	if (outcome == SCSI_OUTCOME_UNKNOWN)
-		l->need_reset = true; /* so that it cannot take effect behind the gate's opening */
-	if (outcome == SCSI_OUTCOME_CONFLICT) {
+		l->need_reset = l->register_unknown =
+			true; /* so that it cannot take effect behind the gate's opening */
+	if (outcome == SCSI_OUTCOME_CONFLICT && l->phase == LUN_LEAVE) {
+		l->nexus[n].key = 0; /* what it does bear, a look will tell */
+	} else if (outcome == SCSI_OUTCOME_CONFLICT) {
 		l->expect++;
 	} else if (outcome != SCSI_OUTCOME_OK) {
 		if (unusable || l->tries >= REGISTER_TRIES / 2)
@@ -256,7 +264,10 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 		 * reset: a winner always resets. */
 		if (a->state != ARBITER_STATE_OWNER || (l->victim != 0 && l->no_abort))
 			l->need_reset = true;
-		l->seize_unknown = l->seize_unknown || outcome == SCSI_OUTCOME_UNKNOWN;
+		if (outcome == SCSI_OUTCOME_UNKNOWN) {
+			l->nexus[l->order.nexus].in_doubt = true;
+			l->nexus[l->order.nexus].sure = 0;
+		}
 		if (i != 0 && outcome == SCSI_OUTCOME_CONFLICT &&
 		    arbiter_rule(a, ARBITER_RULE_CHALLENGE_MEMBER_CONFLICT, i, l->victim)) {
 			lun_look_now(a, 0);

@@ -579,7 +579,7 @@ static void offer_expired(struct arbiter *a)
 
 /* --- time --- */
 
-static uint64_t members_until(const struct arbiter *a)
+uint64_t owner_members_patience_ms(const struct arbiter *a)
 {
 	uint64_t ms = 4 * (uint64_t)a->config.window_ms;
 
@@ -588,7 +588,12 @@ static uint64_t members_until(const struct arbiter *a)
 	if (16 * (uint64_t)a->members_slow_ms >
 	    ms) /* so many commands follow each other for one LUN */
 		ms = 16 * (uint64_t)a->members_slow_ms;
-	return a->members_progress_ms + ms;
+	return ms;
+}
+
+static uint64_t members_until(const struct arbiter *a)
+{
+	return a->members_progress_ms + owner_members_patience_ms(a);
 }
 
 /* The whole array may have stalled: then that time does not count against the members, whose

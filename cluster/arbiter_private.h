@@ -15,7 +15,7 @@
 #define REMEMBERED_KEYS 8 /* preempted holders, keys stood back for */
 #define SEIZE_TRIES 4
 #define REGISTER_TRIES 12
-#define LEAVE_TRIES 6
+#define LEAVE_TRIES (6 + ARBITER_NEXUSES_MAX)
 #define FAILURES_IN_A_ROW                                                                          \
 	4 /* after so many PR OUTs that did not end well, a short wait before each */
 #define NEVER UINT64_MAX
@@ -58,7 +58,10 @@ struct arbiter_nexus {
 	bool registered; /* with `key`, as far as we know */
 	bool fresh; /* made since the registration: whatever the LUN lists under our key is not this
 		       one */
-	uint64_t key;      /* the last that was registered here, or that may have been; 0 none */
+	uint64_t key;  /* the last that was registered here, or that may have been; 0 none */
+	bool in_doubt; /* a RESERVE or PREEMPT by it was given up since it was made */
+	uint64_t sure; /* the key that it bears by a REGISTER that was answered, none having been
+			  given up under it since */
 	uint64_t retry_ms; /* a REGISTER here failed: not again before this */
 };
 
@@ -80,19 +83,18 @@ struct arbiter_lun {
 			lost nexus's */
 	bool need_reset; /* old writes may still be queued, or a REGISTER of ours that was given up
 			  */
-	bool seize_unknown; /* a RESERVE or PREEMPT under `key` was given up: it may take effect yet
-			     */
-	bool defended;  /* SPREAD: the last order turned somebody away, so the next one registers */
-	bool was_reset; /* since the LUN was won: whoever registers later has nothing queued */
-	bool surveyed;  /* SURVEY: `victim` is what was found */
-	uint32_t survey_id;      /* looks from this number on began after it was found */
-	uint8_t tries;           /* of the present phase */
-	uint8_t expect;          /* REGISTER: which expected key is tried next */
-	uint8_t unknowns;        /* PR OUTs without an answer in a row */
-	uint8_t failures;        /* PR OUTs that did not end well in a row */
-	uint64_t wait_ms;        /* no PR OUT before this */
-	uint32_t slow_ms;        /* the slowest of the recent answers, fading */
-	uint32_t epoch;          /* counts beginnings and ends of PR OUTs */
+	bool defended; /* SPREAD: the last order turned somebody away, so the next one registers */
+	bool register_unknown; /* a REGISTER was given up since the LUN was last held */
+	bool was_reset;     /* since the LUN was won: whoever registers later has nothing queued */
+	bool surveyed;      /* SURVEY: `victim` is what was found */
+	uint32_t survey_id; /* looks from this number on began after it was found */
+	uint8_t tries;      /* of the present phase */
+	uint8_t expect;     /* REGISTER: which expected key is tried next */
+	uint8_t unknowns;   /* PR OUTs without an answer in a row */
+	uint8_t failures;   /* PR OUTs that did not end well in a row */
+	uint64_t wait_ms;   /* no PR OUT before this */
+	uint32_t slow_ms;   /* the slowest of the recent answers, fading */
+	uint32_t epoch;     /* counts beginnings and ends of PR OUTs */
 	uint32_t register_epoch; /* at the end of the last one that registered */
 	uint32_t held_epoch;     /* of the last look that showed us as the holder */
 	struct arbiter_look look;
@@ -241,6 +243,9 @@ void lun_pump_looks(struct arbiter *a, uint16_t i);
 void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase);
 void lun_drive(struct arbiter *a, uint16_t i);
 void lun_leave(struct arbiter *a, uint16_t i);
+/* An own key holds, whatever brought that about: nothing is unregistered then, or a late command
+ * could make that which is the holder, unless an operator wants the LUN free. */
+bool lun_is_kept(const struct arbiter *a, const struct arbiter_lun *l);
 /* Registers a fresh key of `kind` and seizes from `victim` (0: nobody holds). */
 void lun_renew(struct arbiter *a, uint16_t i, uint64_t key, uint64_t victim);
 
@@ -252,6 +257,8 @@ void owner_tick(struct arbiter *a);
 void owner_begin_anew_if_stale(struct arbiter *a);
 void owner_stalled(struct arbiter *a, uint64_t gap_ms); /* the leader answers again after so long */
 uint64_t owner_deadline(const struct arbiter *a);
+/* How long a winner waits for the next member. */
+uint64_t owner_members_patience_ms(const struct arbiter *a);
 void owner_depose(struct arbiter *a, enum arbiter_rule rule);
 void owner_yield(struct arbiter *a, uint8_t node, enum arbiter_rule rule);
 void owner_yield_drive(struct arbiter *a);

@@ -18,7 +18,7 @@ void faults_disturb(struct world *world, uint64_t until_us)
 uint64_t faults_slack_us(const struct world *world)
 {
 	return 2 * MS * (world->window_max_ms + 8 * (uint64_t)world->timing.slow_max_ms) +
-	       4 * MS * world->defend_max_ms + 3 * SECOND;
+	       4 * MS * world->defend_max_ms + MS * world->gate_slow_ms + 3 * SECOND;
 }
 
 /* Until the fault is over and what it left behind has had time to show. */
@@ -321,11 +321,13 @@ static void fault_command(struct world *world, struct node *node)
 			    FAULT_COMMAND, node->index, 0, 0);
 		break;
 	case 7:
+		node->freed = true;
 		fault_order(world, node, ARBITER_COMMAND_SHUTDOWN, 0, false);
 		fault_later(world, world->now_us + world_between_ms(world, 4000, 25000),
 			    FAULT_COMMAND, node->index, 1, 0);
 		break;
 	case 8:
+		node->freed = true;
 		fault_order(world, node, ARBITER_COMMAND_RELEASE, 0, false);
 		fault_later(world, world->now_us + world_between_ms(world, 2000, 15000),
 			    FAULT_COMMAND, node->index, 2, 0);

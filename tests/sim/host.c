@@ -93,24 +93,30 @@ static void host_gate_tell(struct world *world, struct node *node)
 	shell_mail(world, node, rng_between(&world->rng, 50, 1500), &told);
 }
 
-/* Nothing in flight any more: HELD is quiet at once, FAILED when the caches are dropped too. */
+/* Nothing in flight any more: HELD is quiet at once, FAILED when the caches are dropped too. A gate
+ * in the kernel may take longer to say so, up to what the storage takes to time out. */
 static void host_gate_drained(struct world *world, struct node *node)
 {
+	uint64_t after = node->gate == ARBITER_GATE_HELD ? 0 : rng_between(&world->rng, 100, 20000);
+
 	if (node->gate == ARBITER_GATE_OPEN || node->gate_quiet || node->in_flight > 0)
 		return;
-	if (node->gate == ARBITER_GATE_HELD) {
+	if (world->gate_slow_ms > 0 && rng_chance(&world->rng, 500000))
+		after += rng_between(&world->rng, 0, world->gate_slow_ms * MS);
+	if (after == 0) {
 		node->gate_quiet = true;
 		host_gate_tell(world, node);
 		return;
 	}
 	node->gate_serial = world_serial(world);
-	world_push(world, world->now_us + rng_between(&world->rng, 100, 20000), WORLD_GATE_QUIET,
-		   node->index, 0, node->gate_serial);
+	world_push(world, world->now_us + after, WORLD_GATE_QUIET, node->index, 0,
+		   node->gate_serial);
 }
 
 static void host_gate_change(struct world *world, struct node *node, enum arbiter_gate gate)
 {
 	node->gate = gate;
+	node->gate_since_us = world->now_us;
 	node->gate_quiet = false;
 	node->gate_serial = world_serial(world);
 	if (gate == ARBITER_GATE_FAILED) {
@@ -119,6 +125,7 @@ static void host_gate_change(struct world *world, struct node *node, enum arbite
 	}
 	if (gate == ARBITER_GATE_OPEN) {
 		node->waiting = 0;
+		node->gate_openings++;
 		for (unsigned lun = 0; lun < world->lun_count; lun++) {
 			for (unsigned i = 0; i < world->nexus_count; i++) {
 				struct nexus *nexus = &node->nexuses[lun][i];
@@ -291,13 +298,14 @@ static bool host_write_send(struct world *world, struct node *node, unsigned lun
 			if (index == NONE)
 				continue;
 			world->commands[index].tenure = node->tenure;
+			world->commands[index].opening = node->gate_openings;
 			world->commands[index].unaware = invariants_unaware(world, node);
 		}
 		write->used = true;
 		node->in_flight++;
 		world->writes++;
-		world_push(world, world->now_us + 12 * SECOND, WORLD_WRITE_TIMEOUT, node->index,
-			   slot, write->serial);
+		world_push(world, world->now_us + HOST_WRITE_TIMEOUT_US, WORLD_WRITE_TIMEOUT,
+			   node->index, slot, write->serial);
 		return true;
 	}
 	return false;
@@ -403,7 +411,7 @@ void host_event(struct world *world, const struct world_event *event)
 	case WORLD_GATE_QUIET: {
 		struct node *node = &world->nodes[event->node];
 
-		if (event->serial == node->gate_serial && node->gate == ARBITER_GATE_FAILED &&
+		if (event->serial == node->gate_serial && node->gate != ARBITER_GATE_OPEN &&
 		    node->in_flight == 0) {
 			node->gate_quiet = true;
 			host_gate_tell(world, node);

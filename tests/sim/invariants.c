@@ -49,6 +49,34 @@ void invariants_admitted(struct world *world, struct command *command, unsigned 
 			   trace_node_name(node), command->lun);
 }
 
+/* Data goes only through nexuses that are registered: whose nexuses are, says the arbiter when it
+ * opens the gate. Excuse: the LUN has lost its power since, and the registrations with it. */
+void invariants_refused(struct world *world, const struct command *command)
+{
+	const struct sim_lun *unit = &world->luns[command->lun];
+	const struct node *node = &world->nodes[command->node];
+
+	if (!unit->lun.held || unit->holder_node != command->node ||
+	    node->gate != ARBITER_GATE_OPEN || command->opening != node->gate_openings ||
+	    unit->lost_opening[command->node] == node->gate_openings)
+		return;
+	world_fail(world, "registered-nexuses",
+		   "a write of %s, who holds lun %u, is refused on its nexus %u",
+		   trace_node_name(node), command->lun, world->sessions[command->session].nexus);
+}
+
+/* A node does not give up the registration that holds, or whoever is let in then writes beside its
+ * successor. Excuse: an operator wants the LUN free. */
+void invariants_freed(struct world *world, const struct command *command)
+{
+	const struct sim_lun *unit = &world->luns[command->lun];
+	const struct node *node = &world->nodes[command->node];
+
+	if (unit->holder_node == command->node && !unit->lun.held && !node->freed)
+		world_fail(world, "never-free", "%s unregisters from lun %u, which it holds",
+			   trace_node_name(node), command->lun);
+}
+
 /* It has lost the LUN and has not had a look since, by which it could know (it, or its daemon, has
  * been dead to the world). */
 bool invariants_unaware(const struct world *world, const struct node *node)
@@ -239,7 +267,8 @@ uint64_t invariants_bound_us(const struct world *world)
 	uint64_t bound = probe * (1 + 3 * others) + window * (3 + 3 * others) +
 			 12 * look * world->lun_count * (world->nexus_count + 1u);
 
-	bound += (2 * world->request_max_ms + world->cooldown_ms) * MS + 15 * SECOND;
+	bound += (2 * world->request_max_ms + world->cooldown_ms + 4 * world->gate_slow_ms) * MS +
+		 15 * SECOND;
 	if (world->profile->lost_answer > 0)
 		bound = 2 * bound + 15 * SECOND;
 	return bound;
@@ -359,6 +388,25 @@ static const char *invariants_unsettled(struct world *world)
 	return NULL;
 }
 
+/* A gate that was held, or stopped by itself, is opened again: what was in flight below it ends (or
+ * times out), it says that it is quiet, the nexuses are registered, and a look shows the owner. */
+static void invariants_reopens(struct world *world)
+{
+	const struct node *owner = world->owner == NONE8 ? NULL : &world->nodes[world->owner];
+	uint64_t bound, since;
+
+	if (!owner || owner->state != ARBITER_STATE_OWNER || owner->gate != ARBITER_GATE_HELD)
+		return;
+	bound = HOST_WRITE_TIMEOUT_US + world->gate_slow_ms * MS +
+		2 * invariants_linger_us(world, owner) +
+		12 * invariants_look_us(world) * world->lun_count * world->nexus_count;
+	since = owner->gate_since_us > world->disturbed_us ? owner->gate_since_us
+							   : world->disturbed_us;
+	if (world->now_us - since > bound)
+		world_fail(world, "reopens", "%s owns, and its gate has been held for %.1f s",
+			   trace_node_name(owner), (double)(world->now_us - since) / 1e6);
+}
+
 static void invariants_settle(struct world *world)
 {
 	uint64_t calm_us = world->now_us - world->disturbed_us;
@@ -386,7 +434,7 @@ static void invariants_settle(struct world *world)
 		if (world->now_us - world->unsettled_since_us >
 		    invariants_linger_us(world, &world->nodes[world->owner]) +
 			    (world->nodes[world->owner].gate == ARBITER_GATE_HELD
-				     ? INVARIANTS_WRITE_US
+				     ? INVARIANTS_WRITE_US + world->gate_slow_ms * MS
 				     : 0))
 			world_fail(world, "stays-settled",
 				   "%s, and nothing has happened for %.1f s", why,
@@ -444,5 +492,6 @@ void invariants_check(struct world *world)
 		world->settled_since_us = 0;
 		return;
 	}
+	invariants_reopens(world);
 	invariants_settle(world);
 }

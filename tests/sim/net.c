@@ -327,8 +327,13 @@ static void net_execute(struct world *world, struct command *command)
 	}
 	lun_execute(lun, session->port, command->cdb, command->cdb_length, command->data,
 		    command->data_length, true, &command->answer);
+	if (command->kind == COMMAND_WRITE &&
+	    command->answer.status == SCSI_STATUS_RESERVATION_CONFLICT)
+		invariants_refused(world, command);
 	if (command->kind == COMMAND_OUT) {
 		trace_command(world, command, "executed");
+		if (command->answer.status == SCSI_STATUS_GOOD)
+			invariants_freed(world, command);
 		if (command->answer.status == SCSI_STATUS_GOOD)
 			invariants_lun_changed(world, command->lun);
 	}
@@ -450,6 +455,8 @@ void net_power_loss(struct world *world, unsigned lun, unsigned age, uint64_t un
 
 	unit->powered = false;
 	unit->power_serial = world_serial(world);
+	for (unsigned i = 0; i < world->node_count; i++)
+		unit->lost_opening[i] = world->nodes[i].gate_openings;
 	unit->stalled_until_us = 0;
 	lun_power_cycle(&unit->lun, age);
 	invariants_forgive(world, lun);

@@ -46,6 +46,18 @@ const struct profile profiles[] = {
 		     [FAULT_NODE_CUT] = 1,
 		     [FAULT_PATH_STANDBY] = 2,
 		     [FAULT_GATE_STOPS] = 1}},
+	{.name = "multipath",
+	 .about = "several nexuses each: they hang, break and return; gates stop and are slow",
+	 .interval_ms = 3000,
+	 .multipath = true,
+	 .slow = true,
+	 .weights = {[FAULT_PATH_DROP] = 5,
+		     [FAULT_PATH_CUT] = 5,
+		     [FAULT_PATH_STANDBY] = 2,
+		     [FAULT_GATE_STOPS] = 3,
+		     [FAULT_NODE_CUT] = 1,
+		     [FAULT_DAEMON_CRASH] = 1,
+		     [FAULT_FREEZE] = 1}},
 	{.name = "power",
 	 .about = "the target loses power, and perhaps its memory",
 	 .interval_ms = 12000,
@@ -161,6 +173,7 @@ static void shape_target(struct world *world)
 		unit->holder_node = NONE8;
 		unit->holder_since_us = 0;
 		memset(unit->registered_key, 0, sizeof(unit->registered_key));
+		memset(unit->lost_opening, 0, sizeof(unit->lost_opening));
 	}
 	world->full_status = own.full_status && flip(world, 70);
 	world->aptpl = own.aptpl && flip(world, 75);
@@ -236,8 +249,10 @@ void faults_shape(struct world *world)
 	world->node_count = (uint8_t)PICK(world, 2, 2, 2, 3, 3, 4, 5);
 	if (world->node_count < profile->nodes_min)
 		world->node_count = (uint8_t)profile->nodes_min;
-	world->nexus_count = (uint8_t)PICK(world, 1, 1, 2, 2, 3);
+	world->nexus_count = (uint8_t)PICK(world, 1, 1, 2, 2, 3, 4);
 	world->lun_count = (uint8_t)PICK(world, 1, 1, 1, 2, 2, 3, 4);
+	if (profile->multipath)
+		world->nexus_count = (uint8_t)PICK(world, 2, 3, 4);
 	world->cluster = key_cluster_hash("simulated");
 	world->same_numbers = profile->same_numbers;
 	world->timing.latency_us = PICK(world, 50, 150, 400);
@@ -250,6 +265,8 @@ void faults_shape(struct world *world)
 	world->late_execution = flip(world, 40);
 	world->keep_isid = flip(world, 60);
 	world->gate_stops_itself = flip(world, 50);
+	world->gate_slow_ms =
+		flip(world, profile->multipath ? 60 : 30) ? PICK(world, 500, 3000, 12000) : 0;
 	world->storage_only = flip(world, 50);
 	world->lost_command = profile->lost_command;
 	world->lost_answer = profile->lost_answer;

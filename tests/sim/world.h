@@ -25,7 +25,7 @@
 #include "tests/sim/rng.h"
 
 #define WORLD_NODES_MAX 5
-#define WORLD_NEXUSES_MAX 3 /* registrable ones of a LUN on a node; one more only looks */
+#define WORLD_NEXUSES_MAX 4 /* registrable ones of a LUN on a node; one more only looks */
 #define WORLD_LUNS_MAX 4
 #define WORLD_SESSIONS_MAX 1024
 #define WORLD_COMMANDS_MAX 1024
@@ -39,6 +39,7 @@
 #define NONE 0xffffu
 #define WATCH_LOOKS 128
 #define NEVER_US UINT64_MAX
+#define HOST_WRITE_TIMEOUT_US (12 * SECOND)
 
 #define MS 1000ull
 #define SECOND 1000000ull
@@ -103,8 +104,9 @@ struct command {
 	uint8_t kind, node, lun;
 	uint16_t session, op; /* WRITE: op is the slot of the node's write */
 	uint32_t serial, op_serial;
-	uint32_t tenure; /* WRITE */
-	bool unaware;    /* WRITE: its node had been deposed and could not know */
+	uint32_t tenure;  /* WRITE */
+	uint32_t opening; /* WRITE: which time that its gate was open */
+	bool unaware;     /* WRITE: its node had been deposed and could not know */
 	uint8_t cdb[SCSI_CDB_MAX];
 	uint8_t cdb_length, data_length;
 	uint8_t data[PR_OUT_PARAMETER_LENGTH];
@@ -217,14 +219,16 @@ struct node {
 	struct disk_entry disk[16];
 	/* gate and service */
 	enum arbiter_gate gate, gate_ordered;
-	uint64_t gate_at_us;
+	uint64_t gate_at_us, gate_since_us;
 	bool gate_quiet, gate_told_quiet, gate_drop_caches;
+	bool freed; /* an operator has had it unregister what it holds */
 	uint32_t gate_serial;
 	unsigned in_flight, waiting;
 	uint8_t data_nexuses[WORLD_LUNS_MAX]; /* that the arbiter took for registered when it opened
 						 the gate: a bit each */
 	struct write writes[WORLD_WRITES_MAX];
 	uint32_t gate_changes; /* those that nobody ordered */
+	uint32_t gate_openings;
 	uint32_t gate_orders, gate_orders_reached;
 	uint32_t tenure;
 	bool tenure_valid;
@@ -249,6 +253,8 @@ struct sim_lun {
 	struct lun lun;
 	bool powered;
 	uint32_t power_serial;
+	uint32_t lost_opening[WORLD_NODES_MAX]; /* how often its gate had been opened at the last
+						   loss of power */
 	uint64_t stalled_until_us;
 	uint32_t landed_tenure;
 	uint8_t landed_node;
@@ -278,6 +284,7 @@ struct world {
 	uint8_t node_count, nexus_count, lun_count;
 	bool look_apart; /* looks have a nexus of their own, which is never registered */
 	bool full_status, aptpl, late_execution, keep_isid, gate_stops_itself;
+	uint32_t gate_slow_ms; /* so long it may take until a gate is quiet, 0: promptly */
 	enum pr_type type;
 	uint32_t cluster;
 	uint8_t misfit;    /* a node whose configuration differs; NONE8: none */
@@ -333,7 +340,8 @@ struct profile {
 	bool slow;  /* the array may be slow throughout */
 	bool hints; /* SUSPECT and OTHER_OWNS at any time, true or not */
 	bool same_numbers;
-	bool differ; /* the last node has another LUN as its leader */
+	bool multipath; /* at least two nexuses */
+	bool differ;    /* the last node has another LUN as its leader */
 };
 
 enum fault_kind {
@@ -454,6 +462,8 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 
 /* invariants.c: what must hold in truth */
 void invariants_lun_changed(struct world *world, unsigned lun);
+void invariants_refused(struct world *world, const struct command *command);
+void invariants_freed(struct world *world, const struct command *command);
 void invariants_admitted(struct world *world, struct command *command, unsigned port);
 void invariants_landed(struct world *world, const struct command *command);
 void invariants_yields(struct world *world, struct node *node);
