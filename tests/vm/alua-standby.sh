@@ -25,7 +25,7 @@ shell san "mkdir $CORE/alua/second && echo 2 >$CORE/alua/second/tg_pt_gp_id &&
 	echo second >/sys/kernel/config/target/iscsi/$TARGET/tpgt_2/lun/lun_1/alua_tg_pt_gp"
 for node in $NODES; do
 	shell "$node" "iscsiadm -m node -T $TARGET -p $(portal 1) --logout >/dev/null 2>&1; iscsiadm -m node -T $TARGET -p $(portal 1) -o delete >/dev/null 2>&1
-		iscsiadm -m discovery -t st -p $(portal 1) >/dev/null; iscsiadm -m node -T $TARGET -p $(portal 1),3260 --login >/dev/null"
+		iscsiadm -m discovery -t st -p $(portal 1) >/dev/null; iscsiadm -m node -T $TARGET -p $(portal 1) --login >/dev/null"
 done
 
 # state GROUP NUMBER: 0 active/optimized, 2 standby, 3 unavailable

@@ -47,5 +47,6 @@ equal "keys on LUN 1" "$keys" 2
 # The names change as a reboot changes them.
 fault kill jerry
 fault revive jerry
+fault start-daemon jerry
 wait_for 120 "it owns both again, or stands by" has_paths_up jerry two 2
 equal "where LUN two is" "$(view jerry two '.luns[0].device')" "/dev/mapper/$(map 2)"

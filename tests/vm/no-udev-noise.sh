@@ -5,11 +5,10 @@
 . "${0%/*}/paths.sh"
 
 up --luns 2
-for node in $NODES; do
-	wait_for 120 "$node has its paths" has_paths_up "$node" "$(view "$node" lun1 .name)" 2
-done
-cli jerry lun claim lun1
-await_owner 60 lun1 jerry
+first=$(rig ask jerry status | jq -r '.groups[0].name')
+wait_for 120 "jerry has its paths" has_paths_up jerry "$first" 2
+cli jerry lun claim "$first"
+await_owner 60 "$first" jerry
 shell jerry "udevadm settle; sleep 3"
 looks=$(cli jerry status --json | jq .counters.looks)
 shell jerry "timeout 30 udevadm monitor --kernel --udev >/run/monitor 2>&1 || true"
