@@ -31,11 +31,14 @@ struct gate_dm *gate_dm_new(uv_loop_t *loop, const struct gate_dm_setup *setup,
 	gate->due_ms = GATE_DM_NEVER;
 	snprintf(gate->wants.below, sizeof gate->wants.below, "%s", setup->device);
 	snprintf(gate->link, sizeof gate->link, "%.2000s/dev/%s", setup->run_folder, setup->name);
+	if (!gate->lun || (setup->wwid && !gate->wwid)) {
+		free(gate->lun);
+		free(gate->wwid);
+		free(gate);
+		return NULL;
+	}
 	gate_dm_pool_add(gate);
-	if (gate->lun && (gate->wwid || !setup->wwid))
-		return gate;
-	gate_dm_free(gate, false, NULL, NULL);
-	return NULL;
+	return gate;
 }
 
 uint32_t gate_dm_want(struct gate_dm *gate, enum gate_dm_device_want device, enum gate_state state)

@@ -150,10 +150,10 @@ static struct gate_dm *next_news(struct gate_dm_pool *pool, bool *finished)
 
 	pthread_mutex_lock(&pool->lock);
 	for (gate = pool->gates; gate; gate = gate->next)
-		if (gate->finished || gate->news)
+		if ((gate->finished && !gate->busy) || gate->news)
 			break;
 	if (gate) {
-		*finished = gate->finished;
+		*finished = gate->finished && !gate->busy;
 		gate->news = false;
 		gate->view = gate->told;
 	}
@@ -256,11 +256,8 @@ static void work(struct gate_dm_pool *pool, struct gate_dm_thread *thread)
 		pool->slow -= !urgent;
 		if (due < gate->due_ms)
 			gate->due_ms = due;
-		if (gate->finished) {
-			pthread_mutex_unlock(&pool->lock);
+		if (gate->finished) /* under the lock: behind it, the loop may be gone */
 			thread_async_send(&pool->async);
-			pthread_mutex_lock(&pool->lock);
-		}
 	}
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -340,8 +337,18 @@ void gate_dm_suspend_ends(struct gate_dm *gate, struct gate_dm_thread *thread)
 	gate_dm_unlock(gate);
 }
 
+static bool is_there(const struct gate_dm_pool *pool, const struct gate_dm *gate)
+{
+	const struct gate_dm *at = pool->gates;
+
+	while (at && at != gate)
+		at = at->next;
+	return at != NULL;
+}
+
 /* A suspend begins with `fail_if_no_path`, and does not take that back when a signal ends it: what
- * came meanwhile would fail. So the device is told first. Under the lock, but for the ioctl. */
+ * came meanwhile would fail. So the device is told first. Under the lock, but for the ioctl, during
+ * which the gate may go. */
 static void end_suspend(struct gate_dm_pool *pool, struct gate_dm *gate, int control)
 {
 	/* More than one signal: the first may come before the system call. */
@@ -356,7 +363,7 @@ static void end_suspend(struct gate_dm_pool *pool, struct gate_dm *gate, int con
 		gate_dm_message(control, name, "queue_if_no_path");
 		pthread_mutex_lock(&pool->lock);
 	}
-	if (gate->suspending && gate->suspends == which)
+	if (is_there(pool, gate) && gate->suspending && gate->suspends == which)
 		timer_settime(*gate->suspending, 0, &now, NULL);
 }
 
@@ -377,8 +384,7 @@ static struct gate_dm *overdue(struct gate_dm_pool *pool, int *wait_ms)
 	return NULL;
 }
 
-/* Returns how long the watcher may sleep; -1: until something happens. A gate does not go away
- * while a thread waits in a suspend of it. */
+/* Returns how long the watcher may sleep; -1: until something happens. */
 static int end_overdue(struct gate_dm_pool *pool, int control)
 {
 	struct gate_dm *gate;

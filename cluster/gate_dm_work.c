@@ -424,7 +424,8 @@ uint64_t gate_dm_work(struct gate_dm *gate, struct gate_dm_thread *thread)
 		progress = prove(gate, thread) || put_away(gate, &wants) ||
 			   clear_old(gate, thread) || make(gate, thread, &wants);
 	}
-	check_size(gate, thread, clock_now_ms());
+	if (!wants.closing && thread->control >= 0)
+		check_size(gate, thread, clock_now_ms());
 	tell(gate, &wants);
 	if (is_finished(gate, thread, &wants)) {
 		gate_dm_lock(gate);
