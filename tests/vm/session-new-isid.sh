@@ -19,18 +19,23 @@ wait_for 30 "that is seen" happened "$O" '.kind == "path" and (.text | contains(
 wait_for 30 "both paths are registered again" all_registered "$O" mail 2
 writes_go_on 30
 
-# A session ends, another takes its number, and so the next login has an ISID that the target has never seen.
+# A session ends. What it leaves behind is registered for nobody, and is swept out; the next login has an ISID that the target
+# has never seen.
+isids() {
+	shell "$O" "sg_persist -n -s /dev/$(generics "$O" 1 | tail -n 1)" | sed -n 's/.*:'"$O"',i,0x//p' | sort | tr '\n' ' '
+}
+registered_are() {
+	[ "$(isids)" = "$1" ]
+}
+old=$(isids)
 shell "$O" "iscsiadm -m node -T $TARGET -p $(portal 0) --logout >/dev/null"
 wait_for 60 "the path is gone" has_paths_up "$O" mail 1
+wait_for 60 "its registration is swept out" registered_are "00023d000002 "
 writes_go_on 30
-shell "$O" "iscsiadm -m iface -I spare -o new >/dev/null &&
-	iscsiadm -m discovery -t st -p $(portal 0) -I spare >/dev/null && iscsiadm -m node -T $TARGET -p $(portal 0) -I spare --login >/dev/null"
-shell "$O" "iscsiadm -m node -T $TARGET -p $(portal 0) -I default --login >/dev/null"
-wait_for 90 "three paths are registered" all_registered "$O" mail 3
-shell "$O" "iscsiadm -m node -T $TARGET -p $(portal 0) -I spare --logout >/dev/null"
-wait_for 60 "two paths are registered" all_registered "$O" mail 2
-other_sg=$(generics "$O" 1 | tail -n 1)
-shell "$O" "sg_persist -n -s /dev/$other_sg" | grep -qi '00023d000003' || fail "the new session's ISID is not registered"
+shell "$O" "iscsiadm -m node -T $TARGET -p $(portal 0) --login >/dev/null"
+wait_for 90 "two paths are registered" all_registered "$O" mail 2
+new=$(isids)
+[ "$new" != "$old" ] || fail "the new session has the old ISID: $new"
 writes_go_on 30
 no_conflict "$O"
 # Nothing of the old sessions is left when another node has taken it.
