@@ -41,7 +41,9 @@ bool shell_defers(struct world *world, const struct world_event *event)
 {
 	const struct node *node = &world->nodes[event->node];
 
-	if (host_defers(world, event) || !node->daemon_running)
+	if (!node->daemon_running) /* who drops it must not see it again when a frozen node thaws */
+		return true;
+	if (host_defers(world, event))
 		return true;
 	if (node->daemon_paused_until_us <= world->now_us)
 		return false;
