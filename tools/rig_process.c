@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -128,6 +129,9 @@ bool rig_process_wait_gone(const struct rig_process *process, unsigned timeout_m
 
 static void run_child(const char *const argv[], int in, int out)
 {
+	/* Whoever is killed while it waits leaves nothing that goes on making what `down` removes.
+	 */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);

@@ -311,10 +311,9 @@ static int files_initrd(struct rig *rig, const char *image)
 	const char *argv[] = {
 		"sh",
 		"-ec",
-		"d=$(mktemp -d); trap 'rm -rf \"$d\"' EXIT; "
-		"cp \"$1/init\" \"$d/lunkeeper-init\"; cp \"$2\" \"$d/lunkeeper-agent\"; "
-		"{ cat \"$3/initrd\"; cd \"$d\"; "
-		"find . | cpio --quiet -o -H newc | gzip -1; } >\"$4\"",
+		"mkdir \"$4.d\"; cp \"$1/init\" \"$4.d/lunkeeper-init\"; "
+		"cp \"$2\" \"$4.d/lunkeeper-agent\"; { cat \"$3/initrd\"; cd \"$4.d\"; "
+		"find . | cpio --quiet -o -H newc | gzip -1; } >\"$4\"; rm -r \"$4.d\"",
 		"-",
 		files_scripts(),
 		rig_self(),
