@@ -147,7 +147,7 @@ class Bench:
 
     def start_client(self):
         namespace = f"lunkeeper-{self.name}"
-        subprocess.run(["ip", "-n", namespace, "address", "add", CLIENT_ADDRESS, "dev", "br0"], check=True)
+        subprocess.run(["ip", "-n", namespace, "address", "replace", CLIENT_ADDRESS, "dev", "br0"], check=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.log)
         self.client = subprocess.Popen(["ip", "netns", "exec", namespace, LUNKEEPER, "rig", "client", "--log", self.log,
