@@ -18,7 +18,7 @@ fault cut "$second"
 sleep 20
 fault heal "$second"
 wait_for 60 "$second stands by" stands_by "$second" mail
-for round in 1 2 3; do
+for _ in 1 2 3; do
 	LINES_MAX=5 refuses 'turned away|owner lives' cli "$second" lun claim mailstore --wait
 done
 equal "owners" "$(owner mail)" "$first"

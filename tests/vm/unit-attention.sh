@@ -9,7 +9,7 @@ await_owner 60 mail
 first=$OWNER second=$(other "$OWNER")
 writes_go_on
 writer=$(epoch)
-for round in 1 2 3; do
+for _ in 1 2 3; do
 	cli "$second" lun reset --force "$(map 1)"
 	writes_go_on
 done
