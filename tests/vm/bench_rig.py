@@ -30,11 +30,15 @@ def wait_for(what, seconds, condition, every=0.2):
     """Returns what the condition returns as soon as that is true, or raises Failed."""
     end = time.monotonic() + seconds
     while True:
-        value = condition()
+        value, failure = None, ""
+        try:
+            value = condition()
+        except Failed as failed:  # a machine that does not answer may, later
+            failure = f": {failed}"
         if value:
             return value
         if time.monotonic() > end:
-            raise Failed(f"{what}: not within {seconds} s")
+            raise Failed(f"{what}: not within {seconds} s{failure}")
         time.sleep(every)
 
 
