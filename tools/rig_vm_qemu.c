@@ -114,14 +114,19 @@ static int qemu_share(struct rig *rig, const struct rig_machine *machine, const 
 	word(&words, "source=%s,cache=%s", source, cache);
 	word(&words, "--thread-pool-size=2");
 	error = qemu_spawn(rig, machine, &words, false, "virtiofsd.log", &process);
-	words_free(&words);
 	while (!error && access(socket_path, F_OK) < 0) {
-		if (!rig_process_lives(&process) || rig_now_ms() > end)
-			return rig_fail(rig, EIO,
-					"virtiofsd does not start; see %s/%s/virtiofsd.log",
-					rig->folder, machine->name);
-		rig_sleep_ms(5);
+		if (rig_now_ms() > end) {
+			error = rig_fail(rig, EIO,
+					 "virtiofsd does not start; see %s/%s/virtiofsd.log",
+					 rig->folder, machine->name);
+		} else if (rig_process_lives(&process)) {
+			rig_sleep_ms(5);
+		} else { /* its forerunner, whose machine has just died, has the lock still */
+			rig_sleep_ms(50);
+			error = qemu_spawn(rig, machine, &words, false, "virtiofsd.log", &process);
+		}
 	}
+	words_free(&words);
 	return error;
 }
 
