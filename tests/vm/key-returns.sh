@@ -24,9 +24,9 @@ alone() {
 	[ "$(view "$second" mail '[.luns[0].keys[].node] | unique | join(" ")')" = "$second" ]
 }
 wait_for 20 "only $second is registered" alone
-if happened "$second" '.text | contains("owner-retake-returned")'; then
+if happened "$second" '.text | contains("a preempted key came back as the holder")'; then
 	echo "the old state came back, and was taken again"
-elif happened "$second" '.text | contains("owner-clean-leftover")'; then
+elif happened "$second" '.text | contains("a leftover or returned key is preempted")'; then
 	echo "the old key came back, and was preempted"
 else
 	echo "the target came back as it was"

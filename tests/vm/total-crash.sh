@@ -23,7 +23,7 @@ fault kill "$first"
 fault kill "$second"
 fault revive "$second"
 await_owner 60 mail "$second"
-happened "$second" '.text | contains("challenge-own-key")' || fail "$second did not take its own earlier key"
+happened "$second" '.text | contains("an own earlier key holds")' || fail "$second did not take its own earlier key"
 fault revive "$first"
 wait_for 60 "$first stands by" stands_by "$first" mail
 writes_go_on
