@@ -15,7 +15,7 @@ CLANG      ?= clang
 PKG_CONFIG ?= pkg-config
 
 VERSION  := 0.1
-PACKAGES := libuv jansson libconfuse libiscsi sqlite3 libsystemd devmapper
+PACKAGES := libuv jansson libconfuse libiscsi sqlite3 libsystemd
 
 # -iquote, not -I: our scsi/ and iscsi/ must not shadow the system's <scsi/...> and <iscsi/...>.
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wconversion
