@@ -260,7 +260,7 @@ static void test_full_of_hung_commands(void)
 	CU_ASSERT_TRUE_FATAL(begin("sdb"));
 	for (unsigned i = 0; i < PATH_SG_COMMANDS_MAX; i++)
 		hung[i] = send_command(FAKE_HANG, 1500);
-	waiting = send_command(FAKE_GOOD, 40);
+	waiting = send_command(FAKE_GOOD, 300);
 	CU_ASSERT_TRUE(run_until(&dones, 1));
 	CU_ASSERT_EQUAL(waiting->result.error, -ETIMEDOUT);
 	CU_ASSERT_EQUAL(fake_executed, PATH_SG_COMMANDS_MAX);
