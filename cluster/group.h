@@ -325,4 +325,7 @@ void group_note_effect(struct group *group, const struct arbiter_effect *effect)
 void group_note(struct group *group, const char *lun, const char *kind, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* A gate's state in the arbiter's words. */
+enum arbiter_gate group_gate_arbiter_state(enum gate_state state);
+
 #endif

@@ -21,19 +21,6 @@ static const struct gate_dm_view *view_of(const struct group *group, size_t i)
 	return gate_dm_view(group->luns[i].dm);
 }
 
-static enum arbiter_gate arbiter_state_of(enum gate_state state)
-{
-	switch (state) {
-	case GATE_STATE_FAILED:
-		return ARBITER_GATE_FAILED;
-	case GATE_STATE_HELD:
-		return ARBITER_GATE_HELD;
-	case GATE_STATE_OPEN:
-		return ARBITER_GATE_OPEN;
-	}
-	return ARBITER_GATE_FAILED;
-}
-
 /* --- orders --- */
 
 static void want(struct group *group, enum gate_dm_device_want device, enum gate_state state)
@@ -134,8 +121,9 @@ static void dm_settle(struct group *group)
 
 static void post(struct group *group, enum gate_state state, bool quiet)
 {
-	struct arbiter_event event = {.kind = ARBITER_EVENT_GATE,
-				      .gate = {.state = arbiter_state_of(state), .quiet = quiet}};
+	struct arbiter_event event = {
+		.kind = ARBITER_EVENT_GATE,
+		.gate = {.state = group_gate_arbiter_state(state), .quiet = quiet}};
 
 	if (group->gate_told && group->gate_told_state == state && group->gate_told_quiet == quiet)
 		return;
@@ -304,7 +292,7 @@ static void dm_start_state(struct group *group, struct arbiter_event *event)
 	group->gate_told_quiet = quiet = quiet && least == most && least != GATE_STATE_OPEN;
 	if (least != most || least == GATE_STATE_FAILED)
 		want(group, GATE_DM_DEVICE_KEEP, least);
-	event->start.gate = arbiter_state_of(least);
+	event->start.gate = group_gate_arbiter_state(least);
 	event->start.quiet = quiet;
 }
 

@@ -15,7 +15,7 @@
 #define ATTACH_TRIES 5
 #define ATTACH_UNFIT_MS 60000
 
-static enum arbiter_gate arbiter_state_of(enum gate_state state)
+enum arbiter_gate group_gate_arbiter_state(enum gate_state state)
 {
 	switch (state) {
 	case GATE_STATE_FAILED:
@@ -185,7 +185,7 @@ static void post_gate(struct group *group)
 	struct gate_view view;
 
 	gate_view(group->gate, &view);
-	event.gate.state = arbiter_state_of(view.state);
+	event.gate.state = group_gate_arbiter_state(view.state);
 	event.gate.quiet = view.quiet;
 	group_post(group, &event);
 }
@@ -385,7 +385,7 @@ static void nbdkit_start_state(struct group *group, struct arbiter_event *event)
 	}
 	group->devices_wanted = view.state != GATE_STATE_FAILED;
 	group->gate_ordered = view.state;
-	event->start.gate = arbiter_state_of(view.state);
+	event->start.gate = group_gate_arbiter_state(view.state);
 	event->start.quiet = view.quiet;
 	if (view.state != GATE_STATE_FAILED && !devices) { /* open, but what used it is gone */
 		nbdkit_order(group, ARBITER_GATE_FAILED);
