@@ -97,8 +97,10 @@ static void sg_index_add(struct sg_index *index, const char *folder, const char 
 	strcpy(entry->name, name);
 	if (name[0] == 'd') {
 		sysfs_attribute(path, "dm/uuid", entry->uuid, sizeof(entry->uuid));
-		if (strncmp(entry->uuid, "mpath-", 6) != 0)
+		if (strncmp(entry->uuid, "mpath-", 6) != 0) {
+			entry->uuid[0] = '\0'; /* the entry is the next one's */
 			return;
+		}
 	} else {
 		sg_identity_read(&entry->identity, path);
 	}

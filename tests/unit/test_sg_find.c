@@ -183,6 +183,21 @@ static void test_map(void)
 	CU_ASSERT(place.map);
 }
 
+/* A volume of LVM, or a gate of ours: the disk that is listed behind it is one all the same. */
+static void test_behind_other_devices(void)
+{
+	arrange();
+	make_file(in_root("sys/devices/virtual/dm-7/dm/uuid"), "LVM-abcdefgh\n");
+	make_disk("sda", 0, "4:0:0:1", 6, "0\n");
+	set_identity("4:0:0:1", "naa.60014050000000040000000000000004");
+	show_block("sda", "4:0:0:1/block/sda");
+	make_file(in_root("sys/devices/4:0:0:1/block/sda/dev"), "8:0\n");
+	make_file(in_root("udev/b8:0"), "E:ID_BUS=scsi\n");
+	CU_ASSERT_EQUAL(find(NULL, "naa.60014050000000040000000000000004"), 0);
+	CU_ASSERT_STRING_EQUAL(place.block, in_root("dev/sda"));
+	CU_ASSERT_EQUAL(place.count, 1);
+}
+
 static void make_session(const char *session, const char *isid)
 {
 	make_file(in_root("sys/class/iscsi_session/%s/targetname", session), "iqn.2024-01.x:san\n");
@@ -229,6 +244,7 @@ int main(void)
 			       {"nowhere", test_nowhere},
 			       {"claimed", test_claimed},
 			       {"map", test_map},
+			       {"behind other devices", test_behind_other_devices},
 			       {"session", test_session},
 			       CU_TEST_INFO_NULL};
 
