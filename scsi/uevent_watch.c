@@ -70,9 +70,12 @@ static bool uevent_receive(struct uevent_watch *watch)
 
 static void uevent_on_readable(uv_poll_t *poll, int status, int events)
 {
-	(void)status, (void)events;
+	(void)events;
 	for (unsigned i = 0; i < UEVENT_BATCH && uevent_receive(poll->data); i++)
 		;
+	/* That messages were lost is an error of the socket, at which libuv stops watching it. */
+	if (status < 0 && !uv_is_closing((uv_handle_t *)poll))
+		uv_poll_start(poll, UV_READABLE, uevent_on_readable);
 }
 
 static int uevent_socket(void)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/netlink.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -119,13 +120,69 @@ static void test_an_impostor(void)
 	CU_ASSERT_EQUAL(uv_loop_close(&loop), 0);
 }
 
+static unsigned lost;
+
+static void on_lost(const struct uevent *event, void *user)
+{
+	(void)user;
+	lost += event == NULL;
+}
+
+/* More than the socket holds. */
+static void flood(int fd)
+{
+	static const char message[4000] = DISK;
+	struct sockaddr_nl to = {.nl_family = AF_NETLINK, .nl_groups = 1};
+
+	for (int i = 0; i < 2000; i++)
+		if (sendto(fd, message, sizeof(message), MSG_DONTWAIT, (struct sockaddr *)&to,
+			   sizeof(to)) < 0 &&
+		    errno != EAGAIN && errno != ENOBUFS)
+			break;
+}
+
+static unsigned lost_after_flood(uv_loop_t *loop, int fd)
+{
+	lost = 0;
+	flood(fd);
+	for (int i = 0; i < 200; i++) {
+		uv_run(loop, UV_RUN_NOWAIT);
+		usleep(500);
+	}
+	return lost;
+}
+
+/* Some messages are lost: that is told, and what comes later is heard again. */
+static void test_too_many(void)
+{
+	struct uevent_watch *watch;
+	unsigned closed = 0;
+	uv_loop_t loop;
+	int fd;
+
+	if (unshare(CLONE_NEWNET) < 0) /* others on this machine listen too */
+		return;
+	uv_loop_init(&loop);
+	if (uevent_watch_open(&loop, on_lost, NULL, &watch) < 0) {
+		uv_loop_close(&loop);
+		return; /* not allowed here */
+	}
+	fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT);
+	CU_ASSERT(fd >= 0);
+	CU_ASSERT(lost_after_flood(&loop, fd) > 0);
+	CU_ASSERT(lost_after_flood(&loop, fd) > 0);
+	close(fd);
+	uevent_watch_close(watch, on_closed, &closed);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	CU_ASSERT_EQUAL(closed, 1);
+	CU_ASSERT_EQUAL(uv_loop_close(&loop), 0);
+}
+
 int main(void)
 {
-	CU_TestInfo tests[] = {{"a disk", test_a_disk},
-			       {"which matter", test_which_matter},
-			       {"nonsense", test_nonsense},
-			       {"an impostor", test_an_impostor},
-			       CU_TEST_INFO_NULL};
+	CU_TestInfo tests[] = {{"a disk", test_a_disk},     {"which matter", test_which_matter},
+			       {"nonsense", test_nonsense}, {"an impostor", test_an_impostor},
+			       {"too many", test_too_many}, CU_TEST_INFO_NULL};
 
 	return unit_run("uevent", tests);
 }
