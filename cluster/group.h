@@ -91,6 +91,7 @@ struct group_lun {
 	size_t path_count;            /* places that were ever used; some may be free again */
 	struct group_path gate_path;  /* the gate's, if there is one; only orders go there */
 	struct order *waiting;        /* an order that is not sent yet; NULL: none */
+	uint16_t resuming;            /* orders that wait no more, and are about to be sent */
 	struct group_errand *errands; /* looks and orders in flight */
 	uint32_t order_epoch;         /* counts beginnings and ends of orders */
 	uint16_t orders;              /* in flight */

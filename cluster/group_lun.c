@@ -72,10 +72,8 @@ void group_lun_close(struct group_lun *lun)
 		if (!path->leaving) /* else its end is near, and told by whoever began it */
 			path_close(path->path, group_part_closed, lun->group);
 	}
-	if (lun->waiting) {
-		lun->group->closes++;
-		group_lun_resume(lun);
-	}
+	group_lun_resume(lun);
+	lun->group->closes += lun->resuming;
 	group_multipathd_forget(lun, true);
 	free(lun->wwid);
 	free(lun->place_note);
@@ -398,6 +396,7 @@ static void on_limit_closed(uv_handle_t *handle)
 	struct order *order = handle->data;
 	struct group *group = order->lun->group;
 
+	order->lun->resuming--;
 	if (!group->closing) {
 		order_send(order);
 		return;
@@ -411,8 +410,10 @@ void group_lun_resume(struct group_lun *lun)
 	struct order *order = lun->waiting;
 
 	lun->waiting = NULL;
-	if (order)
-		uv_close((uv_handle_t *)&order->limit, on_limit_closed);
+	if (!order)
+		return;
+	lun->resuming++;
+	uv_close((uv_handle_t *)&order->limit, on_limit_closed);
 }
 
 static void on_limit(uv_timer_t *timer)

@@ -139,7 +139,7 @@ static void multipathd_on_done(const struct agent_result *result, void *user)
 	}
 	if (wanted && ++map->step > 1) {
 		map->told = true;
-		if (map->had_problem && map->key != 0) {
+		if (map->had_problem && map->key != 0 && !map->closing) {
 			map->had_problem = false;
 			map->problem(NULL, map->user);
 		}
