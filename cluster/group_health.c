@@ -220,6 +220,15 @@ static bool must_repair(const struct group_path *path, const struct arbiter_lun_
 	       (path->listed_once || path->repairs < REPAIRS_UNPROVEN);
 }
 
+/* Of every path we know how the LUN names its nexus: what else it lists is none of ours. */
+static bool knows_nexuses(const struct group_lun *lun)
+{
+	for (size_t k = 0; k < lun->path_count; k++)
+		if (lun->paths[k].path && !lun->paths[k].leaving && !lun->paths[k].transport[0])
+			return false;
+	return true;
+}
+
 /* Our key on nexuses that are none of ours: sessions that are no more. */
 static void note_orphans(struct group_lun *lun, const struct group_listed *listed,
 			 const struct arbiter_lun_view *view, uint64_t now_ms)
@@ -227,7 +236,7 @@ static void note_orphans(struct group_lun *lun, const struct group_listed *liste
 	char text[GROUP_OTHERS_MAX * (GROUP_TRANSPORT_MAX + 2)] = "";
 	size_t used = 0;
 
-	for (size_t k = 0; k < listed->other_count && view->owned; k++)
+	for (size_t k = 0; k < listed->other_count && view->owned && knows_nexuses(lun); k++)
 		if (listed->others[k].key == view->key)
 			used += (size_t)snprintf(text + used, sizeof text - used, "%s%s",
 						 used ? " " : "", listed->others[k].transport);
