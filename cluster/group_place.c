@@ -175,6 +175,25 @@ static bool is_there(const struct group_lun *lun, const struct sg_device *device
 	return false;
 }
 
+/* A place among those that are registered has become free for one that had none. */
+static void seat_more(struct group_lun *lun)
+{
+	for (size_t k = 0; k < lun->path_count; k++) {
+		struct group_path *path = &lun->paths[k];
+
+		if (!path->path || path->leaving || path->nexus != NO_GROUP_NEXUS)
+			continue;
+		path->nexus = free_nexus(lun);
+		if (path->nexus == NO_GROUP_NEXUS)
+			return;
+		path->late = true;
+		group_note(lun->group, lun->config->name, "path", "%s can be registered now",
+			   path->path->name);
+		if (group_path_good(path))
+			group_path_post(path, true, true);
+	}
+}
+
 static void add_new(struct group_lun *lun, const struct sg_place *place)
 {
 	const struct path_open_options options = {.changed = group_path_changed, .user = lun};
@@ -264,6 +283,7 @@ void group_lun_rescan(struct group_lun *lun, const struct sg_index *index)
 	say_place(lun, &place);
 	drop_lost(lun, &place);
 	take_place(lun, &place);
+	seat_more(lun);
 	add_new(lun, &place);
 }
 
