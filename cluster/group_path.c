@@ -105,8 +105,10 @@ static void on_capabilities(struct pr_exec *exec)
 	const struct scsi_result *result = &exec->request.result;
 
 	path->identifying = false;
-	/* A path that is not accessible now says nothing of the logical unit. */
-	if (result->outcome != SCSI_OUTCOME_UNKNOWN && exec->verdict != SCSI_RETRY_OTHER_PATH) {
+	/* A path that is not accessible now, or fails, says nothing of the logical unit. */
+	if (result->outcome == SCSI_OUTCOME_OK ||
+	    (result->outcome == SCSI_OUTCOME_FAILED &&
+	     result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST)) {
 		path->lun->capabilities_known = true;
 		path->lun->aptpl = result->outcome == SCSI_OUTCOME_OK &&
 				   pr_capabilities_decode(&capabilities, identify->buffer,
