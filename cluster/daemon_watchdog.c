@@ -72,6 +72,7 @@ static enum watchdog_verdict judge(struct daemon_watchdog *self, struct group *g
 		now.quiet = view.quiet;
 		now.resources = group->service ? service_host_left(group->service, resources,
 								   sizeof resources)
+		now.maintenance = view.maintenance;
 					       : 0;
 		now.limit_ms = watchdog_limit_ms(self->daemon->config->stop_limit_ms,
 						 slowest_stop(group->config), view.state,

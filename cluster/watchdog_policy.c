@@ -35,7 +35,9 @@ enum watchdog_verdict watchdog_judge(struct watchdog_watch *watch,
 	*due_ms = UINT64_MAX;
 	if (!group->known)
 		return WATCHDOG_VERDICT_UNKNOWN;
-	if (state_owns(group->state)) {
+	/* In maintenance nothing is stopped for a storage that is away: somebody works on it. */
+	if (state_owns(group->state) ||
+	    (group->maintenance && group->state == ARBITER_STATE_CUT_OFF)) {
 		watch->stopping = false;
 		return WATCHDOG_VERDICT_OWNS;
 	}

@@ -17,6 +17,7 @@
 /* One group now. */
 struct watchdog_group {
 	bool known; /* its arbiter has begun: before that, what runs is not known */
+	bool maintenance;
 	enum arbiter_state state;
 	enum arbiter_service service;
 	enum arbiter_gate gate;

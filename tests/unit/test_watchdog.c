@@ -23,7 +23,13 @@ static enum watchdog_verdict at(uint64_t now_ms)
 static void begin(enum arbiter_state state, enum arbiter_service service, enum arbiter_gate gate,
 		  bool quiet, unsigned resources)
 {
-	group = (struct watchdog_group){true, state, service, gate, quiet, resources, 10000};
+	group = (struct watchdog_group){.known = true,
+					.state = state,
+					.service = service,
+					.gate = gate,
+					.quiet = quiet,
+					.resources = resources,
+					.limit_ms = 10000};
 }
 
 static void test_rest(void)
@@ -115,6 +121,26 @@ static void test_return(void)
 	CU_ASSERT_EQUAL(due, 41000);
 }
 
+/* Somebody works on the storage: the service is not stopped, and is not to be. What another node
+ * has taken meanwhile is. */
+static void test_maintenance(void)
+{
+	memset(&watch, 0, sizeof(watch));
+	begin(ARBITER_STATE_CUT_OFF, ARBITER_SERVICE_RUNNING, ARBITER_GATE_HELD, false, 2);
+	group.maintenance = true;
+	CU_ASSERT_EQUAL(at(1000), WATCHDOG_VERDICT_OWNS);
+	group.gate = ARBITER_GATE_FAILED;
+	CU_ASSERT_EQUAL(at(1000000), WATCHDOG_VERDICT_OWNS);
+	group.state = ARBITER_STATE_DEPOSED;
+	CU_ASSERT_EQUAL(at(1000500), WATCHDOG_VERDICT_STOPPING);
+	CU_ASSERT_EQUAL(at(1010500), WATCHDOG_VERDICT_OVERDUE);
+	/* It is over: now it is stopped. */
+	memset(&watch, 0, sizeof(watch));
+	begin(ARBITER_STATE_CUT_OFF, ARBITER_SERVICE_STOPPING, ARBITER_GATE_FAILED, true, 2);
+	CU_ASSERT_EQUAL(at(2000000), WATCHDOG_VERDICT_STOPPING);
+	CU_ASSERT_EQUAL(at(2010000), WATCHDOG_VERDICT_OVERDUE);
+}
+
 static void test_times(void)
 {
 	CU_ASSERT_EQUAL(watchdog_limit_ms(30000, 60000, ARBITER_STATE_DEPOSED, 20000), 90000);
@@ -141,10 +167,11 @@ static void test_no_device(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"at rest", test_rest},        {"owner", test_owner},
-	{"overdue", test_overdue},     {"slow and stuck", test_slow_and_stuck},
-	{"return", test_return},       {"times", test_times},
-	{"no device", test_no_device}, CU_TEST_INFO_NULL,
+	{"at rest", test_rest},    {"owner", test_owner},
+	{"overdue", test_overdue}, {"slow and stuck", test_slow_and_stuck},
+	{"return", test_return},   {"maintenance", test_maintenance},
+	{"times", test_times},     {"no device", test_no_device},
+	CU_TEST_INFO_NULL,
 };
 
 int main(void)
