@@ -86,6 +86,8 @@ void daemon_free_retired(struct daemon *daemon);
 int daemon_watchdog_open(struct daemon *daemon);
 /* Takes the configuration in force; another device only with the next start. */
 void daemon_watchdog_reconfigure(struct daemon *daemon);
+/* The groups are about to be closed, with their services left running: until then it is fed on. */
+void daemon_watchdog_leave(struct daemon *daemon);
 /* Disarms it, or, when services are left running, leaves it to the daemon that comes next. */
 void daemon_watchdog_close(struct daemon *daemon);
 json_t *daemon_watchdog_json(const struct daemon *daemon); /* new reference; null: none */

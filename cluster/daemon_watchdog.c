@@ -17,6 +17,7 @@
 
 #define TICK_MS 500
 #define REPEAT_MS 1000 /* of the warning while it is not fed */
+#define LEAVE_MS 30000 /* what still runs for multipathd ends within that, or hangs */
 
 struct daemon_watchdog {
 	struct daemon *daemon;
@@ -27,6 +28,7 @@ struct daemon_watchdog {
 	int error;
 	uint64_t asked_ms; /* to feed it */
 	uint64_t told_ms;  /* that it is not fed */
+	uint64_t leave_ms; /* nothing is decided any more since then; 0: it is */
 	char why[400];     /* not fed */
 	uv_work_t sync;
 	bool syncing, closing;
@@ -70,9 +72,9 @@ static enum watchdog_verdict judge(struct daemon_watchdog *self, struct group *g
 		now.service = view.service;
 		now.gate = view.gate;
 		now.quiet = view.quiet;
+		now.maintenance = view.maintenance;
 		now.resources = group->service ? service_host_left(group->service, resources,
 								   sizeof resources)
-		now.maintenance = view.maintenance;
 					       : 0;
 		now.limit_ms = watchdog_limit_ms(self->daemon->config->stop_limit_ms,
 						 slowest_stop(group->config), view.state,
@@ -185,6 +187,17 @@ static void tell_changes(struct daemon_watchdog *self, const struct watchdog_vie
 	self->error = view->error;
 }
 
+/* The groups are being closed, and what runs on them is left to the next daemon. */
+static void feed_leaving(struct daemon_watchdog *self, uint64_t now_ms)
+{
+	struct watchdog_view view;
+
+	watchdog_get_view(self->device, &view);
+	if (self->overdue || !view.armed || now_ms - self->leave_ms > LEAVE_MS)
+		return;
+	watchdog_feed(self->device);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct daemon_watchdog *self = timer->data;
@@ -193,6 +206,10 @@ static void on_tick(uv_timer_t *timer)
 	bool needed = false, overdue = false;
 	struct watchdog_view view;
 
+	if (self->leave_ms) {
+		feed_leaving(self, now_ms);
+		return;
+	}
 	for (size_t g = 0; g < daemon->group_count; g++) {
 		enum watchdog_verdict verdict;
 
@@ -281,6 +298,12 @@ static void on_timer_closed(uv_handle_t *handle)
 	self->closing = true;
 	if (!self->syncing)
 		free(self);
+}
+
+void daemon_watchdog_leave(struct daemon *daemon)
+{
+	if (daemon->watchdog)
+		daemon->watchdog->leave_ms = clock_now_ms();
 }
 
 void daemon_watchdog_close(struct daemon *daemon)

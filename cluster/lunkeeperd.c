@@ -202,6 +202,7 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void close_rest(struct daemon *daemon)
 {
+	daemon_watchdog_close(daemon);
 	for (size_t s = 0; s < sizeof daemon->signals / sizeof daemon->signals[0]; s++)
 		uv_close((uv_handle_t *)&daemon->signals[s], on_handle_closed);
 	uv_close((uv_handle_t *)&daemon->closing_timer, on_handle_closed);
@@ -231,7 +232,10 @@ static void close_all(struct daemon *daemon)
 		return;
 	daemon->phase = DAEMON_PHASE_CLOSING;
 	uv_timer_stop(&daemon->closing_timer);
-	daemon_watchdog_close(daemon);
+	if (daemon->leave_running)
+		daemon_watchdog_leave(daemon);
+	else
+		daemon_watchdog_close(daemon);
 	daemon_note(daemon, "daemon",
 		    daemon->leave_running ? "stopping; what runs is left running"
 					  : "stopped; everything was handed over or given up");
