@@ -224,13 +224,13 @@ static void forbidding_wait(struct forbidding *forbidding)
 	struct timespec until;
 	bool over;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += FORBID_WAIT_MS * 1000000L;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&forbidding->lock);
-	while (!forbidding->over &&
-	       pthread_cond_timedwait(&forbidding->ended, &forbidding->lock, &until) == 0)
+	while (!forbidding->over && pthread_cond_clockwait(&forbidding->ended, &forbidding->lock,
+							   CLOCK_MONOTONIC, &until) == 0)
 		;
 	over = forbidding->over;
 	forbidding->left = !over;
