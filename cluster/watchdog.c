@@ -117,15 +117,27 @@ static void thread_main(void *user)
 	uv_mutex_unlock(&watchdog->mutex);
 }
 
-static bool is_watchdog_device(const char *path)
+/* "0" of /dev/watchdog0, and of /dev/watchdog, which is the same one; NULL: no watchdog's name. */
+static const char *number_of(const char *path)
 {
 	static const char name[] = "/dev/watchdog";
+	const char *number = path + sizeof(name) - 1;
 
-	return strncmp(path, name, sizeof(name) - 1) == 0 &&
-	       path[sizeof(name) - 1 + strspn(path + sizeof(name) - 1, "0123456789")] == '\0';
+	if (strncmp(path, name, sizeof(name) - 1) != 0 ||
+	    number[strspn(number, "0123456789")] != '\0')
+		return NULL;
+	return *number ? number : "0";
 }
 
-static bool process_has_watchdog(const char *pid)
+bool watchdog_is_same(const char *device, const char *path)
+{
+	const char *one = number_of(device), *other = number_of(path);
+
+	/* A link by another name may lead to any. */
+	return other && (!one || strcmp(one, other) == 0);
+}
+
+static bool process_has_watchdog(const char *pid, const char *device)
 {
 	char folder[64], path[400], target[256];
 	const struct dirent *entry;
@@ -140,14 +152,14 @@ static bool process_has_watchdog(const char *pid)
 		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
 		length = readlink(path, target, sizeof(target) - 1);
 		target[length > 0 ? length : 0] = '\0';
-		found = is_watchdog_device(target);
+		found = watchdog_is_same(device, target);
 	}
 	if (fds)
 		closedir(fds);
 	return found;
 }
 
-void watchdog_find_user(char *text, size_t size)
+void watchdog_find_user(const char *device, char *text, size_t size)
 {
 	DIR *processes = opendir("/proc");
 	const struct dirent *entry;
@@ -158,7 +170,7 @@ void watchdog_find_user(char *text, size_t size)
 		FILE *file;
 
 		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    !process_has_watchdog(entry->d_name))
+		    !process_has_watchdog(entry->d_name, device))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%.20s/comm", entry->d_name);
 		file = fopen(path, "re");
@@ -187,7 +199,7 @@ static void explain(const char *device, int error, char *message, size_t size)
 			 device);
 		break;
 	case EBUSY:
-		watchdog_find_user(user, sizeof(user));
+		watchdog_find_user(device, user, sizeof(user));
 		snprintf(
 			message, size,
 			"watchdog %s is in use by %s: only one program can feed it. systemd has it "

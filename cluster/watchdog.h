@@ -40,7 +40,9 @@ void watchdog_get_view(struct watchdog *watchdog, struct watchdog_view *view);
  * for the device for two seconds at most. */
 void watchdog_close(struct watchdog *watchdog, bool disarm);
 
-/* Who has a watchdog device open: "systemd (pid 1)"; "" when nobody is found. */
-void watchdog_find_user(char *text, size_t size);
+/* Who has that device open: "systemd (pid 1)"; "" when nobody is found. */
+void watchdog_find_user(const char *device, char *text, size_t size);
+/* Whether these are names of the same device, as far as names tell. */
+bool watchdog_is_same(const char *device, const char *path);
 
 #endif

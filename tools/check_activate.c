@@ -138,7 +138,8 @@ static void check_fstab(const struct check_host *host, const struct check_disk *
 	for (unsigned number = 1; next_line(stream, line); number++) {
 		bool automount, noauto;
 
-		if (sscanf(line, " %511s %511s %63s %255s", source, where, type, options) != 4 ||
+		strcpy(options, "defaults"); /* the last three fields may be left out */
+		if (sscanf(line, " %511s %511s %63s %255s", source, where, type, options) < 3 ||
 		    source[0] == '#' || !check_disk_is(host, disk, source))
 			continue;
 		automount = has_option(options, "x-systemd.automount");

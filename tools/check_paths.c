@@ -149,6 +149,8 @@ static long number_attribute(const char *folder, const char *name, long otherwis
 	char text[32];
 
 	sysfs_attribute(folder, name, text, sizeof(text));
+	if (strcmp(text, "off") == 0) /* as the kernel writes -1 */
+		return -1;
 	return isdigit((unsigned char)text[text[0] == '-']) ? strtol(text, NULL, 10) : otherwise;
 }
 
@@ -290,7 +292,7 @@ void check_watchdog(const struct check_host *host, const struct config *config)
 			"%s is not there: lunkeeperd will not start", config->watchdog);
 		return;
 	}
-	watchdog_find_user(user, sizeof(user));
+	watchdog_find_user(config->watchdog, user, sizeof(user));
 	if (user[0] && strncmp(user, "lunkeeperd ", 11) != 0) {
 		check_remedy(host->run, CHECK_ERROR, "watchdog",
 			     strncmp(user, "systemd ", 8) == 0

@@ -123,10 +123,13 @@ static void test_fstab(void)
 			 "LABEL=maildata /srv/mail ext4 defaults,nofail 0 0\n"
 			 "/dev/vda / ext4 defaults 0 1\n"
 			 "/dev/mapper/mailstore /b ext4 noauto 0 0\n"
-			 "/dev/sdb1\t/c\txfs\trw,noauto,x-systemd.automount 0 0\n");
+			 "/dev/sdb1\t/c\txfs\trw,noauto,x-systemd.automount 0 0\n"
+			 "/dev/sdc /d ext4\n");
 	begin();
 	check_activation(&host, &disk);
-	CU_ASSERT_EQUAL(run.errors, 2);
+	CU_ASSERT_EQUAL(run.errors, 3);
+	CU_ASSERT_TRUE(said("error", "/etc/fstab:6 mounts it on /d at boot",
+			    "/dev/sdc /d ext4 defaults,noauto 0 0"));
 	CU_ASSERT_TRUE(said("error", "/etc/fstab:2 mounts it on /srv/mail at boot",
 			    "LABEL=maildata /srv/mail ext4 defaults,nofail,noauto 0 0"));
 	CU_ASSERT_TRUE(said("good", "/etc/fstab:4 names it with noauto", NULL));

@@ -166,11 +166,28 @@ static void test_no_device(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "/dev/null: this is no watchdog device"));
 }
 
+/* systemd may have the other one. */
+static void test_two_devices(void)
+{
+	CU_ASSERT_TRUE(watchdog_is_same("/dev/watchdog", "/dev/watchdog0"));
+	CU_ASSERT_TRUE(watchdog_is_same("/dev/watchdog1", "/dev/watchdog1"));
+	CU_ASSERT_FALSE(watchdog_is_same("/dev/watchdog1", "/dev/watchdog"));
+	CU_ASSERT_FALSE(watchdog_is_same("/dev/watchdog1", "/dev/watchdog10"));
+	CU_ASSERT_TRUE(watchdog_is_same("/dev/by-name/softdog", "/dev/watchdog1"));
+	CU_ASSERT_FALSE(watchdog_is_same("/dev/watchdog", "/dev/watchdogx"));
+	CU_ASSERT_FALSE(watchdog_is_same("/dev/watchdog", "/dev/null"));
+}
+
 static CU_TestInfo tests[] = {
-	{"at rest", test_rest},    {"owner", test_owner},
-	{"overdue", test_overdue}, {"slow and stuck", test_slow_and_stuck},
-	{"return", test_return},   {"maintenance", test_maintenance},
-	{"times", test_times},     {"no device", test_no_device},
+	{"at rest", test_rest},
+	{"owner", test_owner},
+	{"overdue", test_overdue},
+	{"slow and stuck", test_slow_and_stuck},
+	{"return", test_return},
+	{"maintenance", test_maintenance},
+	{"times", test_times},
+	{"no device", test_no_device},
+	{"two devices", test_two_devices},
 	CU_TEST_INFO_NULL,
 };
 
