@@ -17,6 +17,7 @@
 
 struct daemon_devices;
 struct daemon_watchdog;
+struct sg_index;
 struct group;
 
 /* Since the start, for `status` and the bench. */
@@ -58,6 +59,9 @@ struct daemon {
 		*stop_request; /* who asked for the clean stop, to be told when it is done */
 	uv_timer_t closing_timer, alive_timer;
 	struct daemon_devices *devices;
+	/* The kernel's devices, read once while many groups are opened: for each LUN anew takes
+	 * longer than a window where there are hundreds. NULL: it is. */
+	struct sg_index *index;
 	uv_signal_t signals[3];
 	unsigned closing_groups;
 };

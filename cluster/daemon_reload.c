@@ -174,8 +174,11 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 	daemon_watchdog_reconfigure(daemon);
 	for (size_t g = 0; g < diff.group_count; g++)
 		drop_group(daemon, &diff.groups[g]);
+	daemon->index = sg_index_read(&sg_roots_system);
 	for (size_t g = 0; g < diff.group_count; g++)
 		apply_group(daemon, &diff.groups[g], changes);
+	sg_index_free(daemon->index);
+	daemon->index = NULL;
 	config_diff_free(&diff);
 	daemon_free_retired(daemon);
 	daemon_note(daemon, "config", "reloaded: %zu groups changed", json_array_size(changes));

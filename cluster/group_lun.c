@@ -55,7 +55,7 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 	}
 	if (!group_lun_is_kernel(lun))
 		return open_urls(lun, message, message_size);
-	group_lun_rescan(lun, NULL);
+	group_lun_rescan(lun, lun->group->daemon->index);
 	return 0;
 }
 

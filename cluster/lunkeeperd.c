@@ -605,8 +605,11 @@ static void run(struct daemon *daemon)
 		    "started: cluster %s, node %s (%u), version " LUNKEEPER_VERSION,
 		    daemon->config->cluster, daemon->node_name, daemon->self->id);
 	daemon->standby = daemon_flag(daemon, "standby", NULL);
+	daemon->index = sg_index_read(&sg_roots_system);
 	for (size_t g = 0; g < daemon->config->group_count; g++)
 		daemon_add_group(daemon, &daemon->config->groups[g]);
+	sg_index_free(daemon->index);
+	daemon->index = NULL;
 	sdnotify_ready();
 	sdnotify_status("%zu groups", daemon->group_count);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
