@@ -238,6 +238,23 @@ static bool is_in_use(const struct group *group)
 	       group->state != ARBITER_STATE_REQUESTING && group->state != ARBITER_STATE_RELEASED;
 }
 
+/* Its name is there, and leads to it still as far as one can tell: a name may become another's. */
+static bool is_named_still(const struct group_lun *lun, const struct sg_place *place)
+{
+	struct sg_device devices[SG_PLACE_DEVICES_MAX];
+	char message[SG_PLACE_MESSAGE_MAX];
+	size_t count;
+
+	if (place->count == 0 ||
+	    sg_resolve(&sg_roots_system, lun->device, devices, SG_PLACE_DEVICES_MAX, &count,
+		       message, sizeof message) < 0)
+		return access(lun->device, F_OK) == 0;
+	for (size_t k = 0; k < count; k++)
+		if (is_in(place, &devices[k]))
+			return true;
+	return false;
+}
+
 static void take_place(struct group_lun *lun, const struct sg_place *place)
 {
 	bool news = strcmp(lun->device, place->block) != 0;
@@ -245,7 +262,7 @@ static void take_place(struct group_lun *lun, const struct sg_place *place)
 	if (place->block[0] == '\0' || !news)
 		return;
 	/* Whoever has it open goes on with the name that he knows. */
-	if (lun->device[0] && is_in_use(lun->group) && access(lun->device, F_OK) == 0)
+	if (lun->device[0] && is_in_use(lun->group) && is_named_still(lun, place))
 		return;
 	if (lun->device[0])
 		group_note(lun->group, lun->config->name, "path", "it is %s now, and was %s",
