@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Case 3: three LUNs are one group. Whatever is cut, one node owns all of them, never a part.
+# Case 3: three LUNs are one group. Whatever is cut or frozen, one node owns all of them, never a part.
 # shellcheck source=tests/rig/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -9,7 +9,7 @@ service "store" { luns = { "lun1", "lun2", "lun3" } nodes = { "jerry", "tom" } }
 S
 up --luns 3 --service "$SCRATCH/service"
 holders() {
-	cli "$1" status --json | jq -r '[.groups[] | select(.name == "store") | .luns[].holder.node] | unique | join(" ")'
+	view "$1" store '[.luns[].holder.node] | unique | join(" ")'
 }
 all_by() {
 	[ "$(holders "$1")" = "$1" ]

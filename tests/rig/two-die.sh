@@ -6,6 +6,8 @@
 . "${0%/*}/lib.sh"
 
 up --nodes 3 --names jerry,tom,spike --service builtin
+await_owner 20 mail
+[ "$OWNER" = jerry ] || cli "$OWNER" move mail jerry
 await_owner 20 mail jerry
 writes_go_on
 # tom dies with its challenger's key registered: it is frozen until it is, at most for some probes.
@@ -16,8 +18,10 @@ fault kill jerry
 await_owner 30 mail spike
 writes_go_on
 verified
-wait_for 10 "the dead nodes' keys are gone" sh -c \
-	"[ \"\$('$LUNKEEPER' rig exec --name $RIG spike '$LUNKEEPER' status --json | jq -r '[.groups[0].luns[0].keys[].node] | unique | join(\" \")')\" = spike ]"
+dead_are_gone() {
+	[ "$(view spike mail '[.luns[0].keys[].node] | unique | join(" ")')" = spike ]
+}
+wait_for 10 "the dead nodes' keys are gone" dead_are_gone
 fault revive tom
 fault revive jerry
 wait_for 15 "tom stands by" stands_by tom mail
