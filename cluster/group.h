@@ -43,7 +43,8 @@ struct group_path {
 	bool leaving;      /* being closed: used no more */
 	bool usable;       /* UP, and VPD 83h says that it is the right logical unit */
 	bool identifying;
-	uint8_t nexus; /* the arbiter's number, or NO_GROUP_NEXUS: it looks only */
+	bool gone_meanwhile; /* it went down while it was asked who it is */
+	uint8_t nexus;       /* the arbiter's number, or NO_GROUP_NEXUS: it looks only */
 	bool ever_up;
 	bool late;        /* appeared while the group was running: a new nexus from the start */
 	uint16_t looking; /* looks in flight on it */

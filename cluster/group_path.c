@@ -88,6 +88,10 @@ static void path_usable(struct group_path *path)
 	struct group_lun *lun = path->lun;
 	bool fresh = is_fresh(path);
 
+	if (path->gone_meanwhile) { /* what has answered may have been another one */
+		group_reconnect_soon(lun->group);
+		return;
+	}
 	if (path->reason)
 		group_note(lun->group, lun->config->name, "path", "%s: up", path->path->name);
 	group_path_reason(path, NULL);
@@ -199,6 +203,7 @@ void group_path_identify(struct group_path *path)
 		identify->errand.wanted = identify->wanted;
 	}
 	path->identifying = true;
+	path->gone_meanwhile = false;
 	lun_identify_start(&identify->errand, path->path, IDENTIFY_TIMEOUT_MS, on_identified);
 }
 
@@ -223,6 +228,7 @@ void group_path_changed(struct path *p, enum path_state state, const char *reaso
 	case PATH_STATE_DOWN:
 		was_good = group_path_good(path);
 		path->usable = false;
+		path->gone_meanwhile = path->identifying;
 		group_path_reason(path, reason);
 		if (was_good)
 			group_path_post(path, false, false);
