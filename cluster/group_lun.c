@@ -182,7 +182,7 @@ static void tell_refusal(struct group_lun *lun, const struct scsi_result *result
 	scsi_result_text(result, text, sizeof text);
 	log_error("%s: LUN %s supports no persistent reservations (%s): it cannot be arbitrated. "
 		  "See: lunkeeper lun probe %s",
-		  lun->group->config->name, lun->config->name, text, lun->config->devices[0]);
+		  lun->group->config->name, lun->config->name, text, lun->config->name);
 	group_note(lun->group, lun->config->name, "alarm",
 		   "it supports no persistent reservations: %s", text);
 }
