@@ -229,6 +229,7 @@ void group_path_changed(struct path *p, enum path_state state, const char *reaso
 		was_good = group_path_good(path);
 		path->usable = false;
 		path->gone_meanwhile = path->identifying;
+		path->health = GROUP_PATH_GOOD; /* as far as one knows: it is down */
 		group_path_reason(path, reason);
 		if (was_good)
 			group_path_post(path, false, false);
