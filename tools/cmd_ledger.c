@@ -59,7 +59,8 @@ static void ledger_print(const json_t *answer)
 		wrong += !cli_json_flag(row, "agrees");
 	}
 	if (cli_table_rows(table) == 0)
-		printf("no LUN is configured\n");
+		printf("no LUN is configured for this node, or none has a path here: see lunkeeper "
+		       "status\n");
 	else
 		cli_table_print(table, stdout);
 	if (wrong)
