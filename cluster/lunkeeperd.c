@@ -202,7 +202,6 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void close_rest(struct daemon *daemon)
 {
-	daemon_watchdog_close(daemon);
 	for (size_t s = 0; s < sizeof daemon->signals / sizeof daemon->signals[0]; s++)
 		uv_close((uv_handle_t *)&daemon->signals[s], on_handle_closed);
 	uv_close((uv_handle_t *)&daemon->closing_timer, on_handle_closed);
@@ -215,6 +214,7 @@ static void close_rest(struct daemon *daemon)
 		state_close(daemon->state);
 	if (daemon->history)
 		history_close(daemon->history, 2000);
+	daemon_watchdog_close(daemon); /* the next daemon's time begins now */
 }
 
 static void on_group_closed(struct group *group, void *user)
