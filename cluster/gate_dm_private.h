@@ -73,7 +73,8 @@ struct gate_dm {
 	size_t old_count;
 	uint32_t next_serial;
 	bool known, searched, unusable;
-	bool by_itself; /* `now` came to its state by itself, under ... */
+	bool unswitched; /* the state that is wanted was refused: soon again */
+	bool by_itself;  /* `now` came to its state by itself, under ... */
 	uint32_t by_itself_order;
 	enum gate_dm_cause cause;
 	uint64_t held_since_ms, opened_ms, trouble_since_ms, checked_ms, retry_ms, close_by_ms;

@@ -233,6 +233,7 @@ static bool set_state(struct gate_dm *gate, struct gate_dm_thread *thread,
 {
 	struct gate_dm_device *device = &gate->now;
 	enum gate_state state = wants->state;
+	bool again = gate->unswitched;
 	int error;
 
 	if (wants->order == 0)
@@ -245,14 +246,18 @@ static bool set_state(struct gate_dm *gate, struct gate_dm_thread *thread,
 		state = device->state;
 	if (device->there && device->used && device->state == GATE_STATE_FAILED)
 		state = GATE_STATE_FAILED; /* never again */
+	gate->unswitched = false;
 	if (!device->there || state == device->state)
 		return false;
 	error = switch_to(gate, thread, state);
 	if (error == -ENXIO)
 		return lost(gate, wants);
+	gate->unswitched = error != 0;
 	if (error)
 		snprintf(gate->problem, sizeof gate->problem, "%.120s cannot be switched: %s",
 			 device->name, strerror(-error));
+	else if (again)
+		gate->problem[0] = '\0';
 	return error == 0;
 }
 
@@ -365,7 +370,7 @@ static uint64_t next_due(struct gate_dm *gate, const struct gate_dm_wants *wants
 	if (wants->device == GATE_DM_DEVICE_FRESH && !gate->now.there && !gate->by_itself &&
 	    gate->retry_ms < due)
 		due = gate->retry_ms;
-	if (wants->closing && due > now + POLL_MOST_MS)
+	if ((wants->closing || gate->unswitched) && due > now + POLL_MOST_MS)
 		due = now + POLL_MOST_MS;
 	return due;
 }
