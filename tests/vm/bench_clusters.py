@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The two that are compared, each with the same methods: begin() and end() on both nodes, join() on one that comes back,
+# The two that are compared, each with the same methods: begin() and end() on both nodes, join() and leave() on one,
 # ready() when a failover may begin, and phases() of the last failover, as the survivor's records have it.
 import datetime
 import json
@@ -31,9 +31,12 @@ class LunKeeper:
     def join(self, node):
         node.run(f"setsid /usr/local/bin/lunkeeperd --node {node.name} </dev/null >>/var/log/lunkeeperd.log 2>&1 &")
 
+    def leave(self, node):
+        node.run("pid=$(pgrep -x lunkeeperd) && kill -TERM $pid; while pgrep -x lunkeeperd; do sleep 0.1; done", 120)
+
     def end(self):
         for node in self.bench.nodes.values():
-            node.run("pid=$(pgrep -x lunkeeperd) && kill -TERM $pid; while pgrep -x lunkeeperd; do sleep 0.1; done", 120)
+            self.leave(node)
 
     def group(self, node):
         status, output, _ = node.try_run(f"{LUNKEEPER_THERE} status --json", 60)
@@ -87,11 +90,14 @@ class Pacemaker:
         node.run(f"PCMK_logfile={self.log} {PACEMAKER}/start {self.token_ms} {self.consensus_ms} {self.bench.device}"
                  f" {SERVICE_ADDRESS} {self.agents}", 120)
 
+    def leave(self, node):
+        node.run(f"{PACEMAKER}/stop", 180)
+
     def end(self):
         # The standby first: then nothing is moved.
         active = self.active()
         for node in sorted(self.bench.nodes.values(), key=lambda node: node is active):
-            node.run(f"{PACEMAKER}/stop", 180)
+            self.leave(node)
 
     def status(self):
         """(whether it is a member, what last happened to each resource) for each node, as anybody knows it."""
