@@ -379,6 +379,8 @@ static uint64_t step(struct group *group, const struct arbiter_event *event,
 	due = arbiter_step(group->arbiter, clock_now_ms(), event, effects);
 	for (size_t k = 0; k < effects->count; k++)
 		carry_out(group, &effects->items[k], answer);
+	if (event->kind == ARBITER_EVENT_GATE && group->service)
+		service_host_held(group->service, event->gate.state == ARBITER_GATE_HELD);
 	return due;
 }
 

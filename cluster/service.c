@@ -51,73 +51,6 @@ static const struct {
 	{SERVICE_STATE_STOPPING, SERVICE_STATE_STOPPED},
 };
 
-const char *service_state_name(enum service_state state)
-{
-	switch (state) {
-	case SERVICE_STATE_STOPPED:
-		return "stopped";
-	case SERVICE_STATE_STARTING:
-		return "starting";
-	case SERVICE_STATE_RUNNING:
-		return "running";
-	case SERVICE_STATE_RECOVERING:
-		return "recovering";
-	case SERVICE_STATE_STOPPING:
-		return "stopping";
-	}
-	return "unknown";
-}
-
-const char *service_resource_state_name(enum service_resource_state state)
-{
-	switch (state) {
-	case SERVICE_RESOURCE_STOPPED:
-		return "stopped";
-	case SERVICE_RESOURCE_PROBING:
-		return "probing";
-	case SERVICE_RESOURCE_STARTING:
-		return "starting";
-	case SERVICE_RESOURCE_RUNNING:
-		return "running";
-	case SERVICE_RESOURCE_STOPPING:
-		return "stopping";
-	case SERVICE_RESOURCE_FAILED:
-		return "failed";
-	}
-	return "unknown";
-}
-
-const char *service_operation_name(enum service_operation operation)
-{
-	switch (operation) {
-	case SERVICE_OPERATION_START:
-		return "start";
-	case SERVICE_OPERATION_STOP:
-		return "stop";
-	case SERVICE_OPERATION_MONITOR:
-		return "monitor";
-	}
-	return "unknown";
-}
-
-const char *service_reason_text(enum service_reason reason)
-{
-	static const char *const texts[SERVICE_REASON_COUNT] = {
-		[SERVICE_REASON_ORDERED] = "it was ordered",
-		[SERVICE_REASON_ENDED_WELL] = "it ended well",
-		[SERVICE_REASON_START_FAILED] = "its start failed",
-		[SERVICE_REASON_STOP_FAILED] = "its stop failed",
-		[SERVICE_REASON_MONITOR_FAILED] = "its monitor failed",
-		[SERVICE_REASON_FOUND_RUNNING] = "it was found running",
-		[SERVICE_REASON_FOUND_STOPPED] = "it was found stopped",
-		[SERVICE_REASON_REQUIRED_FAILED] = "what it requires failed",
-		[SERVICE_REASON_RESTARTS_USED_UP] = "it failed too often to be restarted here",
-		[SERVICE_REASON_DEPOSED] = "the LUN is lost",
-	};
-
-	return (unsigned)reason < SERVICE_REASON_COUNT ? texts[reason] : "unknown";
-}
-
 enum arbiter_service service_arbiter_state(enum service_state state)
 {
 	switch (state) {
@@ -281,6 +214,12 @@ static void service_move(struct step *step, enum service_state to, enum service_
 
 /* ---- operations ---- */
 
+/* What waits for storage that is away says nothing of the service. */
+static bool service_is_held(const struct service *service, enum service_operation operation)
+{
+	return service->held && operation == SERVICE_OPERATION_MONITOR;
+}
+
 static void resource_run(struct step *step, uint8_t index, enum service_operation operation)
 {
 	const struct service_resource_config *config = &step->service->config.resources[index];
@@ -292,6 +231,7 @@ static void resource_run(struct step *step, uint8_t index, enum service_operatio
 	resource->running_id = step->service->next_id;
 	resource->running = operation;
 	resource->killed = false;
+	resource->excused = service_is_held(step->service, operation);
 	effect->resource = index;
 	effect->id = resource->running_id;
 	effect->operation = operation;
@@ -433,6 +373,10 @@ static void ended_monitor(struct step *step, uint8_t index, enum service_result 
 					   step->service->config.resources[index].monitor_ms;
 		return;
 	}
+	if (resource->excused) { /* is asked anew as soon as the gate is open */
+		resource->due_ms = step->service->now_ms;
+		return;
+	}
 	resource_move(step, index, SERVICE_RESOURCE_FAILED, SERVICE_REASON_MONITOR_FAILED);
 	service_recover(step, index, SERVICE_REASON_MONITOR_FAILED);
 }
@@ -571,6 +515,25 @@ static void on_maintenance(struct step *step, bool on)
 		on_stop(step, service->deposed);
 }
 
+static void on_held(struct step *step, bool on)
+{
+	struct service *service = step->service;
+
+	if (service->held == on)
+		return;
+	service->held = on;
+	for (uint8_t i = 0; i < service->config.resource_count; i++) {
+		struct service_resource *resource = &service->resources[i];
+
+		if (resource->state != SERVICE_RESOURCE_RUNNING)
+			continue;
+		if (resource->running_id != 0)
+			resource->excused = true;
+		else if (!on && service->config.resources[i].monitor_ms > 0)
+			resource->due_ms = service->now_ms;
+	}
+}
+
 /* ---- what can be done now ---- */
 
 static void resource_stop(struct step *step, uint8_t index, enum service_reason reason)
@@ -608,7 +571,8 @@ static void resource_advance(struct step *step, uint8_t index)
 		if (!up || (service_unsupported(service) & 1ull << index)) {
 			if (free)
 				resource_stop(step, index, service_stop_reason(service));
-		} else if (due && resource->running_id == 0) {
+		} else if (due && resource->running_id == 0 &&
+			   !service_is_held(service, SERVICE_OPERATION_MONITOR)) {
 			resource_run(step, index, SERVICE_OPERATION_MONITOR);
 		}
 		break;
@@ -722,6 +686,9 @@ uint64_t service_step(struct service *service, uint64_t now_ms, const struct ser
 		break;
 	case SERVICE_EVENT_MAINTENANCE:
 		on_maintenance(&step, event->on);
+		break;
+	case SERVICE_EVENT_HELD:
+		on_held(&step, event->on);
 		break;
 	case SERVICE_EVENT_TICK:
 		break;

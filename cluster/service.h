@@ -109,12 +109,14 @@ enum service_event_kind {
 	SERVICE_EVENT_TICK,
 	SERVICE_EVENT_MAINTENANCE, /* on: nothing is monitored, recovered, started or stopped
 				      until off, unless deposed */
+	SERVICE_EVENT_HELD, /* on: the gate is held, I/O waits. No monitor begins, and one that was
+			       under way meanwhile and failed is asked anew when it is off */
 };
 
 struct service_event {
 	enum service_event_kind kind;
 	bool deposed; /* STOP */
-	bool on;      /* MAINTENANCE */
+	bool on;      /* MAINTENANCE, HELD */
 	uint32_t id;  /* ENDED: the effect's */
 	enum service_result result;
 };
@@ -168,6 +170,7 @@ struct service_resource {
 	enum service_operation running;
 	uint32_t running_id; /* operation under way; 0: none */
 	bool killed;         /* it was told to end */
+	bool excused;        /* a monitor: the gate was held while it was under way */
 	uint8_t restart_count;
 	uint64_t since_ms;
 	uint64_t due_ms; /* next monitor (RUNNING) or stop (FAILED); SERVICE_NEVER: none */
@@ -181,7 +184,7 @@ struct service {
 	enum service_state state;
 	bool failed;  /* start failed, or beyond local recovery; until the next start */
 	bool overdue; /* while STOPPING: a stop has failed or timed out */
-	bool deposed, maintenance, adopting;
+	bool deposed, maintenance, held, adopting;
 	bool start_wanted,
 		stop_wanted; /* ordered, but must wait: for STOPPED, for the end of maintenance */
 	uint32_t next_id;

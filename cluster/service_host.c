@@ -459,6 +459,12 @@ void service_host_maintenance(struct service_host *host, bool on)
 	host_step(host, &(struct service_event){.kind = SERVICE_EVENT_MAINTENANCE, .on = on});
 }
 
+void service_host_held(struct service_host *host, bool on)
+{
+	if (host->service.held != on)
+		host_step(host, &(struct service_event){.kind = SERVICE_EVENT_HELD, .on = on});
+}
+
 static bool host_text_lists_equal(char **a, char **b)
 {
 	size_t i = 0;

@@ -40,6 +40,8 @@ void service_host_adopt(struct service_host *host);
 void service_host_start(struct service_host *host);
 void service_host_stop(struct service_host *host, bool deposed);
 void service_host_maintenance(struct service_host *host, bool on);
+/* The gate is held or not: while it is, monitors that fail are not the service's failure. */
+void service_host_held(struct service_host *host, bool on);
 /* Takes a changed group. 0; -EBUSY when its resources changed and it is not stopped (nothing is
  * taken then). */
 int service_host_reconfigure(struct service_host *host, const struct config_group *group);

@@ -100,6 +100,13 @@ static void maintenance(bool on)
 	step(&event);
 }
 
+static void held(bool on)
+{
+	struct service_event event = {.kind = SERVICE_EVENT_HELD, .on = on};
+
+	step(&event);
+}
+
 static void end_running(size_t at, enum service_result result)
 {
 	struct service_event event = {
@@ -501,6 +508,30 @@ static void nothing_is_touched_in_maintenance(void)
 	expect("2011000 service stopping\n2011000 run store stop\n2011000 run address stop\n");
 }
 
+static void a_held_gate_excuses_monitors(void)
+{
+	begin_running(2, 0);
+	pass(10000); /* both monitors are under way */
+	world.trace[0] = '\0';
+	ended("address", SERVICE_RESULT_OK);
+	held(true);
+	pass(100000); /* no other begins */
+	expect("");
+	ended("store", SERVICE_RESULT_TIMED_OUT);
+	pass(100000);
+	expect("");
+	CU_ASSERT_EQUAL(world.service.state, SERVICE_STATE_RUNNING);
+	held(false);
+	expect("211000 run store monitor\n211000 run address monitor\n");
+	held(true); /* one that is under way when it is held for a moment only is excused, too */
+	held(false);
+	ended("store", SERVICE_RESULT_FAILED);
+	ended("address", SERVICE_RESULT_OK);
+	expect("211000 run store monitor\n");
+	ended("store", SERVICE_RESULT_FAILED); /* the gate is open: it is the service's failure */
+	CU_ASSERT_EQUAL(world.service.state, SERVICE_STATE_STOPPING);
+}
+
 static void a_lost_lun_ends_maintenance(void)
 {
 	begin_running(1, 3);
@@ -580,7 +611,10 @@ static void any_event(void)
 	struct service_event event = {.kind = SERVICE_EVENT_ENDED, .id = any(1000)};
 
 	world.now_ms += any(8000);
-	switch (any(12)) {
+	switch (any(13)) {
+	case 12:
+		held(any(2));
+		break;
 	case 0:
 		order(SERVICE_EVENT_START);
 		break;
@@ -613,6 +647,7 @@ static void any_event(void)
 static void settle(bool up)
 {
 	maintenance(false);
+	held(false);
 	if (!up)
 		stop(any(2));
 	for (int round = 0; round < 1000; round++) {
@@ -682,6 +717,7 @@ int main(void)
 		{"what runs in part begins anew", what_runs_in_part_begins_anew},
 		{"deposed while adopting", deposed_while_adopting},
 		{"nothing is touched in maintenance", nothing_is_touched_in_maintenance},
+		{"a held gate excuses monitors", a_held_gate_excuses_monitors},
 		{"a lost LUN ends maintenance", a_lost_lun_ends_maintenance},
 		{"a service without resources runs at once",
 		 a_service_without_resources_runs_at_once},
