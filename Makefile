@@ -127,7 +127,7 @@ $(BUILD)/tests/sim/mutation: $(MUTATED) $(LIBS)
 
 # Pure code refers to nothing outside a short list.
 PURE := $(patsubst %.c,$(BUILD)/pure/%.o,$(wildcard cluster/arbiter*.c) cluster/key.c cluster/service.c cluster/service_names.c \
-	cluster/watchdog_policy.c scsi/pr_wire.c scsi/result.c scsi/identity_wire.c)
+	cluster/watchdog_policy.c cluster/size_policy.c scsi/pr_wire.c scsi/result.c scsi/identity_wire.c)
 $(BUILD)/pure/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fsanitize% -fno-sanitize%,$(FLAGS)) -U_FORTIFY_SOURCE -fno-stack-protector -MMD -MP -c -o $@ $<

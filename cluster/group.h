@@ -12,6 +12,7 @@
 #include "cluster/gate.h"
 #include "cluster/gate_dm.h"
 #include "cluster/service_host.h"
+#include "cluster/size_policy.h"
 #include "cluster/watchdog_policy.h"
 #include "iscsi/sessions.h"
 #include "scsi/path.h"
@@ -121,6 +122,8 @@ struct group_lun {
 	uint64_t orphans_since_ms, orphans_swapped_ms;
 	struct multipathd_map *multipathd; /* NULL: no map yet */
 	uint64_t told_key;                 /* what multipathd was told last; 0 none */
+	struct size_policy size_policy;
+	struct agent *size_agent; /* rescans its disks, or resizes the map; NULL: nothing does */
 };
 
 struct group_waiter {
@@ -303,6 +306,8 @@ struct group_errand {
 };
 void group_errand_begin(struct group_errand *errand, struct group_path *path);
 void group_errand_end(struct group_errand *errand, const struct pr_exec *exec);
+/* Sees to the unit attentions that a command on the path has taken. */
+void group_path_attentions(struct group_path *path, const struct pr_exec *exec);
 void group_health_check(struct group_lun *lun); /* at every look: who is silent, who is back */
 /* What READ FULL STATUS lists, by the path's place: the truth against what the arbiter believes. */
 void group_lun_compare(struct group_lun *lun, const struct group_listed *listed);
@@ -314,7 +319,14 @@ int group_lun_add_path(struct group_lun *lun, struct path *path, const struct sg
 void group_path_check_session(struct group_path *path); /* a new session is a new nexus */
 void group_rescan(struct group *group, const struct sg_index *index);
 
+/* group_size.c: whether the kernel has the size that the LUN has. */
+void group_size_check(struct group *group);   /* at every look: asks a LUN that is due */
+void group_size_news(struct group_lun *lun);  /* its size may be another now */
+void group_size_close(struct group_lun *lun); /* one of `closes`, if a rescan is under way */
+
 /* group_multipathd.c */
+/* The map's own name, whatever link leads to it. */
+bool group_multipathd_name(const struct group_lun *lun, char *name, size_t size);
 void group_multipathd_settle(struct group *group); /* after each step */
 void group_multipathd_untell(struct group *group); /* before anything else is stopped */
 /* An order must not be sent before multipathd has let go of the key that it was told: it would

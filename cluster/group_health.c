@@ -68,6 +68,8 @@ static void path_attention(struct group_path *path, uint8_t asc, uint8_t ascq)
 {
 	if (asc == 0x29) /* power on, reset, I_T nexus loss */
 		group_path_check_session(path);
+	if (asc == 0x2a && ascq == 0x09) /* capacity data has changed */
+		group_size_news(path->lun);
 	if ((asc == 0x3f && (ascq == 0x03 || ascq == 0x0e)) && path->usable) {
 		/* INQUIRY data, or which LUNs there are, have changed: another one may be there. */
 		if (group_path_good(path))
@@ -75,6 +77,12 @@ static void path_attention(struct group_path *path, uint8_t asc, uint8_t ascq)
 		path->usable = false;
 		group_reconnect_soon(path->lun->group);
 	}
+}
+
+void group_path_attentions(struct group_path *path, const struct pr_exec *exec)
+{
+	for (uint32_t k = 0; k < exec->attentions.count && k < PR_ATTENTIONS_KEPT; k++)
+		path_attention(path, exec->attentions.last[k].asc, exec->attentions.last[k].ascq);
 }
 
 /* While a nexus is registered the gate is held: a slow path would be felt by all. */
@@ -89,8 +97,7 @@ static void path_judge(struct group_path *path, const struct pr_exec *exec)
 	const struct scsi_result *result = &exec->request.result;
 	char text[200];
 
-	for (uint32_t k = 0; k < exec->attentions.count && k < PR_ATTENTIONS_KEPT; k++)
-		path_attention(path, exec->attentions.last[k].asc, exec->attentions.last[k].ascq);
+	group_path_attentions(path, exec);
 	if (exec->verdict == SCSI_RETRY_OTHER_PATH)
 		path_worse(path, GROUP_PATH_INACCESSIBLE,
 			   scsi_result_text(result, text, sizeof text));

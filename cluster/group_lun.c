@@ -75,6 +75,7 @@ void group_lun_close(struct group_lun *lun)
 	group_lun_resume(lun);
 	lun->group->closes += lun->resuming;
 	group_multipathd_forget(lun, true);
+	group_size_close(lun);
 	free(lun->wwid);
 	free(lun->place_note);
 	free(lun->orphans);
@@ -277,6 +278,7 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 	struct look *look;
 
 	group_health_check(lun);
+	group_size_check(lun->group);
 	path = choose_path(lun, effect->look.attempt, NULL);
 	look = path ? calloc(1, sizeof *look) : NULL;
 	if (!look) {

@@ -31,8 +31,7 @@ static void on_settled(void *user)
 	group_lun_resume(user);
 }
 
-/* The map's own name, whatever link leads to it. */
-static bool map_name(const struct group_lun *lun, char name[MULTIPATHD_MAP_MAX])
+bool group_multipathd_name(const struct group_lun *lun, char *name, size_t size)
 {
 	char node[PATH_MAX], folder[PATH_MAX + 16];
 	const char *block;
@@ -41,7 +40,7 @@ static bool map_name(const struct group_lun *lun, char name[MULTIPATHD_MAP_MAX])
 		return false;
 	block = strrchr(node, '/');
 	snprintf(folder, sizeof folder, "%s/block%s", sg_roots_system.sysfs, block ? block : "");
-	sysfs_attribute(folder, "dm/name", name, MULTIPATHD_MAP_MAX);
+	sysfs_attribute(folder, "dm/name", name, size);
 	return name[0] != '\0';
 }
 
@@ -49,7 +48,7 @@ static void tell(struct group_lun *lun, uint64_t key)
 {
 	char name[MULTIPATHD_MAP_MAX];
 
-	if (!lun->multipathd && map_name(lun, name))
+	if (!lun->multipathd && group_multipathd_name(lun, name, sizeof name))
 		lun->multipathd = multipathd_map_new(&lun->group->daemon->loop, NULL, name,
 						     on_problem, on_settled, lun);
 	if (!lun->multipathd)

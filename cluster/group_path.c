@@ -98,6 +98,7 @@ static void path_usable(struct group_path *path)
 	path->usable = path->ever_up = true;
 	path->health = GROUP_PATH_GOOD;
 	path->actual_known = false;
+	group_size_news(lun); /* its disk may have an old one */
 	group_path_post(path, true, fresh);
 }
 

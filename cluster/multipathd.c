@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * `multipathd setprkey`, `setprstatus` and their opposites. multipathd registers by REGISTER AND
- * IGNORE EXISTING KEY, and only while the key is among those that READ KEYS lists; the APTPL bit is
- * the key's flag. After `unsetprstatus` it registers nothing, and nothing of its is on the way: its
- * checker and its commands exclude each other.
+ * `multipathd setprkey`, `setprstatus` and their opposites, and `resize map`. multipathd registers
+ * by REGISTER AND IGNORE EXISTING KEY, and only while the key is among those that READ KEYS lists;
+ * the APTPL bit is the key's flag. After `unsetprstatus` it registers nothing, and nothing of its
+ * is on the way: its checker and its commands exclude each other.
  */
 #include "cluster/multipathd.h"
 
@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "cluster/agent.h"
 
 #define MULTIPATHD_LIMIT_MS 10000
 #define MULTIPATHD_AGAIN_MS                                                                        \
@@ -159,16 +157,17 @@ static void multipathd_on_timer_closed(uv_handle_t *handle)
 	free(map);
 }
 
+static const char *const multipathd_environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+						     "LANG=C.UTF-8", NULL};
+
 static void multipathd_start(struct multipathd_map *map)
 {
-	static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-						  "LANG=C.UTF-8", NULL};
 	const char *words[MULTIPATHD_WORDS + 1];
 	char key[32];
 	struct agent_options options = {.path = map->program,
 					.operation = SERVICE_OPERATION_START,
 					.arguments = words,
-					.environment = environment,
+					.environment = multipathd_environment,
 					.timeout_ms = MULTIPATHD_LIMIT_MS,
 					.done = multipathd_on_done,
 					.user = map};
@@ -240,4 +239,20 @@ void multipathd_map_free(struct multipathd_map *map, void (*closed)(void *user),
 		map->asked = map->asked && map->step == 0 && !map->had_problem;
 		multipathd_go_on(map);
 	}
+}
+
+struct agent *multipathd_resize(uv_loop_t *loop, const char *program, const char *map,
+				void (*done)(const struct agent_result *result, void *user),
+				void *user)
+{
+	const char *const words[] = {"resize", "map", map, NULL};
+	struct agent_options options = {.path = program ? program : multipathd_find(),
+					.operation = SERVICE_OPERATION_START,
+					.arguments = words,
+					.environment = multipathd_environment,
+					.timeout_ms = MULTIPATHD_LIMIT_MS,
+					.done = done,
+					.user = user};
+
+	return options.path[0] ? agent_run(loop, &options) : NULL;
 }

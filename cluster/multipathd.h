@@ -14,6 +14,8 @@
 
 #include <uv.h>
 
+#include "cluster/agent.h"
+
 #define MULTIPATHD_MAP_MAX 128
 
 struct multipathd_map;
@@ -39,5 +41,12 @@ bool multipathd_is_told(const struct multipathd_map *map);
 bool multipathd_is_untelling(const struct multipathd_map *map);
 /* The last order is still carried out; then closed() is called. */
 void multipathd_map_free(struct multipathd_map *map, void (*closed)(void *user), void *user);
+
+/* `resize map`: the map takes the size that its paths have. As agent_run(): done() comes once,
+ * later. program: NULL for the system's. NULL: there is none, or no memory; done() does not come.
+ */
+struct agent *multipathd_resize(uv_loop_t *loop, const char *program, const char *map,
+				void (*done)(const struct agent_result *result, void *user),
+				void *user);
 
 #endif

@@ -172,6 +172,27 @@ static void test_absent(void)
 	CU_ASSERT_EQUAL(problems, 0);
 }
 
+static unsigned resized;
+
+static void on_resized(const struct agent_result *result, void *user)
+{
+	(void)user;
+	CU_ASSERT_EQUAL(result->exit_status, 0);
+	resized++;
+}
+
+static void test_resize(void)
+{
+	struct multipathd_map *map = begin("");
+
+	resized = 0;
+	CU_ASSERT_PTR_NOT_NULL(multipathd_resize(&loop, program, "mailstore", on_resized, NULL));
+	CU_ASSERT_EQUAL(uv_run(&loop, UV_RUN_DEFAULT), 0);
+	CU_ASSERT_EQUAL(resized, 1);
+	CU_ASSERT_PTR_NULL(multipathd_resize(&loop, "", "mailstore", on_resized, NULL));
+	end(map, "resize map mailstore\n");
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {{"told and untold", test_told_and_untold},
@@ -179,6 +200,7 @@ int main(void)
 			       {"closed", test_closed},
 			       {"refused", test_refused},
 			       {"absent", test_absent},
+			       {"resize", test_resize},
 			       CU_TEST_INFO_NULL};
 
 	return unit_run("multipathd", tests);
