@@ -81,6 +81,7 @@ struct arbiter_look {
 	uint64_t holder;   /* key, if held */
 	uint8_t key_count; /* different registered keys in keys[] */
 	bool truncated;    /* there were more */
+	bool persistent;   /* the LUN never becomes free by a loss of power: APTPL is in force */
 	uint64_t keys[ARBITER_LOOK_KEYS_MAX];
 };
 

@@ -261,8 +261,13 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 	if (l->phase == LUN_SEIZE) {
 		/* ABORT drops the victim's commands, not those that were let in while nobody held,
 		 * nor those that a node between the two left behind when it died before its own
-		 * reset: a winner always resets. */
-		if (a->state != ARBITER_STATE_OWNER || (l->victim != 0 && l->no_abort))
+		 * reset: a winner resets. But where the LUN is never free, each takeover has
+		 * aborted what the one before it left, and nothing is in the way of the gate
+		 * (docs/arbitration.md). */
+		if (l->order.action == PR_OUT_PREEMPT_AND_ABORT && outcome == SCSI_OUTCOME_OK &&
+		    l->look.persistent && !l->register_unknown)
+			l->need_reset = false;
+		else if (a->state != ARBITER_STATE_OWNER || (l->victim != 0 && l->no_abort))
 			l->need_reset = true;
 		if (outcome == SCSI_OUTCOME_UNKNOWN) {
 			l->nexus[l->order.nexus].in_doubt = true;

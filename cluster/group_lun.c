@@ -256,6 +256,7 @@ static void on_looked(struct pr_look *errand)
 	}
 	if (result->outcome == SCSI_OUTCOME_OK) {
 		look_fill(&seen, errand);
+		seen.persistent = lun->aptpl;
 		lun->no_pr = false;
 	} else {
 		daemon->counters.looks_failed++;

@@ -96,6 +96,7 @@ static void op_end(struct world *world, struct op *op)
 		event.kind = ARBITER_EVENT_LOOKED;
 		event.looked.lun = ended.lun;
 		event.looked.id = ended.effect_id;
+		ended.look.persistent = world->aptpl;
 		event.looked.look = &ended.look;
 		oracle_looked(world, node, ended.lun, &ended, &ended.look);
 	} else {
