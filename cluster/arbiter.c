@@ -187,6 +187,9 @@ static void on_nexus(struct arbiter *a, const struct arbiter_event *event)
 	x->retry_ms = 0;
 	l->wait_ms = l->no_look_before_ms = 0;
 	if (event->nexus.fresh) {
+		if (x->in_doubt) /* what was given up ended with the session, but may have taken
+				    effect before: only a look that begins now can tell */
+			l->epoch++;
 		x->registered = x->in_doubt = false;
 		x->fresh = true;
 		if (arbiter_is_owning(a) && a->state != ARBITER_STATE_OFFERING &&
