@@ -309,6 +309,7 @@ static void storage_returned(struct arbiter *a)
 	if (a->state == ARBITER_STATE_CUT_OFF) {
 		bool complete = a->members_owned == a->config.lun_count;
 
+		a->members_progress_ms = a->now_ms; /* nothing could progress meanwhile */
 		arbiter_set_state(a,
 				  a->yield                        ? ARBITER_STATE_YIELDING
 				  : !complete                     ? ARBITER_STATE_TAKING
