@@ -121,6 +121,8 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 			 "generation", view.seen ? json_integer(view.generation) : json_null(),
 			 "look_age_ms", age(view.last_look_ms), "keys", keys, "paths", paths);
 	json_object_set_new(json, "known", json_boolean(view.seen));
+	json_object_set_new(json, "aptpl",
+			    lun->capabilities_known ? json_boolean(lun->aptpl) : json_null());
 	if (lun->no_pr)
 		json_object_set_new(json, "problem",
 				    json_string("it supports no persistent reservations"));

@@ -35,6 +35,10 @@ up() {
 	fi
 	FOLDER=$(rig status --json | jq -r .folder)
 	NODES=$(rig status --json | jq -r '.nodes[].name')
+	# What the kernel says from here on is about this scenario.
+	for up_node in $NODES; do
+		on "$up_node" sh -c 'echo scenario begins >/dev/kmsg'
+	done
 }
 
 # Whoever changes what `up` does not mend says so: the next scenario gets a new rig.

@@ -56,7 +56,7 @@ has_paths_up() {
 
 # No write was refused by the target's reservation: the block layer logs each. (The SCSI layer logs PR commands, too.)
 no_conflict() {
-	equal "writes that were refused on $1" "$(shell "$1" 'dmesg | grep -ciE "(reservation conflict|nexus) error, dev" || true')" 0
+	equal "writes that were refused on $1" "$(shell "$1" 'dmesg | sed "/scenario begins/{s/.*//;h;d};H;\$!d;x" | grep -ciE "(reservation conflict|nexus) error, dev" || true')" 0
 }
 
 # NODE LUN: one of its generic devices that does not hold the reservation.
