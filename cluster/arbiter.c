@@ -182,6 +182,8 @@ static void on_nexus(struct arbiter *a, const struct arbiter_event *event)
 	l = &a->luns[event->nexus.lun];
 	x = &l->nexus[event->nexus.nexus];
 	x->up = event->nexus.up;
+	if (event->nexus.ended)
+		x->unsettled = false;
 	if (!x->up)
 		return;
 	x->retry_ms = 0;
@@ -190,7 +192,8 @@ static void on_nexus(struct arbiter *a, const struct arbiter_event *event)
 		if (x->in_doubt) /* what was given up ended with the session, but may have taken
 				    effect before: only a look that begins now can tell */
 			l->epoch++;
-		x->registered = x->in_doubt = false;
+		x->registered = false;
+		x->in_doubt = x->in_doubt && !event->nexus.ended;
 		x->fresh = true;
 		if (arbiter_is_owning(a) && a->state != ARBITER_STATE_OFFERING &&
 		    l->phase >= LUN_OWNED &&

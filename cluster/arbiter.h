@@ -170,6 +170,9 @@ struct arbiter_event {
 			bool up;
 			bool fresh; /* with up: a nexus that has not been there before; false: as
 				       found after a restart */
+			bool ended; /* whatever was given up on it has ended, or its session
+				       has, so that no write of this node can come to stand
+				       behind it; false: that is not known */
 		} nexus;
 		struct {
 			bool fit;

@@ -200,10 +200,10 @@ static bool confirm_resets(struct arbiter *a, uint16_t i)
 	struct arbiter_lun *l = &a->luns[i];
 	uint8_t n = lun_nexus_up(l, true);
 
-	if (i == 0 || !l->need_reset || l->failures > 0 || n == NO_NEXUS)
+	if (i == 0 || !lun_needs_reset(l) || l->failures > 0 || n == NO_NEXUS)
 		return false;
 	if (!arbiter_rule(a, ARBITER_RULE_CHALLENGE_RESET_UNIT, i, l->victim)) {
-		l->need_reset = false;
+		lun_reset_over(l);
 		return false;
 	}
 	lun_reset_send(a, i, n);
@@ -310,7 +310,7 @@ static void drive_clean(struct arbiter *a, uint16_t i)
 		owner_renew(a, i, l->key, ARBITER_RULE_OWNER_SWAP_ORPHAN);
 		return;
 	}
-	if (l->need_reset) {
+	if (lun_needs_reset(l)) {
 		lun_set_phase(a, i, LUN_RESET);
 		lun_drive(a, i);
 		return;
@@ -332,7 +332,7 @@ static void drive_reset(struct arbiter *a, uint16_t i)
 	struct arbiter_lun *l = &a->luns[i];
 	uint8_t n = lun_nexus_up(l, true);
 
-	if (!l->need_reset) {
+	if (!lun_needs_reset(l)) {
 		lun_set_phase(a, i, LUN_CLEAN);
 		lun_drive(a, i);
 		return;
@@ -342,7 +342,7 @@ static void drive_reset(struct arbiter *a, uint16_t i)
 		return;
 	}
 	if (!arbiter_rule(a, ARBITER_RULE_CHALLENGE_RESET_UNIT, i, l->victim)) {
-		l->need_reset = false;
+		lun_reset_over(l);
 		lun_drive(a, i);
 		return;
 	}

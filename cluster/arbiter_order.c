@@ -189,6 +189,37 @@ static void believe_order(struct arbiter *a, struct arbiter_lun *l, enum scsi_ou
 	}
 }
 
+bool lun_needs_reset(const struct arbiter_lun *l)
+{
+	bool unsettled = false;
+
+	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
+		unsettled = unsettled || l->nexus[n].unsettled;
+	return l->need_reset || unsettled;
+}
+
+void lun_reset_over(struct arbiter_lun *l)
+{
+	l->need_reset = false;
+	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
+		l->nexus[n].unsettled = false;
+}
+
+static void ordered_reset(struct arbiter_lun *l, enum scsi_outcome outcome, bool unusable)
+{
+	l->tries++;
+	if (outcome == SCSI_OUTCOME_OK) {
+		lun_reset_over(l);
+		l->was_reset = true;
+	} else if (l->tries >= 2 * SEIZE_TRIES && !l->no_abort) {
+		lun_reset_over(l); /* PREEMPT AND ABORT has done most of it */
+	} else if (outcome == SCSI_OUTCOME_UNKNOWN || unusable) {
+		l->seat_holds = l->seat_holds && l->seat == l->order.nexus;
+	} else if (l->tries >= SEIZE_TRIES) {
+		lun_reset_over(l); /* the target refuses resets: nothing more can be done */
+	}
+}
+
 static void ordered_register(struct arbiter *a, uint16_t i, enum scsi_outcome outcome,
 			     bool unusable)
 {
@@ -203,8 +234,7 @@ static void ordered_register(struct arbiter *a, uint16_t i, enum scsi_outcome ou
 		return;
 	}
 	if (outcome == SCSI_OUTCOME_UNKNOWN)
-		l->need_reset = l->register_unknown =
-			true; /* so that it cannot take effect behind the gate's opening */
+		l->nexus[n].unsettled = l->register_unknown = true;
 	if (outcome == SCSI_OUTCOME_CONFLICT && l->phase == LUN_LEAVE) {
 		l->nexus[n].key = 0; /* what it does bear, a look will tell */
 	} else if (outcome == SCSI_OUTCOME_CONFLICT) {
@@ -265,7 +295,7 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 		 * aborted what the one before it left, and nothing is in the way of the gate
 		 * (docs/arbitration.md). */
 		if (l->order.action == PR_OUT_PREEMPT_AND_ABORT && outcome == SCSI_OUTCOME_OK &&
-		    l->look.persistent && !l->register_unknown)
+		    l->look.persistent)
 			l->need_reset = false;
 		else if (a->state != ARBITER_STATE_OWNER || (l->victim != 0 && l->no_abort))
 			l->need_reset = true;
@@ -317,18 +347,7 @@ void lun_ordered(struct arbiter *a, const struct arbiter_event *event)
 	if (outcome == SCSI_OUTCOME_OK && took > a->members_slow_ms)
 		a->members_slow_ms = took;
 	if (l->order.reset) {
-		l->tries++;
-		if (outcome == SCSI_OUTCOME_OK) {
-			l->need_reset = false;
-			l->was_reset = true;
-		} else if (l->tries >= 2 * SEIZE_TRIES && !l->no_abort) {
-			l->need_reset = false; /* PREEMPT AND ABORT has done most of it */
-		} else if (outcome == SCSI_OUTCOME_UNKNOWN || event->ordered.path_unusable) {
-			l->seat_holds = l->seat_holds && l->seat == l->order.nexus;
-		} else if (l->tries >= SEIZE_TRIES) {
-			l->need_reset =
-				false; /* the target refuses resets: nothing more can be done */
-		}
+		ordered_reset(l, outcome, event->ordered.path_unusable);
 	} else {
 		if (registers(l->order.action))
 			l->register_epoch = l->epoch;

@@ -58,10 +58,12 @@ struct arbiter_nexus {
 	bool registered; /* with `key`, as far as we know */
 	bool fresh; /* made since the registration: whatever the LUN lists under our key is not this
 		       one */
-	uint64_t key;  /* the last that was registered here, or that may have been; 0 none */
-	bool in_doubt; /* a RESERVE or PREEMPT by it was given up since it was made */
-	uint64_t sure; /* the key that it bears by a REGISTER that was answered, none having been
-			  given up under it since */
+	uint64_t key;   /* the last that was registered here, or that may have been; 0 none */
+	bool in_doubt;  /* a RESERVE or PREEMPT by it was given up since it was made */
+	bool unsettled; /* a REGISTER by it was given up, and its session is still the same: writes
+			   must not come to stand behind it */
+	uint64_t sure;  /* the key that it bears by a REGISTER that was answered, none having been
+			   given up under it since */
 	uint64_t retry_ms; /* a REGISTER here failed: not again before this */
 };
 
@@ -81,8 +83,7 @@ struct arbiter_lun {
 	bool no_abort;    /* the target refused PREEMPT AND ABORT */
 	bool orphan; /* our nexus was not registered although the LUN lists our key: that one is a
 			lost nexus's */
-	bool need_reset; /* old writes may still be queued, or a REGISTER of ours that was given up
-			  */
+	bool need_reset; /* old writes may still be queued; see lun_needs_reset() */
 	bool defended; /* SPREAD: the last order turned somebody away, so the next one registers */
 	bool register_unknown; /* a REGISTER was given up since the LUN was last held */
 	bool was_reset;     /* since the LUN was won: whoever registers later has nothing queued */
@@ -228,6 +229,10 @@ void lun_reset_send(struct arbiter *a, uint16_t i, uint8_t nexus);
 /* Nothing on this node writes while it registers. */
 bool lun_may_register(struct arbiter *a);
 bool lun_gate_is_quiet(const struct arbiter *a);
+/* Something that was queued earlier, old writes or a REGISTER of ours that was given up, could take
+ * effect behind the gate's opening. */
+bool lun_needs_reset(const struct arbiter_lun *l);
+void lun_reset_over(struct arbiter_lun *l);
 
 /* arbiter_look.c and arbiter_lun.c */
 bool lun_is_fresh(const struct arbiter_lun *l);

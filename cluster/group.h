@@ -48,6 +48,7 @@ struct group_path {
 	uint8_t nexus;       /* the arbiter's number, or NO_GROUP_NEXUS: it looks only */
 	bool ever_up;
 	bool late;        /* appeared while the group was running: a new nexus from the start */
+	bool gave_up;     /* an order by it was given up, and may not have ended yet */
 	uint16_t looking; /* looks in flight on it */
 	char *reason;     /* why it is not usable; NULL: not known, or usable */
 
@@ -288,8 +289,11 @@ void group_lun_announce(struct group_lun *lun); /* after START: which nexuses ar
 /* group_path.c */
 void group_path_changed(struct path *path, enum path_state state, const char *reason, void *lun);
 void group_path_reason(struct group_path *path, const char *reason); /* NULL: none any more */
-/* Tells the arbiter of its nexus, if it has one. */
-void group_path_post(struct group_path *path, bool up, bool fresh);
+/* Whatever was given up on it has ended: with a session of our own, when that is over; else when
+ * the kernel says so, which it does when the command was aborted or its session was. */
+bool group_path_has_ended(struct group_path *path);
+/* Tells the arbiter of the path's nexus, if it has one; `ended` as in its event. */
+void group_path_post(struct group_path *path, bool up, bool fresh, bool ended);
 /* The last look has shown that the key which it ought to bear is registered for this very nexus: it
  * is no new one, wherever it has been. */
 bool group_path_is_listed(const struct group_path *path);

@@ -214,8 +214,9 @@ static void set_gate_path(struct group *group, uint16_t number, bool up, bool fr
 {
 	struct group_lun *lun = &group->luns[number];
 	const struct gate_message_lun *info = gate_lun_view(group->gate, number);
-	struct arbiter_event event = {.kind = ARBITER_EVENT_NEXUS,
-				      .nexus = {.lun = number, .up = up, .fresh = fresh}};
+	struct arbiter_event event = {
+		.kind = ARBITER_EVENT_NEXUS,
+		.nexus = {.lun = number, .up = up, .fresh = fresh, .ended = !up || fresh}};
 
 	lun->gate_path.usable = up;
 	free(lun->gate_path.reason);

@@ -42,7 +42,7 @@ static void path_worse(struct group_path *path, enum group_path_health health, c
 	path->probed_ms = clock_now_ms();
 	group_path_reason(path, reason);
 	if (was_good)
-		group_path_post(path, false, false);
+		group_path_post(path, false, false, false);
 }
 
 static void path_better(struct group_path *path)
@@ -55,7 +55,7 @@ static void path_better(struct group_path *path)
 	group_note(path->lun->group, path->lun->config->name, "path", "%s: answers again",
 		   path->path->name);
 	group_path_reason(path, NULL);
-	group_path_post(path, true, !group_path_is_listed(path));
+	group_path_post(path, true, !group_path_is_listed(path), false);
 }
 
 static bool is_answer(const struct scsi_result *result)
@@ -73,7 +73,7 @@ static void path_attention(struct group_path *path, uint8_t asc, uint8_t ascq)
 	if ((asc == 0x3f && (ascq == 0x03 || ascq == 0x0e)) && path->usable) {
 		/* INQUIRY data, or which LUNs there are, have changed: another one may be there. */
 		if (group_path_good(path))
-			group_path_post(path, false, false);
+			group_path_post(path, false, false, false);
 		path->usable = false;
 		group_reconnect_soon(path->lun->group);
 	}
@@ -195,7 +195,11 @@ void group_health_check(struct group_lun *lun)
 	for (size_t k = 0; k < lun->path_count; k++) {
 		struct group_path *path = &lun->paths[k];
 
-		if (path->path && !path->leaving && path->usable && path->health != GROUP_PATH_GOOD)
+		if (!path->path || path->leaving)
+			continue;
+		if (path->gave_up && group_path_has_ended(path))
+			group_path_post(path, group_path_good(path), false, true);
+		if (path->usable && path->health != GROUP_PATH_GOOD)
 			path_probe(path, now);
 	}
 }
@@ -213,8 +217,8 @@ static void path_repair(struct group_path *path, uint64_t now_ms)
 	group_note(path->lun->group, path->lun->config->name, "path",
 		   "%s: our key was not registered for this session (%s)", path->path->name,
 		   path->transport);
-	group_path_post(path, false, false);
-	group_path_post(path, true, true);
+	group_path_post(path, false, false, false);
+	group_path_post(path, true, true, false);
 }
 
 static bool must_repair(const struct group_path *path, const struct arbiter_lun_view *view,
@@ -287,10 +291,10 @@ static void swap_orphans(struct group_lun *lun, uint64_t now_ms)
 		   "our key is registered for sessions that are no more: %s", lun->orphans);
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (group_path_good(&lun->paths[k]))
-			group_path_post(&lun->paths[k], false, false);
+			group_path_post(&lun->paths[k], false, false, false);
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (group_path_good(&lun->paths[k]))
-			group_path_post(&lun->paths[k], true, true);
+			group_path_post(&lun->paths[k], true, true, false);
 }
 
 void group_lun_compare(struct group_lun *lun, const struct group_listed *listed)

@@ -90,7 +90,7 @@ void group_lun_announce(struct group_lun *lun)
 		    .usable) { /* a nexus that never bore a key is new, whoever logged it in */
 		const struct gate_message_lun *info = gate_lun_view(lun->group->gate, lun->number);
 
-		group_path_post(&lun->gate_path, true, !info || info->key == 0);
+		group_path_post(&lun->gate_path, true, !info || info->key == 0, true);
 	}
 }
 
@@ -341,6 +341,8 @@ static void on_ordered(struct pr_order *errand)
 	order->lun->group->daemon->counters.unit_attentions += errand->exec.attentions.count;
 	order->lun->orders--;
 	order->lun->order_epoch++;
+	if (result.outcome == SCSI_OUTCOME_UNKNOWN)
+		order->under_way.path->gave_up = true;
 	group_errand_end(&order->under_way, &errand->exec);
 	post_ordered(order->lun, order->id, &result, other_path);
 	free(order);

@@ -13,7 +13,7 @@
 
 #define IDENTIFY_TIMEOUT_MS 10000
 
-void group_path_post(struct group_path *path, bool up, bool fresh)
+void group_path_post(struct group_path *path, bool up, bool fresh, bool ended)
 {
 	struct arbiter_event event = {.kind = ARBITER_EVENT_NEXUS};
 
@@ -23,7 +23,14 @@ void group_path_post(struct group_path *path, bool up, bool fresh)
 	event.nexus.nexus = path->nexus;
 	event.nexus.up = up;
 	event.nexus.fresh = fresh;
+	event.nexus.ended = ended;
 	group_post(path->lun->group, &event);
+}
+
+bool group_path_has_ended(struct group_path *path)
+{
+	path->gave_up = path->gave_up && path->path->left_behind > 0;
+	return !path->gave_up;
 }
 
 void group_path_reason(struct group_path *path, const char *reason)
@@ -80,7 +87,7 @@ static bool is_fresh(const struct group_path *path)
 void group_path_announce(struct group_path *path)
 {
 	if (group_path_good(path))
-		group_path_post(path, true, !group_lun_is_kernel(path->lun));
+		group_path_post(path, true, !group_lun_is_kernel(path->lun), true);
 }
 
 static void path_usable(struct group_path *path)
@@ -99,7 +106,7 @@ static void path_usable(struct group_path *path)
 	path->health = GROUP_PATH_GOOD;
 	path->actual_known = false;
 	group_size_news(lun); /* its disk may have an old one */
-	group_path_post(path, true, fresh);
+	group_path_post(path, true, fresh, group_path_has_ended(path));
 }
 
 static void on_capabilities(struct pr_exec *exec)
@@ -212,7 +219,7 @@ void group_path_changed(struct path *p, enum path_state state, const char *reaso
 {
 	struct group_lun *lun = user;
 	struct group_path *path = NULL;
-	bool was_good;
+	bool must_post;
 
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (lun->paths[k].path == p)
@@ -227,13 +234,13 @@ void group_path_changed(struct path *p, enum path_state state, const char *reaso
 		group_path_identify(path);
 		break;
 	case PATH_STATE_DOWN:
-		was_good = group_path_good(path);
+		must_post = group_path_good(path) || path->gave_up;
 		path->usable = false;
 		path->gone_meanwhile = path->identifying;
 		path->health = GROUP_PATH_GOOD; /* as far as one knows: it is down */
 		group_path_reason(path, reason);
-		if (was_good)
-			group_path_post(path, false, false);
+		if (must_post)
+			group_path_post(path, false, false, group_path_has_ended(path));
 		group_reconnect_soon(lun->group);
 		break;
 	}

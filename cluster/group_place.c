@@ -106,7 +106,7 @@ static void drop_path(struct group_path *path, const char *why)
 	group_note(lun->group, lun->config->name, "path", "%s is no path any more: %s",
 		   path->path->name, why);
 	if (group_path_good(path))
-		group_path_post(path, false, false);
+		group_path_post(path, false, false, false);
 	path->usable = false;
 	path->leaving = true;
 	path->nexus = NO_GROUP_NEXUS; /* another may have it */
@@ -125,11 +125,10 @@ void group_path_check_session(struct group_path *path)
 	group_note(path->lun->group, path->lun->config->name, "path",
 		   "%s: its session is another one now (%s, was %s)", path->path->name,
 		   path->session.session, before.session);
-	path->listed_once = path->actual_known = false;
-	if (!group_path_good(path))
-		return; /* what comes up is new anyway */
-	group_path_post(path, false, false);
-	group_path_post(path, true, true);
+	path->listed_once = path->actual_known = path->gave_up = false;
+	group_path_post(path, false, false, true);
+	if (group_path_good(path)) /* else what comes up is new anyway */
+		group_path_post(path, true, true, true);
 }
 
 /* --- looking for it --- */
@@ -190,7 +189,7 @@ static void seat_more(struct group_lun *lun)
 		group_note(lun->group, lun->config->name, "path", "%s can be registered now",
 			   path->path->name);
 		if (group_path_good(path))
-			group_path_post(path, true, true);
+			group_path_post(path, true, true, false);
 	}
 }
 

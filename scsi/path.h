@@ -45,6 +45,8 @@ struct path {
 	enum path_state state;
 	char name[PATH_NAME_MAX]; /* "/dev/sg3", "iscsi://10.0.0.1:3260/iqn.x:san/3" (no password
 				     ever) */
+	uint32_t left_behind; /* commands whose time ran out and which the kernel still has: the sg
+				 kind only */
 	path_state_changed *changed;
 	void *user;
 	struct path_later *later; /* of path_submit_later(); kinds leave it zero */

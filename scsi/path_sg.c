@@ -238,6 +238,8 @@ static void path_sg_on_finished(struct sg_job *job)
 	gone = job->exchange.gone && job->descriptor == sg->descriptor;
 	if (request)
 		path_sg_copy_answer(request, job);
+	else
+		sg->base.left_behind--;
 	sg_job_free(job);
 	if (gone)
 		path_sg_go_down(sg, "the device is gone, or the kernel has set it offline");
@@ -257,6 +259,7 @@ static struct scsi_request *path_sg_take_expired(struct path_sg *sg, uint64_t no
 			continue;
 		atomic_store(&sg->slots[i].job->given_up, true);
 		sg->slots[i].request = NULL;
+		sg->base.left_behind++;
 		return request;
 	}
 	for (request = sg->waiting.first; request; request = path_sg_next(request)) {

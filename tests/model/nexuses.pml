@@ -59,6 +59,8 @@ bit registered[2], up[2];
  * REGISTER that was answered, none having been given up under it since. */
 bit in_doubt[2];
 byte sure[2];
+/* unsettled: a REGISTER by this nexus was given up, and its session has not ended since. */
+bit unsettled[2];
 bit skip_window, seizing, register_unknown;
 /* Its last look. looked: it began after the last command had ended. */
 bit looked;
@@ -219,7 +221,7 @@ inline registered_ok(n, with)
 	:: d_step { ((when) && up[n] && reg[n] != key[n] && reg[n] != NO_KEY && reg[n] != cur) -> forget_look(); \
 		execute(OVERWRITE, n, NO_KEY, cur); registered_ok(n, NO_KEY); done = 0 } \
 	:: d_step { ((when) && up[n] && may_lose) -> forget_look(); give_up(REGISTER, n, key[n], cur); \
-		key[n] = cur; sure[n] = NO_KEY; registered[n] = 0; register_unknown = 1 }
+		key[n] = cur; sure[n] = NO_KEY; registered[n] = 0; register_unknown = 1; unsettled[n] = 1 }
 
 #define TAKE_BY(n) \
 	:: d_step { (st == TAKE && bears(n)) -> forget_look(); \
@@ -300,6 +302,7 @@ active proctype node()
 		:: register_unknown -> unverify() /* which of them bears the key, is not known */
 		:: else
 		fi;
+		register_unknown = 0;
 		go(SPREAD) }
 	:: d_step { st == DECIDE && looked && seen_holder != cur && seen_holder == victim && seen(cur) -> go(TAKE) }
 	:: d_step { st == DECIDE && looked && seen_holder != cur ->
@@ -311,7 +314,7 @@ active proctype node()
 	/* -- owner -- */
 	REGISTER_BY(0, st == SPREAD && !bears(0))
 	REGISTER_BY(1, st == SPREAD && !bears(1))
-	:: d_step { st == SPREAD && looked && seen_holder == cur && register_unknown ->
+	:: d_step { st == SPREAD && looked && seen_holder == cur && (unsettled[0] || unsettled[1]) ->
 		/* LOGICAL UNIT RESET: a REGISTER that was given up cannot take effect any more */
 		if
 		:: late[0] == REGISTER || late[0] == OVERWRITE -> forget_late(0)
@@ -321,9 +324,9 @@ active proctype node()
 		:: late[1] == REGISTER || late[1] == OVERWRITE -> forget_late(1)
 		:: else
 		fi;
-		register_unknown = 0; forget_look() }
+		unsettled[0] = 0; unsettled[1] = 0; forget_look() }
 	/* Data uses the nexuses that are known to be registered, and there is one; else the key is a lost one's. */
-	:: d_step { st == SPREAD && looked && seen_holder == cur && !register_unknown && (bears(0) || bears(1)) -> go(OWNER) }
+	:: d_step { st == SPREAD && looked && seen_holder == cur && !unsettled[0] && !unsettled[1] && (bears(0) || bears(1)) -> go(OWNER) }
 	:: d_step { st == SPREAD && looked && seen_holder == cur && !bears(0) && !bears(1) && keys < KEYS -> renew(cur) }
 	:: d_step { st == OWNER && bears(0) -> assert(holder_key != cur || reg[0] == cur) /* S5 */ }
 	:: d_step { st == OWNER && bears(1) -> assert(holder_key != cur || reg[1] == cur) /* S5 */ }
@@ -340,8 +343,8 @@ active proctype node()
 	:: d_step { st == LEAVE && looked && left(0) && left(1) -> cur = NO_KEY; forget_look(); go(STANDBY) }
 
 	/* -- its nexuses: lost, with what is on its way by them left to its fate; and back, with a new session -- */
-	:: d_step { up[0] && drops < DROPS -> drops++; up[0] = 0 }
-	:: d_step { up[1] && drops < DROPS -> drops++; up[1] = 0 }
+	:: d_step { up[0] && drops < DROPS -> drops++; up[0] = 0; unsettled[0] = 0 }
+	:: d_step { up[1] && drops < DROPS -> drops++; up[1] = 0; unsettled[1] = 0 }
 	:: atomic { !up[0] ->
 		if
 		:: true

@@ -27,6 +27,8 @@ struct stage_lun {
 				*/
 	uint64_t usurper;
 	unsigned lose_preempts; /* so many get no answer and have no effect */
+	unsigned lose_registers;
+	bool persistent; /* it has APTPL */
 };
 
 struct stage {
@@ -117,6 +119,10 @@ static enum scsi_outcome lun_order(struct stage_lun *lun, const struct arbiter_e
 
 	switch (effect->order.action) {
 	case PR_OUT_REGISTER:
+		if (lun->lose_registers > 0) {
+			lun->lose_registers--;
+			return SCSI_OUTCOME_UNKNOWN;
+		}
 		if (lun->own != key)
 			return SCSI_OUTCOME_CONFLICT;
 		/* fall through */
@@ -156,8 +162,10 @@ static void stage_look(struct stage *stage, const struct arbiter_effect *effect)
 {
 	struct arbiter_event event = {.kind = ARBITER_EVENT_LOOKED};
 	const struct stage_lun *lun = &stage->luns[effect->lun];
-	struct arbiter_look look = {
-		.ok = true, .generation = lun->generation, .holder = lun->holder};
+	struct arbiter_look look = {.ok = true,
+				    .persistent = lun->persistent,
+				    .generation = lun->generation,
+				    .holder = lun->holder};
 
 	stage->looks[effect->lun]++;
 	if (lun->mute)
@@ -590,6 +598,44 @@ static const char *drill_retakes_what_came_back(struct stage *stage)
 		       : "a preempted key that came back stays the holder";
 }
 
+/* Tom's LUN is taken; the first REGISTER gets no answer, and its session may end after that. */
+static void take_by_second_register(struct stage *stage, bool session_ends)
+{
+	struct arbiter_event event = {.kind = ARBITER_EVENT_NEXUS};
+
+	tom_holds(stage);
+	stage->luns[0].persistent = true;
+	stage->luns[0].lose_registers = 1;
+	stage_start(stage, NULL, 0, false);
+	while (stage->luns[0].lose_registers > 0 && stage->now_ms < 1020000)
+		stage_pass(stage, 1);
+	stage_pass(stage, 10);
+	if (session_ends) {
+		event.nexus.ended = true;
+		stage_step(stage, &event);
+		event.nexus.up = event.nexus.fresh = true;
+		stage_step(stage, &event);
+	}
+	stage_pass(stage, 20000);
+}
+
+static const char *drill_resets_after_a_lost_register(struct stage *stage)
+{
+	take_by_second_register(stage, false);
+	return stage->told[ARBITER_RULE_CHALLENGE_RESET_UNIT] && stage->state == ARBITER_STATE_OWNER
+		       ? NULL
+		       : "the gate opens while a REGISTER that was given up may take effect yet";
+}
+
+static const char *drill_spares_the_reset(struct stage *stage)
+{
+	take_by_second_register(stage, true);
+	return !stage->told[ARBITER_RULE_CHALLENGE_RESET_UNIT] &&
+			       stage->state == ARBITER_STATE_OWNER
+		       ? NULL
+		       : "the unit is reset although nothing that was queued can take effect";
+}
+
 static const struct drill {
 	const char *name;
 	const char *(*run)(struct stage *stage);
@@ -614,6 +660,8 @@ static const struct drill {
 	{"cleans before it opens", drill_cleans_before_it_opens, 1, 0},
 	{"leaves a free LUN to the better-ranked first", drill_waits_for_its_rank, 1, 1},
 	{"retakes what came back", drill_retakes_what_came_back, 1, 0},
+	{"resets after a lost REGISTER", drill_resets_after_a_lost_register, 1, 0},
+	{"spares the reset", drill_spares_the_reset, 1, 0},
 };
 
 const char *drills_run(int disabled_rule, char *reason, size_t size)

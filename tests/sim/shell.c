@@ -394,6 +394,7 @@ void shell_mail_nexus(struct world *world, struct node *node, unsigned lun, unsi
 	event.nexus.nexus = (uint8_t)nexus;
 	event.nexus.up = up;
 	event.nexus.fresh = up && fresh;
+	event.nexus.ended = !up || fresh;
 	shell_mail(world, node, rng_between(&world->rng, 10, 2000), &event);
 }
 

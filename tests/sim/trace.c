@@ -107,9 +107,10 @@ void trace_event(struct world *world, const struct node *node, const struct arbi
 			   event->service.failed ? ", failed" : "");
 		break;
 	case ARBITER_EVENT_NEXUS:
-		trace_line(world, node, "told: lun %u nexus %u %s%s", event->nexus.lun,
+		trace_line(world, node, "told: lun %u nexus %u %s%s%s", event->nexus.lun,
 			   event->nexus.nexus, event->nexus.up ? "up" : "down",
-			   event->nexus.fresh ? ", fresh" : "");
+			   event->nexus.fresh ? ", fresh" : "",
+			   event->nexus.ended ? ", what was given up has ended" : "");
 		break;
 	case ARBITER_EVENT_FITNESS:
 		trace_line(world, node, "told: %s", event->fitness.fit ? "fit" : "unfit");
