@@ -14,7 +14,7 @@
 
 #include "tools/rig_netns.h"
 
-#define START_WAIT_MS 5000
+#define START_WAIT_MS 20000
 #define SLOW_PROMPT_MS 4 /* how long a slow target works between two stalls */
 
 const char *rig_target_url(unsigned lun, unsigned network, char buffer[RIG_PATH_MAX])

@@ -15,6 +15,7 @@ LUNKEEPER_THERE = "/usr/local/bin/lunkeeper"
 CLIENT_ADDRESS = "10.77.0.200/24"
 SERVICE_ADDRESS = "10.77.0.100"
 PORT = 7000
+MAPS_SECONDS = 600
 
 
 class Failed(Exception):
@@ -103,14 +104,18 @@ class Bench:
                 raise Failed(errors.strip())
             for node in self.nodes.values():
                 node.set_up()
+                wait_for(f"{self.luns} maps of two paths on {node.name}", MAPS_SECONDS, lambda node=node: self.has_maps(node), 2)
             self.devices = sorted(f"/dev/mapper/{line.split()[0]}" for line in
                                   self.nodes["jerry"].run("dmsetup ls --target multipath").splitlines())
-            if len(self.devices) != self.luns:
-                raise Failed(f"jerry has {len(self.devices)} maps of multipath, not {self.luns}")
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def has_maps(self, node):
+        """All maps of multipath are there, with both paths and with their names, which udev may still be making."""
+        names, paths = node.run("ls /dev/mapper | grep -vc control; ls -d /sys/block/dm-*/slaves/* | wc -l").split()
+        return int(names) == self.luns and int(paths) == 2 * self.luns
 
     def __exit__(self, *_):
         self.stop_client()
