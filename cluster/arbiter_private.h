@@ -232,6 +232,7 @@ bool lun_gate_is_quiet(const struct arbiter *a);
 /* Something that was queued earlier, old writes or a REGISTER of ours that was given up, could take
  * effect behind the gate's opening. */
 bool lun_needs_reset(const struct arbiter_lun *l);
+/* Nothing of that is left, or a reset can do nothing about it. */
 void lun_reset_over(struct arbiter_lun *l);
 
 /* arbiter_look.c and arbiter_lun.c */

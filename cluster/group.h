@@ -7,6 +7,8 @@
 #ifndef CLUSTER_GROUP_H
 #define CLUSTER_GROUP_H
 
+#include <limits.h>
+
 #include "cluster/attach.h"
 #include "cluster/daemon.h"
 #include "cluster/gate.h"
@@ -329,7 +331,9 @@ void group_size_news(struct group_lun *lun);  /* its size may be another now */
 void group_size_close(struct group_lun *lun); /* one of `closes`, if a rescan is under way */
 
 /* group_multipathd.c */
-/* The map's own name, whatever link leads to it. */
+/* Of the map, whatever link leads to it: its folder in sysfs, and its own name. False: it is not
+ * there. */
+bool group_multipathd_folder(const struct group_lun *lun, char folder[PATH_MAX]);
 bool group_multipathd_name(const struct group_lun *lun, char *name, size_t size);
 void group_multipathd_settle(struct group *group); /* after each step */
 void group_multipathd_untell(struct group *group); /* before anything else is stopped */

@@ -31,15 +31,24 @@ static void on_settled(void *user)
 	group_lun_resume(user);
 }
 
-bool group_multipathd_name(const struct group_lun *lun, char *name, size_t size)
+bool group_multipathd_folder(const struct group_lun *lun, char folder[PATH_MAX])
 {
-	char node[PATH_MAX], folder[PATH_MAX + 16];
+	char node[PATH_MAX];
 	const char *block;
 
 	if (!realpath(lun->device, node))
 		return false;
 	block = strrchr(node, '/');
-	snprintf(folder, sizeof folder, "%s/block%s", sg_roots_system.sysfs, block ? block : "");
+	return block &&
+	       snprintf(folder, PATH_MAX, "%s/block%s", sg_roots_system.sysfs, block) < PATH_MAX;
+}
+
+bool group_multipathd_name(const struct group_lun *lun, char *name, size_t size)
+{
+	char folder[PATH_MAX];
+
+	if (!group_multipathd_folder(lun, folder))
+		return false;
 	sysfs_attribute(folder, "dm/name", name, size);
 	return name[0] != '\0';
 }

@@ -67,16 +67,9 @@ static uint64_t disk_size(const struct group_path *path)
 
 static uint64_t map_size(const struct group_lun *lun)
 {
-	char node[PATH_MAX], folder[PATH_MAX];
-	const char *name;
+	char folder[PATH_MAX];
 
-	if (!lun->is_map || !realpath(lun->device, node))
-		return 0;
-	name = strrchr(node, '/');
-	if (!name || snprintf(folder, sizeof folder, "%s/block%s", sg_roots_system.sysfs, name) >=
-			     (int)sizeof folder)
-		return 0;
-	return size_in(folder);
+	return lun->is_map && group_multipathd_folder(lun, folder) ? size_in(folder) : 0;
 }
 
 static void see(const struct group_lun *lun, struct size_seen *seen)

@@ -180,9 +180,13 @@ equal() {
 	[ "$2" = "$3" ] || fail "$1 is '$2', expected '$3'"
 }
 
-# Does the history of a node have an event whose JSON satisfies the condition?
+# NODE CONDITION [ID]: does the history have an event (later than that one) whose JSON satisfies the condition?
 happened() {
-	cli "$1" events --json 2>/dev/null | jq -s -e "[.[] | if type == \"array\" then .[] else . end | select($2)] | length > 0" >/dev/null
+	cli "$1" events --json ${3:+--limit 1000 --since "$3"} 2>/dev/null | jq -s -e "[.[] | if type == \"array\" then .[] else . end | select($2)] | length > 0" >/dev/null
+}
+
+last_event() {
+	cli "$1" events --json --limit 1 | jq .id
 }
 
 # says TEXT COMMAND...: it must fail, and say this (a regular expression) in at most LINES (3) lines.
