@@ -45,10 +45,12 @@ endif
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 
-# In cluster/ and tools/ the programs' main files and the gate's plugin stand beside the library that they use.
-DAEMON  := $(BUILD)/cluster/lunkeeperd.o
+# Rooms: docs/architecture.md. A program's main file and the gate's plugin are in no library.
+CLUSTER := base core config store control gate gate/nbdkit gate/dm agents group daemon
+TOOLS   := cli lun check cluster rig rig/netns rig/vm rig/bench
+DAEMON  := $(BUILD)/cluster/daemon/main.o
 CLI     := $(BUILD)/tools/lunkeeper.o
-PLUGIN  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cluster/gate_plugin*.c))
+PLUGIN  := $(call objects,cluster/gate/plugin)
 LIBS    := $(BUILD)/libtools.a $(BUILD)/libcluster.a $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
 PROGRAMS := $(BUILD)/lunkeeper $(BUILD)/lunkeeperd $(BUILD)/lunkeeper-gate.so
 
@@ -56,12 +58,12 @@ all: $(PROGRAMS)
 
 $(BUILD)/libscsi_path.a: $(call objects,scsi)
 $(BUILD)/libiscsi_path.a: $(call objects,iscsi)
-$(BUILD)/libcluster.a: $(filter-out $(DAEMON) $(PLUGIN),$(call objects,cluster))
-$(BUILD)/libtools.a: $(filter-out $(CLI),$(call objects,tools))
+$(BUILD)/libcluster.a: $(filter-out $(DAEMON),$(foreach room,$(CLUSTER),$(call objects,cluster/$(room))))
+$(BUILD)/libtools.a: $(foreach room,$(TOOLS),$(call objects,tools/$(room)))
 
 $(BUILD)/%.a:
 	$(say) AR $@
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -78,7 +80,7 @@ $(BUILD)/lunkeeperd: $(DAEMON) $(BUILD)/libcluster.a $(BUILD)/libiscsi_path.a $(
 	$(say) LINK $@
 	$(Q)$(link)
 
-$(BUILD)/lunkeeper-gate.so: $(PLUGIN) $(BUILD)/cluster/gate_wire.o $(BUILD)/cluster/gate_file_wire.o $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
+$(BUILD)/lunkeeper-gate.so: $(PLUGIN) $(call objects,cluster/gate) $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
 	$(say) LINK $@
 	$(Q)$(CC) -shared $(PROTECT) -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 		$(shell $(PKG_CONFIG) --libs libuv libiscsi) -lsgutils2 -lpthread
@@ -111,13 +113,12 @@ $(BUILD)/tests/table/run_sim: $(BUILD)/tests/table/run_sim.o $(BUILD)/tests/sim/
 	$(say) LINK $@
 	$(Q)$(link)
 
-ARBITER := $(patsubst cluster/%.c,%,$(wildcard cluster/arbiter*.c))
 $(BUILD)/tests/sim/sim: $(filter-out $(BUILD)/tests/sim/mutation.o,$(call objects,tests/sim)) $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
 
 # The same simulator, around an arbiter whose rules can be taken out one by one.
-MUTATED := $(patsubst %.c,$(BUILD)/mutation/%.o,$(wildcard tests/sim/*.c) $(wildcard cluster/arbiter*.c))
+MUTATED := $(patsubst %.c,$(BUILD)/mutation/%.o,$(wildcard tests/sim/*.c cluster/core/arbiter*.c))
 $(BUILD)/mutation/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(FLAGS) -DARBITER_MUTATION $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -126,8 +127,7 @@ $(BUILD)/tests/sim/mutation: $(MUTATED) $(LIBS)
 	$(Q)$(link)
 
 # Pure code refers to nothing outside a short list.
-PURE := $(patsubst %.c,$(BUILD)/pure/%.o,$(wildcard cluster/arbiter*.c) cluster/key.c cluster/service.c cluster/service_names.c \
-	cluster/watchdog_policy.c cluster/size_policy.c scsi/pr_wire.c scsi/result.c scsi/identity_wire.c)
+PURE := $(patsubst %.c,$(BUILD)/pure/%.o,$(wildcard cluster/core/*.c scsi/*_wire.c) scsi/result.c)
 $(BUILD)/pure/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fsanitize% -fno-sanitize%,$(FLAGS)) -U_FORTIFY_SOURCE -fno-stack-protector -MMD -MP -c -o $@ $<
@@ -184,7 +184,7 @@ check-rig: all
 
 # Machines with Debian's kernel under QEMU: LIO, open-iscsi, dm-multipath. SCENARIOS="name ..." for some.
 check-vm:
-	tools/setup-vm
+	tools/rig/setup-vm
 	$(MAKE) --no-print-directory all $(BUILD)/tests/table/run_lio $(BUILD)/tests/table/run_gate_dm
 	tests/vm/run $(SCENARIOS)
 
@@ -202,7 +202,7 @@ check-valgrind: $(UNIT)
 # Fuzz targets: every parser of bytes from outside. make fuzz FUZZ_SECONDS=600
 FUZZ_SECONDS ?= 5
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZED := $(wildcard scsi/*.c iscsi/*.c) $(filter-out cluster/lunkeeperd.c cluster/gate_plugin%,$(wildcard cluster/*.c))
+FUZZED := $(wildcard scsi/*.c iscsi/*.c) $(filter-out cluster/daemon/main.c,$(foreach room,$(CLUSTER),$(wildcard cluster/$(room)/*.c)))
 FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/fuzz/objects/%.o,$(FUZZED))
 FUZZ_FLAGS := -std=gnu11 -iquote . -D_GNU_SOURCE -DLUNKEEPER_VERSION='"$(VERSION)"' -DLUNKEEPER_LIBDIR='"$(LIBDIR)"' \
 	-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
@@ -210,7 +210,7 @@ $(BUILD)/fuzz/objects/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 $(BUILD)/fuzz/libfuzzed.a: $(FUZZ_OBJECTS)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 $(FUZZ): $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/libfuzzed.a
 	$(say) FUZZ $@
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/fuzz/libfuzzed.a $(LIBRARIES)
@@ -232,12 +232,12 @@ demo: setup
 
 # The same on virtual machines: LIO, open-iscsi, dm-multipath.
 demo-vm:
-	@tools/setup-vm
+	@tools/rig/setup-vm
 	@$(MAKE) --no-print-directory all
 	@$(BUILD)/lunkeeper rig demo --kind vm $(DEMO)
 
 campaign-vm:
-	@tools/setup-vm
+	@tools/rig/setup-vm
 	@$(MAKE) --no-print-directory all
 	$(BUILD)/lunkeeper rig campaign --kind vm $(if $(filter command%,$(origin N)),$(N),30)
 
@@ -249,7 +249,7 @@ bench: setup all
 
 # Beside Pacemaker, on machines with Debian's kernel; about half an hour.
 bench-vm:
-	tools/setup-vm
+	tools/rig/setup-vm
 	$(MAKE) --no-print-directory all
 	tests/vm/bench --json $(BUILD)/bench-vm.json --markdown $(BUILD)/bench-vm.md $(BENCH)
 
@@ -263,7 +263,7 @@ install: all
 	install -m 644 $(BUILD)/lunkeeper-gate.so $(DESTDIR)$(LIBDIR)
 	install -m 755 etc/services/* $(DESTDIR)$(LIBDIR)/services
 	install -d $(DESTDIR)$(LIBDIR)/vm
-	install -m 755 tools/vm/* tools/setup-vm tools/setup $(DESTDIR)$(LIBDIR)/vm
+	install -m 755 tools/rig/vm/image tools/rig/vm/init tools/rig/setup-vm tools/setup $(DESTDIR)$(LIBDIR)/vm
 	for n in 1 5 8; do for m in docs/man/*.$$n; do [ ! -e $$m ] || install -m 644 $$m $(DESTDIR)$(MANDIR)/man$$n; done; done
 	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
 	install -m 644 etc/lunkeeper.conf.example $(DESTDIR)$(SYSCONFDIR)/lunkeeper/lunkeeper.conf.example

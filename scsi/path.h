@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A path: one I_T nexus to one logical unit, with commands in flight on a libuv loop. Kinds: `sg`
- * (scsi/path_sg.c), `iscsi` (iscsi/path_iscsi.c), and the gate's nexus (cluster/path_gate.c).
+ * (scsi/path_sg.c), `iscsi` (iscsi/path_iscsi.c), and the gate's nexus (cluster/gate/nbdkit/path.c).
  * Libraries without policy: a path retries nothing, logs nothing, and never makes a new session by
  * itself, because a new session is a new nexus.
  */

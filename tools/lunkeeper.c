@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "tools/cli.h"
+#include "tools/cli/cli.h"
 
 static const struct cli_command lunkeeper_commands[] = {
 	{"lun", cmd_lun, "LUNs", "SUBCOMMAND ...",

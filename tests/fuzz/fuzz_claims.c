@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/state.h"
+#include "cluster/store/claims.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

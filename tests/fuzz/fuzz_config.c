@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "cluster/config.h"
+#include "cluster/config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

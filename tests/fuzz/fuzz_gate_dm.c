@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/gate_dm_table.h"
+#include "cluster/gate/dm/table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/gate_wire.h"
+#include "cluster/gate/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

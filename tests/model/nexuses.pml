@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A node with two nexuses to one LUN, for Spin: what arbitration.pml, which has one nexus a node, cannot say. The node
- * goes the way of cluster/arbiter_lun.c, from standby to owner and back; either nexus may be lost at any time and return
+ * goes the way of cluster/core/arbiter_lun.c, from standby to owner and back; either nexus may be lost at any time and return
  * later. Its rival does whatever a member of the cluster may do, at any time: so nothing here rests on its manners.
  *
  * As in arbitration.pml a look is taken in one step and acted on in a later one, and a command may be given up, and then

@@ -9,8 +9,8 @@
 
 #include <sys/types.h>
 
-#include "cluster/attach.h"
-#include "cluster/gate.h"
+#include "cluster/gate/nbdkit/attach.h"
+#include "cluster/gate/nbdkit/gate.h"
 #include "scsi/pr.h"
 
 #define RIG_LUNS 2

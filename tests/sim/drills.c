@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/arbiter.h"
-#include "cluster/key.h"
+#include "cluster/core/arbiter.h"
+#include "cluster/core/key.h"
 #include "tests/sim/drills.h"
 
 #define D 500u

@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cluster/arbiter.h"
-#include "cluster/key.h"
+#include "cluster/core/arbiter.h"
+#include "cluster/core/key.h"
 #include "tests/sim/lun.h"
 #include "tests/sim/rng.h"
 

@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/clock.h"
-#include "cluster/gate_dm.h"
+#include "cluster/base/clock.h"
+#include "cluster/gate/dm/gate.h"
 
 #define RUN "/run/lunkeeper-gate-test"
 #define BELOW "gate-test-below"

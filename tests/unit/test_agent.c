@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/agent.h"
-#include "cluster/clock.h"
+#include "cluster/agents/agent.h"
+#include "cluster/base/clock.h"
 #include "tests/unit/unit.h"
 
 static uv_loop_t loop;

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "tests/unit/sg_tree.h"
-#include "tools/check_host.h"
+#include "tools/check/host.h"
 
 #define WWID "naa.6001405a1b2c3d4e"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
-#include "tools/cli.h"
+#include "tools/cli/cli.h"
 
 struct parsed {
 	bool flag;

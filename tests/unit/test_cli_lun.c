@@ -10,11 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/key.h"
+#include "cluster/core/key.h"
 #include "tests/unit/unit.h"
-#include "tools/lun.h"
-#include "tools/lun_kernel.h"
-#include "tools/lun_probe.h"
+#include "tools/lun/lun.h"
+#include "tools/lun/kernel.h"
+#include "tools/lun/probe.h"
 
 /* Ranges. */
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/config.h"
+#include "cluster/config/config.h"
 #include "tests/unit/unit.h"
 
 static const char base[] =

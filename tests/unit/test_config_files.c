@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/config.h"
+#include "cluster/config/config.h"
 #include "tests/unit/unit.h"
 
 #define FOLDER "tests/config"

@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cluster/clock.h"
-#include "cluster/control.h"
-#include "cluster/control_client.h"
+#include "cluster/base/clock.h"
+#include "cluster/control/control.h"
+#include "cluster/control/client.h"
 #include "tests/unit/unit.h"
 
 #define STALL_MS 1500

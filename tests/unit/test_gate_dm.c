@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/gate_dm_private.h"
+#include "cluster/gate/dm/private.h"
 #include "tests/unit/unit.h"
 
 /* As Linux 6.12 says it. */

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cluster/gate_wire.h"
+#include "cluster/gate/wire.h"
 #include "tests/unit/unit.h"
 
 static uint8_t frame[GATE_WIRE_FRAME_MAX];

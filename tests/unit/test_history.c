@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cluster/clock.h"
-#include "cluster/history.h"
+#include "cluster/base/clock.h"
+#include "cluster/store/history.h"
 #include "tests/unit/unit.h"
 
 static uv_loop_t loop;

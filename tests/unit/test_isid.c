@@ -2,7 +2,7 @@
  *
  * ISID qualifiers: one for each portal, the same for all LUNs behind it, and never a gate's.
  */
-#include "cluster/isid.h"
+#include "cluster/config/isid.h"
 #include "tests/unit/unit.h"
 
 static uint16_t qualifier(const char *first, const char *second, bool digest, size_t device)

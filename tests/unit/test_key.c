@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "cluster/key.h"
+#include "cluster/core/key.h"
 #include "tests/unit/unit.h"
 
 static const struct key sample = {.cluster = 0x1a2b3,

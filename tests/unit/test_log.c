@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cluster/clock.h"
-#include "cluster/log.h"
+#include "cluster/base/clock.h"
+#include "cluster/base/log.h"
 #include "tests/unit/unit.h"
 
 static char got[1 << 20];

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/multipathd.h"
+#include "cluster/agents/multipathd.h"
 #include "tests/unit/unit.h"
 
 static uv_loop_t loop;

@@ -14,7 +14,7 @@
 #include <jansson.h>
 
 #include "tests/unit/unit.h"
-#include "tools/rig_agent.h"
+#include "tools/rig/vm/agent.h"
 
 #define SAID_MAX (4 << 20)
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "tools/rig_record.h"
-#include "tools/rig_verify.h"
+#include "tools/rig/record.h"
+#include "tools/rig/verify.h"
 
 #define RECORDS 64
 

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 
 #include "tests/unit/unit.h"
-#include "tools/cli.h"
-#include "tools/rig_target_conf.h"
+#include "tools/cli/cli.h"
+#include "tools/rig/target_conf.h"
 
 static struct rig_target_portal portals[2];
 static struct rig_target_lun luns[2];

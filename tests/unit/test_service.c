@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/service.h"
+#include "cluster/core/service.h"
 #include "tests/unit/unit.h"
 
 static const char *const names[] = {"store", "address", "smtp", "web"};

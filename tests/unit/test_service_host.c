@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/clock.h"
-#include "cluster/log.h"
-#include "cluster/service_host.h"
+#include "cluster/base/clock.h"
+#include "cluster/base/log.h"
+#include "cluster/agents/service_host.h"
 #include "tests/unit/unit.h"
 
 static uv_loop_t loop;

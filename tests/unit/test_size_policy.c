@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "cluster/size_policy.h"
+#include "cluster/core/size_policy.h"
 #include "tests/unit/unit.h"
 
 #define MIB (1024ull * 1024)

@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cluster/key.h"
-#include "cluster/state.h"
+#include "cluster/core/key.h"
+#include "cluster/store/claims.h"
 #include "tests/unit/unit.h"
 
 static char folder[128];

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster/watchdog.h"
-#include "cluster/watchdog_policy.h"
+#include "cluster/daemon/watchdog.h"
+#include "cluster/core/watchdog_policy.h"
 #include "tests/unit/unit.h"
 
 static struct watchdog_watch watch;

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The control protocol's commands; docs/control.md tells them from outside.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cluster/base/clock.h"
+#include "cluster/group/group.h"
+#include "cluster/core/key.h"
+
+#define WAIT_MAX_MS (24 * 3600 * 1000)
+
+static struct group *take_group(struct control_request *request, struct daemon *daemon)
+{
+	const char *name;
+	struct group *group;
+
+	if (!control_take_text(request, "group", false, &name))
+		return NULL;
+	group = daemon_find_group(daemon, name);
+	if (!group)
+		control_fail(request, "unknown",
+			     "%s: no service, group or LUN of this name on this node; see "
+			     "lunkeeper status",
+			     name);
+	return group;
+}
+
+static void note_command(struct control_request *request, struct group *group, const char *what)
+{
+	group_note(group, NULL, "command", "%s, by uid %u (pid %d)", what,
+		   (unsigned)control_peer_uid(request), (int)control_peer_pid(request));
+}
+
+static void group_order(struct control_request *request, struct daemon *daemon, const char *what,
+			enum arbiter_command command, uint8_t node, bool on)
+{
+	struct group *group;
+	int64_t wait_ms;
+
+	if (!control_take_number(request, "wait_ms", 0, WAIT_MAX_MS, 0, &wait_ms))
+		return;
+	group = take_group(request, daemon);
+	if (!group)
+		return;
+	if (group->leaving || daemon->phase != DAEMON_PHASE_RUNNING) {
+		control_fail(request, "closing", "%s: it is being handed over for good",
+			     group->config->name);
+		return;
+	}
+	if (!group->started) {
+		control_fail(request, "starting",
+			     "%s: not started yet: its gate or service is not known; see lunkeeper "
+			     "status",
+			     group->config->name);
+		return;
+	}
+	note_command(request, group, what);
+	if (command == ARBITER_COMMAND_MAINTENANCE) {
+		daemon_flag_set(daemon, "maintenance", group->config->name, on);
+		if (group->service)
+			service_host_maintenance(group->service, on);
+	}
+	group_obey(group, request, command, node, on, (uint32_t)wait_ms);
+}
+
+static void do_claim(struct control_request *request, const json_t *arguments, void *user)
+{
+	(void)arguments;
+	group_order(request, user, "claim", ARBITER_COMMAND_CLAIM, 0, false);
+}
+
+static void do_take(struct control_request *request, const json_t *arguments, void *user)
+{
+	(void)arguments;
+	group_order(request, user, "take", ARBITER_COMMAND_TAKE, 0, false);
+}
+
+static void do_release(struct control_request *request, const json_t *arguments, void *user)
+{
+	(void)arguments;
+	group_order(request, user, "release", ARBITER_COMMAND_RELEASE, 0, false);
+}
+
+static void do_yield(struct control_request *request, const json_t *arguments, void *user)
+{
+	struct daemon *daemon = user;
+	const struct config_node *node = NULL;
+	struct group *group;
+	const char *name;
+
+	(void)arguments;
+	if (!control_take_text(request, "node", true, &name))
+		return;
+	if (name) {
+		node = config_find_node(daemon->config, name);
+		if (!node) {
+			control_fail(request, "unknown", "%s: no node of this name is configured",
+				     name);
+			return;
+		}
+		group = take_group(request, daemon);
+		if (!group)
+			return;
+		if (config_group_rank(group->config, node->id) < 0) {
+			control_fail(request, "unlisted", "%s: node %s is not in its list of nodes",
+				     group->config->name, name);
+			return;
+		}
+	}
+	group_order(request, daemon, name ? name : "to any node", ARBITER_COMMAND_YIELD,
+		    node ? node->id : KEY_NODE_ANY, false);
+}
+
+static void do_maintenance(struct control_request *request, const json_t *arguments, void *user)
+{
+	bool on;
+
+	(void)arguments;
+	if (control_take_flag(request, "on", true, &on))
+		group_order(request, user, on ? "maintenance on" : "maintenance off",
+			    ARBITER_COMMAND_MAINTENANCE, 0, on);
+}
+
+static void set_standby(struct control_request *request, struct daemon *daemon, bool standby)
+{
+	bool was = daemon->standby;
+
+	daemon->standby = standby;
+	daemon_flag_set(daemon, "standby", NULL, standby);
+	for (size_t g = 0; g < daemon->group_count; g++)
+		group_set_unfit(daemon->groups[g], GROUP_UNFIT_STANDBY,
+				standby ? DAEMON_STANDBY_REASON : NULL);
+	daemon_note(daemon, "command", "node set to %s, by uid %u", standby ? "standby" : "online",
+		    (unsigned)control_peer_uid(request));
+	control_reply(request,
+		      json_pack("{s:s}", "result", was == standby ? "already" : "started"));
+}
+
+static void do_standby(struct control_request *request, const json_t *arguments, void *user)
+{
+	(void)arguments;
+	set_standby(request, user, true);
+}
+
+static void do_online(struct control_request *request, const json_t *arguments, void *user)
+{
+	(void)arguments;
+	set_standby(request, user, false);
+}
+
+static json_t *counters_json(const struct daemon_counters *counters)
+{
+	static const char *const in[] = {"read-keys", "read-reservation", "report-capabilities",
+					 "read-full-status"};
+	static const char *const out[] = {"register",
+					  "reserve",
+					  "release",
+					  "clear",
+					  "preempt",
+					  "preempt-and-abort",
+					  "register-and-ignore",
+					  "register-and-move"};
+	json_t *pr_in = json_object(), *pr_out = json_object();
+
+	for (size_t k = 0; k < sizeof in / sizeof in[0]; k++)
+		json_object_set_new(pr_in, in[k], json_integer((json_int_t)counters->pr.in[k]));
+	for (size_t k = 0; k < sizeof out / sizeof out[0]; k++)
+		json_object_set_new(pr_out, out[k], json_integer((json_int_t)counters->pr.out[k]));
+	return json_pack("{s:I, s:I, s:o, s:o, s:I, s:I}", "looks", (json_int_t)counters->looks,
+			 "looks_failed", (json_int_t)counters->looks_failed, "pr_in", pr_in,
+			 "pr_out", pr_out, "resets", (json_int_t)counters->resets,
+			 "unit_attentions", (json_int_t)counters->unit_attentions);
+}
+
+static void do_status(struct control_request *request, const json_t *arguments, void *user)
+{
+	struct daemon *daemon = user;
+	json_t *nodes = json_array(), *groups = json_array(), *json;
+	const char *only;
+
+	(void)arguments;
+	if (!control_take_text(request, "group", true, &only)) {
+		json_decref(nodes);
+		json_decref(groups);
+		return;
+	}
+	for (size_t n = 0; n < daemon->config->node_count; n++)
+		json_array_append_new(nodes, json_pack("{s:s, s:i, s:b}", "name",
+						       daemon->config->nodes[n].name, "id",
+						       daemon->config->nodes[n].id, "self",
+						       &daemon->config->nodes[n] == daemon->self));
+	for (size_t g = 0; g < daemon->group_count; g++)
+		if (!daemon->groups[g]->closing &&
+		    (!only || daemon_find_group(daemon, only) == daemon->groups[g]))
+			json_array_append_new(groups, group_status_json(daemon->groups[g]));
+	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "cluster",
+			 daemon->config->cluster, "node", daemon->node_name, "version",
+			 LUNKEEPER_VERSION, "pid", (int)getpid(), "uptime_ms",
+			 (json_int_t)(clock_now_ms() - daemon->started_ms), "standby",
+			 daemon->standby, "watchdog", daemon_watchdog_json(daemon), "nodes", nodes,
+			 "groups", groups, "counters", counters_json(&daemon->counters));
+	control_reply(request, json);
+}
+
+static void do_ledger(struct control_request *request, const json_t *arguments, void *user)
+{
+	struct daemon *daemon = user;
+	json_t *rows;
+	const char *lun;
+
+	(void)arguments;
+	if (!control_take_text(request, "lun", true, &lun))
+		return;
+	if (lun && !daemon_find_group(daemon, lun)) {
+		control_fail(request, "unknown", "%s: no LUN or group of this name on this node",
+			     lun);
+		return;
+	}
+	rows = json_array();
+	for (size_t g = 0; g < daemon->group_count; g++) {
+		json_t *some = daemon->groups[g]->closing
+				       ? NULL
+				       : group_ledger_json(daemon->groups[g], lun);
+
+		if (some)
+			json_array_extend(rows, some);
+		json_decref(some);
+	}
+	control_reply(request, json_pack("{s:s, s:o}", "node", daemon->node_name, "rows", rows));
+}
+
+static void do_explain(struct control_request *request, const json_t *arguments, void *user)
+{
+	struct group *group = take_group(request, user);
+
+	(void)arguments;
+	if (group)
+		control_reply(request, group_explain_json(group));
+}
+
+static void do_ping(struct control_request *request, const json_t *arguments, void *user)
+{
+	(void)arguments;
+	(void)user;
+	control_reply(request, NULL);
+}
+
+/* --- events --- */
+
+struct follow {
+	struct control_request *request;
+	struct daemon *daemon;
+	struct history_watch *watch;
+	char *group;
+	bool following, gone;
+	int64_t last_id;
+	int64_t asked_id; /* the newest event when the query was made */
+};
+
+static void follow_free(struct follow *follow)
+{
+	if (follow->watch)
+		history_watch_remove(follow->watch);
+	free(follow->group);
+	free(follow);
+}
+
+static void on_event(const struct history_event *event, void *user)
+{
+	struct follow *follow = user;
+
+	if (event->id <= follow->last_id || follow->gone ||
+	    (follow->group && (!event->group || strcmp(event->group, follow->group) != 0)))
+		return;
+	follow->last_id = event->id;
+	control_stream(follow->request, history_event_json(event));
+}
+
+static void on_follower_gone(struct control_request *request, void *user)
+{
+	struct follow *follow = user;
+
+	follow->gone = true;
+	if (!follow->watch)
+		return; /* the query is still under way */
+	control_reply(request, NULL);
+	follow_free(follow);
+}
+
+static void follow_find(struct follow *follow, int64_t since, uint32_t limit);
+
+static void on_found(int error, const char *message, const struct history_event *events,
+		     size_t count, void *user)
+{
+	struct follow *follow = user;
+
+	if (error) {
+		control_fail(follow->request, "history", "%s", message);
+		follow_free(follow);
+		return;
+	}
+	for (size_t k = 0; k < count; k++)
+		on_event(&events[k], follow);
+	if (follow->following && !follow->gone) {
+		/* what was added while the query was under way is in neither */
+		if (history_last_id(follow->daemon->history) > follow->asked_id) {
+			follow_find(follow, follow->asked_id, HISTORY_QUERY_LIMIT);
+			return;
+		}
+		follow->watch = history_watch_add(follow->daemon->history, on_event, follow);
+		if (follow->watch)
+			return;
+	}
+	control_reply(follow->request, json_pack("{s:b}", "end", 1));
+	follow_free(follow);
+}
+
+static void follow_find(struct follow *follow, int64_t since, uint32_t limit)
+{
+	struct history_query query = {since, follow->group, limit};
+
+	follow->asked_id = history_last_id(follow->daemon->history);
+	history_find(follow->daemon->history, &query, on_found, follow);
+}
+
+static void do_events(struct control_request *request, const json_t *arguments, void *user)
+{
+	struct daemon *daemon = user;
+	struct follow *follow;
+	int64_t since, limit;
+	const char *name;
+	bool following;
+
+	(void)arguments;
+	if (!control_take_number(request, "since_id", -1, INT64_MAX, -1, &since) ||
+	    !control_take_number(request, "limit", 1, HISTORY_QUERY_LIMIT, HISTORY_QUERY_LIMIT,
+				 &limit) ||
+	    !control_take_flag(request, "follow", false, &following) ||
+	    !control_take_text(request, "group", true, &name))
+		return;
+	if (name && daemon_find_group(daemon, name))
+		name = daemon_find_group(daemon, name)->config->name;
+	follow = calloc(1, sizeof *follow);
+	if (!follow) {
+		control_fail(request, "memory", "out of memory");
+		return;
+	}
+	*follow = (struct follow){.request = request, .daemon = daemon, .following = following};
+	follow->group = name ? strdup(name) : NULL;
+	follow->last_id = -1;
+	control_on_gone(request, on_follower_gone, follow);
+	follow_find(follow, since, (uint32_t)limit);
+}
+
+/* --- the daemon itself --- */
+
+static void do_reload(struct control_request *request, const json_t *arguments, void *user)
+{
+	json_t *answer = NULL, *texts;
+
+	(void)arguments;
+	if (daemon_reload(user, &answer) == 0) {
+		control_reply(request, answer);
+		return;
+	}
+	texts = json_object_get(answer, "faults");
+	control_fail(request, "configuration",
+		     "the configuration has faults, nothing was changed: %s",
+		     json_array_size(texts) ? json_string_value(json_array_get(texts, 0))
+					    : "see the log");
+	json_decref(answer);
+}
+
+/* The daemon that comes next must be able to start. Ends the request if it would not. */
+static bool configuration_is_good(struct control_request *request, const struct daemon *daemon)
+{
+	struct config_faults faults = {0};
+	struct config *config = NULL;
+	char text[600] = "see the log";
+	int error = config_load(daemon->config_path, &config, &faults);
+
+	for (size_t k = 0; k < faults.count && error; k++)
+		if (faults.list[k].severity == CONFIG_ERROR) {
+			config_fault_text(&faults.list[k], text, sizeof text);
+			break;
+		}
+	if (error)
+		control_fail(request, "configuration",
+			     "the configuration has faults, with which no daemon starts: %s", text);
+	config_faults_free(&faults);
+	config_free(config);
+	return !error;
+}
+
+static void do_restart(struct control_request *request, const json_t *arguments, void *user)
+{
+	struct daemon *daemon = user;
+
+	(void)arguments;
+	if (daemon->phase != DAEMON_PHASE_RUNNING) {
+		control_fail(request, "closing", "the daemon is stopping");
+	} else if (configuration_is_good(request, daemon)) {
+		control_reply(request, json_pack("{s:s}", "result", "started"));
+		daemon_leave(daemon, true);
+	}
+}
+
+static void do_shutdown(struct control_request *request, const json_t *arguments, void *user)
+{
+	struct daemon *daemon = user;
+	int64_t wait_ms;
+
+	(void)arguments;
+	if (!control_take_number(request, "wait_ms", 0, WAIT_MAX_MS, 0, &wait_ms))
+		return;
+	if (wait_ms > 0 && !daemon->stop_request)
+		daemon->stop_request = request;
+	else
+		control_reply(request, json_pack("{s:s}", "result", "started"));
+	daemon_hand_over(daemon);
+}
+
+const struct control_command daemon_commands[] = {
+	{"claim", do_claim},
+	{"events", do_events},
+	{"explain", do_explain},
+	{"ledger", do_ledger},
+	{"maintenance", do_maintenance},
+	{"online", do_online},
+	{"ping", do_ping},
+	{"release", do_release},
+	{"reload", do_reload},
+	{"restart", do_restart},
+	{"shutdown", do_shutdown},
+	{"standby", do_standby},
+	{"start", do_claim},
+	{"status", do_status},
+	{"stop", do_release},
+	{"take", do_take},
+	{"yield", do_yield},
+	{NULL, NULL},
+};

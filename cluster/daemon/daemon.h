@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The daemon as a whole: what its groups share. One libuv loop; whatever can block runs on workers.
+ */
+#ifndef CLUSTER_DAEMON_H
+#define CLUSTER_DAEMON_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "cluster/core/arbiter.h"
+#include "cluster/config/config.h"
+#include "cluster/control/control.h"
+#include "cluster/store/history.h"
+#include "cluster/store/claims.h"
+#include "scsi/pr_exec.h"
+
+struct daemon_devices;
+struct daemon_watchdog;
+struct sg_index;
+struct group;
+
+/* Since the start, for `status` and the bench. */
+struct daemon_counters {
+	struct pr_counters pr;
+	uint64_t looks, looks_failed, resets, unit_attentions;
+};
+
+enum daemon_phase {
+	DAEMON_PHASE_RUNNING,
+	DAEMON_PHASE_HANDING_OVER, /* clean stop: groups are handing over */
+	DAEMON_PHASE_CLOSING,
+};
+
+#define DAEMON_STANDBY_REASON "this node was set to standby by an operator"
+
+struct daemon {
+	uv_loop_t loop;
+	struct config *config;
+	struct daemon_retired
+		*retired; /* trees that groups which are being given up still point into */
+	const struct config_node *self;
+	const char *config_path, *node_name, *state_folder, *run_folder;
+	char initiator[224]; /* "" if no iSCSI LUN is configured */
+	struct state *state;
+	struct history *history;
+	struct control *control;
+	struct daemon_watchdog *watchdog; /* NULL: none is configured */
+	struct group **groups;
+	size_t group_count;
+	struct daemon_counters counters;
+	struct arbiter_effects effects; /* shared by the groups' steps, which never nest */
+	enum daemon_phase phase;
+	bool leave_running; /* CLOSING: gates and services stay; another daemon adopts them */
+	bool again;         /* ... and that one is made at once, in this process */
+	bool standby;       /* an operator made this node unfit */
+	uint64_t started_ms, closing_since_ms;
+	struct control_request
+		*stop_request; /* who asked for the clean stop, to be told when it is done */
+	uv_timer_t closing_timer, alive_timer;
+	struct daemon_devices *devices;
+	/* The kernel's devices, read once while many groups are opened: for each LUN anew takes
+	 * longer than a window where there are hundreds. NULL: it is. */
+	struct sg_index *index;
+	uv_signal_t signals[3];
+	unsigned closing_groups;
+};
+
+extern const struct path_kind *const daemon_path_kinds[];
+
+/* devices.c: groups are told when the kernel's devices have changed. 0 or -ENOMEM. */
+int daemon_devices_open(struct daemon *daemon);
+void daemon_devices_close(struct daemon *daemon);
+
+/* commands.c */
+extern const struct control_command daemon_commands[];
+
+struct daemon_retired {
+	struct daemon_retired *next;
+	struct config *config;
+};
+
+/* reload.c: reads the configuration again and applies the difference. Returns 0, or -EINVAL
+ * with nothing changed; answer (new reference) tells what was done, or every fault. */
+int daemon_reload(struct daemon *daemon, json_t **answer);
+/* Frees the retired trees that no group points into any more. */
+void daemon_free_retired(struct daemon *daemon);
+
+/* watchdog_judge.c. Returns 0, also when none is configured, or -1 after a message. */
+int daemon_watchdog_open(struct daemon *daemon);
+/* Takes the configuration in force; another device only with the next start. */
+void daemon_watchdog_reconfigure(struct daemon *daemon);
+/* The groups are about to be closed, with their services left running: until then it is fed on. */
+void daemon_watchdog_leave(struct daemon *daemon);
+/* Disarms it, or, when services are left running, leaves it to the daemon that comes next. */
+void daemon_watchdog_close(struct daemon *daemon);
+json_t *daemon_watchdog_json(const struct daemon *daemon); /* new reference; null: none */
+
+/* main.c */
+struct group *daemon_find_group(const struct daemon *daemon,
+				const char *name); /* a group's or one of its LUNs' name */
+int daemon_add_group(struct daemon *daemon, const struct config_group *config);
+/* Gives the group up: it hands over, is closed, and is opened anew if the configuration then has
+ * one of its name. */
+void daemon_drop_group(struct daemon *daemon, struct group *group);
+/* Begins a clean stop: every group hands over; then everything is closed. */
+void daemon_hand_over(struct daemon *daemon);
+/* Closes at once; what runs is left running. */
+void daemon_leave(struct daemon *daemon, bool again);
+/* A group has reached RELEASED, or was closed. */
+void daemon_group_released(struct daemon *daemon);
+
+/* What an operator has set, until it is taken back or the machine boots: a file in the run folder,
+ * so that a restart of the daemon does not forget it. name: "standby", or "maintenance", with the
+ * group's name. */
+void daemon_flag_set(const struct daemon *daemon, const char *name, const char *group, bool on);
+bool daemon_flag(const struct daemon *daemon, const char *name, const char *group);
+
+/* Records an event of the daemon itself. */
+void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,662 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * lunkeeperd: decides, on this node, which LUNs it owns, and runs what lives on them. Starts up,
+ * makes itself hard to delay, runs the loop, and stops: clean (everything is handed over), or
+ * leaving all as it is for the daemon that comes after it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <malloc.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cluster/base/clock.h"
+#include "cluster/group/group.h"
+#include "cluster/base/log.h"
+#include "cluster/base/sdnotify.h"
+#include "iscsi/path_iscsi.h"
+
+#define RUN_FOLDER_DEFAULT "/run/lunkeeper"
+#define INITIATOR_FILE "/etc/iscsi/initiatorname.iscsi"
+#define REALTIME_PRIORITY 20
+#define HAND_OVER_LIMIT_MS 300000
+
+const struct path_kind *const daemon_path_kinds[] = {&path_kind_iscsi, &path_kind_sg, NULL};
+
+void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...)
+{
+	struct history_event event = {.kind = kind};
+	char text[600];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	event.text = text;
+	if (daemon->history)
+		history_add(daemon->history, &event);
+	log_notice("%s", text);
+}
+
+static const char *flag_path(const struct daemon *daemon, const char *name, const char *group)
+{
+	static char path[PATH_MAX + 200];
+
+	snprintf(path, sizeof path, "%s/%s%s%s", daemon->run_folder, name, group ? "." : "",
+		 group ? group : "");
+	return path;
+}
+
+void daemon_flag_set(const struct daemon *daemon, const char *name, const char *group, bool on)
+{
+	const char *path = flag_path(daemon, name, group);
+	int fd;
+
+	if (!on) {
+		unlink(path);
+		return;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		log_warning("%s: %s: a restart of the daemon will forget that", path,
+			    strerror(errno));
+	else
+		close(fd);
+}
+
+bool daemon_flag(const struct daemon *daemon, const char *name, const char *group)
+{
+	return access(flag_path(daemon, name, group), F_OK) == 0;
+}
+
+struct group *daemon_find_group(const struct daemon *daemon, const char *name)
+{
+	for (size_t g = 0; g < daemon->group_count; g++)
+		if (!daemon->groups[g]->closing && !strcmp(daemon->groups[g]->config->name, name))
+			return daemon->groups[g];
+	for (size_t g = 0; g < daemon->group_count; g++)
+		for (size_t i = 0; i < daemon->groups[g]->lun_count; i++)
+			if (!daemon->groups[g]->closing &&
+			    !strcmp(daemon->groups[g]->luns[i].config->name, name))
+				return daemon->groups[g];
+	return NULL;
+}
+
+/* --- groups --- */
+
+static bool luns_meet(const struct config_lun *a, const struct config_lun *b)
+{
+	if (!strcmp(a->name, b->name) || (a->wwid && b->wwid && !strcasecmp(a->wwid, b->wwid)))
+		return true;
+	for (size_t i = 0; i < a->device_count; i++)
+		for (size_t k = 0; k < b->device_count; k++)
+			if (!strcmp(a->devices[i], b->devices[k]))
+				return true;
+	return false;
+}
+
+/* A group of its name, or with one of its LUNs, is there still: its gate, its sessions and its
+ * devices would be taken from under it. */
+static bool must_wait(const struct daemon *daemon, const struct config_group *config)
+{
+	for (size_t g = 0; g < daemon->group_count; g++) {
+		const struct group *group = daemon->groups[g];
+
+		if (!strcmp(group->config->name, config->name))
+			return true;
+		for (size_t i = 0; i < group->lun_count && group->leaving; i++)
+			for (size_t k = 0; k < config->lun_count; k++)
+				if (luns_meet(group->luns[i].config, config->luns[k]))
+					return true;
+	}
+	return false;
+}
+
+int daemon_add_group(struct daemon *daemon, const struct config_group *config)
+{
+	char message[600] = "";
+	struct group **groups;
+	struct arbiter_effect *items;
+	size_t effects = arbiter_effects_max((uint16_t)config->lun_count);
+	int error;
+
+	if (config_group_rank(config, daemon->self->id) < 0)
+		return 0; /* not for this node */
+	if (must_wait(daemon, config))
+		return 0;
+	if (config->lun_count > ARBITER_LUNS_MAX) {
+		log_error("%s: more than %u LUNs in one group", config->name, ARBITER_LUNS_MAX);
+		return -E2BIG;
+	}
+	groups = realloc(daemon->groups, (daemon->group_count + 1) * sizeof *groups);
+	if (!groups)
+		return -ENOMEM;
+	daemon->groups = groups;
+	if (effects > daemon->effects.capacity) {
+		items = realloc(daemon->effects.items, effects * sizeof *items);
+		if (!items)
+			return -ENOMEM;
+		daemon->effects.items = items;
+		daemon->effects.capacity = effects;
+	}
+	error = group_open(daemon, config, &daemon->groups[daemon->group_count], message,
+			   sizeof message);
+	if (error) {
+		log_error("%s: %s", config->name, *message ? message : strerror(-error));
+		daemon_note(daemon, "daemon", "group %s could not be opened: %s", config->name,
+			    message);
+		return error;
+	}
+	daemon->group_count++;
+	return 0;
+}
+
+static void forget_group(struct daemon *daemon, const struct group *group)
+{
+	for (size_t g = 0; g < daemon->group_count; g++)
+		if (daemon->groups[g] == group) {
+			memmove(&daemon->groups[g], &daemon->groups[g + 1],
+				(daemon->group_count - g - 1) * sizeof daemon->groups[0]);
+			daemon->group_count--;
+			return;
+		}
+}
+
+static void on_group_dropped(struct group *group, void *user)
+{
+	struct daemon *daemon = user;
+
+	forget_group(daemon, group);
+	daemon_free_retired(daemon);
+	if (daemon->phase != DAEMON_PHASE_RUNNING || daemon->leave_running)
+		return;
+	for (size_t g = 0; g < daemon->config->group_count; g++)
+		daemon_add_group(daemon, &daemon->config->groups[g]);
+}
+
+void daemon_drop_group(struct daemon *daemon, struct group *group)
+{
+	(void)daemon;
+	if (group->leaving)
+		return;
+	group->leaving = true;
+	group_command(group, ARBITER_COMMAND_SHUTDOWN, 0, false);
+}
+
+/* --- stopping --- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	(void)handle;
+}
+
+static void close_rest(struct daemon *daemon)
+{
+	for (size_t s = 0; s < sizeof daemon->signals / sizeof daemon->signals[0]; s++)
+		uv_close((uv_handle_t *)&daemon->signals[s], on_handle_closed);
+	uv_close((uv_handle_t *)&daemon->closing_timer, on_handle_closed);
+	uv_close((uv_handle_t *)&daemon->alive_timer, on_handle_closed);
+	daemon_devices_close(daemon);
+	if (daemon->control)
+		control_close(daemon->control);
+	daemon->control = NULL;
+	if (daemon->state)
+		state_close(daemon->state);
+	if (daemon->history)
+		history_close(daemon->history, 2000);
+	daemon_watchdog_close(daemon); /* the next daemon's time begins now */
+}
+
+static void on_group_closed(struct group *group, void *user)
+{
+	struct daemon *daemon = user;
+
+	forget_group(daemon, group);
+	if (--daemon->closing_groups == 0)
+		close_rest(daemon);
+}
+
+static void close_all(struct daemon *daemon)
+{
+	if (daemon->phase == DAEMON_PHASE_CLOSING)
+		return;
+	daemon->phase = DAEMON_PHASE_CLOSING;
+	uv_timer_stop(&daemon->closing_timer);
+	if (daemon->leave_running)
+		daemon_watchdog_leave(daemon);
+	else
+		daemon_watchdog_close(daemon);
+	daemon_note(daemon, "daemon",
+		    daemon->leave_running ? "stopping; what runs is left running"
+					  : "stopped; everything was handed over or given up");
+	if (daemon->stop_request)
+		control_reply(daemon->stop_request, json_pack("{s:s}", "result", "done"));
+	daemon->stop_request = NULL;
+	daemon->closing_groups = 1;
+	for (size_t g = 0; g < daemon->group_count; g++)
+		if (!daemon->groups[g]->closing) {
+			daemon->closing_groups++;
+			group_close(daemon->groups[g], daemon->leave_running, on_group_closed,
+				    daemon);
+		}
+	if (--daemon->closing_groups == 0)
+		close_rest(daemon);
+}
+
+/* Released, and its devices taken apart. */
+static bool is_done(const struct group *group)
+{
+	if (!group->released)
+		return false;
+	for (size_t i = 0; i < group->lun_count; i++)
+		if (group->luns[i].attach &&
+		    attach_get_state(group->luns[i].attach) != ATTACH_STATE_NONE)
+			return false;
+	return true;
+}
+
+static bool all_done(const struct daemon *daemon)
+{
+	for (size_t g = 0; g < daemon->group_count; g++)
+		if (daemon->groups[g]->closing || !is_done(daemon->groups[g]))
+			return false;
+	return true;
+}
+
+static void close_dropped(struct daemon *daemon)
+{
+	bool waiting = daemon->phase == DAEMON_PHASE_HANDING_OVER;
+
+	for (size_t g = 0; g < daemon->group_count; g++) {
+		struct group *group = daemon->groups[g];
+
+		if (!group->leaving || group->closing)
+			continue;
+		if (is_done(group))
+			group_close(group, false, on_group_dropped, daemon);
+		else
+			waiting = waiting || group->released;
+	}
+	if (!waiting)
+		uv_timer_stop(&daemon->closing_timer);
+}
+
+static void on_closing_timer(uv_timer_t *timer)
+{
+	struct daemon *daemon = timer->data;
+
+	if (daemon->leave_running) {
+		close_all(daemon);
+		return;
+	}
+	close_dropped(daemon);
+	if (daemon->phase != DAEMON_PHASE_HANDING_OVER)
+		return;
+	if (all_done(daemon)) {
+		close_all(daemon);
+	} else if (clock_now_ms() - daemon->closing_since_ms > HAND_OVER_LIMIT_MS) {
+		log_error("not everything could be handed over in %u s; what runs is left running",
+			  HAND_OVER_LIMIT_MS / 1000);
+		daemon->leave_running = true;
+		close_all(daemon);
+	}
+}
+
+void daemon_group_released(struct daemon *daemon)
+{
+	if (daemon->phase != DAEMON_PHASE_CLOSING && !daemon->leave_running)
+		uv_timer_start(&daemon->closing_timer, on_closing_timer, 1, 50);
+}
+
+void daemon_hand_over(struct daemon *daemon)
+{
+	if (daemon->phase != DAEMON_PHASE_RUNNING || daemon->leave_running)
+		return;
+	sdnotify_stopping();
+	daemon->phase = DAEMON_PHASE_HANDING_OVER;
+	daemon->closing_since_ms = clock_now_ms();
+	daemon_note(daemon, "daemon", "stopping: handing over");
+	for (size_t g = 0; g < daemon->group_count; g++)
+		group_command(daemon->groups[g], ARBITER_COMMAND_SHUTDOWN, 0, false);
+	uv_timer_start(&daemon->closing_timer, on_closing_timer, 1, 50);
+}
+
+void daemon_leave(struct daemon *daemon, bool again)
+{
+	daemon->leave_running = true;
+	daemon->again = again;
+	if (daemon->phase != DAEMON_PHASE_CLOSING) /* the answer to whoever asked goes first */
+		uv_timer_start(&daemon->closing_timer, on_closing_timer, 20, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct daemon *daemon = handle->data;
+	json_t *answer = NULL;
+
+	if (number == SIGHUP) {
+		sdnotify_reloading();
+		daemon_reload(daemon, &answer);
+		json_decref(answer);
+		sdnotify_ready();
+	} else {
+		daemon_hand_over(daemon);
+	}
+}
+
+/* --- starting --- */
+
+static void usage(FILE *out)
+{
+	fputs("usage: lunkeeperd [--config FILE] [--node NAME] [--state DIR] [--run DIR] [--debug] "
+	      "[--no-realtime]\n"
+	      "\n"
+	      "Owns LUNs for this node by SCSI-3 persistent reservations, as the configuration "
+	      "says. Runs in the foreground.\n"
+	      "  --config FILE    default " CONFIG_PATH_DEFAULT "\n"
+	      "  --node NAME      this node's name in the configuration; default: the host name\n"
+	      "  --state DIR      default " STATE_FOLDER_DEFAULT "\n"
+	      "  --run DIR        default " RUN_FOLDER_DEFAULT "\n"
+	      "  --debug          say more\n"
+	      "  --no-realtime    no real-time priority, no locked memory\n"
+	      "SIGHUP takes a changed configuration; SIGTERM hands everything over and stops. See "
+	      "lunkeeperd(8).\n",
+	      out);
+}
+
+static void begin_workers(uv_work_t *work)
+{
+	(void)work;
+}
+
+/* The loop that defends must not wait for memory or for others. */
+static void harden(uv_loop_t *loop)
+{
+	static uv_work_t no_work;
+	struct sched_param parameters = {.sched_priority = REALTIME_PRIORITY};
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY}, files;
+
+	mallopt(M_ARENA_MAX, 1);
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
+		log_notice("memory is not locked (%s): under memory pressure this node may answer "
+			   "late",
+			   strerror(errno));
+	/* libuv's workers are begun while threads still inherit: see scsi/thread.h. */
+	if (sched_setscheduler(0, SCHED_RR, &parameters) == 0)
+		uv_queue_work(loop, &no_work, begin_workers, NULL);
+	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters))
+		log_notice("no real-time priority (%s): under load this node may answer late",
+			   strerror(errno));
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int make_folder(const char *path)
+{
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	log_error("cannot make the folder %s: %s", path, strerror(errno));
+	return -1;
+}
+
+/* Absolute from here on: other processes find their files there too. */
+static int make_run_folder(struct daemon *daemon)
+{
+	static char folder[PATH_MAX];
+	char path[PATH_MAX + 8];
+
+	if (make_folder(daemon->run_folder))
+		return -1;
+	if (!realpath(daemon->run_folder, folder)) {
+		log_error("the folder %s: %s", daemon->run_folder, strerror(errno));
+		return -1;
+	}
+	daemon->run_folder = folder;
+	snprintf(path, sizeof path, "%s/dev", daemon->run_folder);
+	return make_folder(path);
+}
+
+static int load_config(struct daemon *daemon)
+{
+	struct config_faults faults = {0};
+	int error = config_load(daemon->config_path, &daemon->config, &faults);
+	char text[600];
+
+	for (size_t k = 0; k < faults.count; k++) {
+		config_fault_text(&faults.list[k], text, sizeof text);
+		log_write(faults.list[k].severity == CONFIG_ERROR ? LOG_LEVEL_ERROR
+								  : LOG_LEVEL_WARNING,
+			  "%s", text);
+	}
+	config_faults_free(&faults);
+	if (error)
+		return -1;
+	daemon->self = config_find_node(daemon->config, daemon->node_name);
+	if (!daemon->self) {
+		log_error("%s: this node, %s, is not configured there; add: node \"%s\" { id = ... "
+			  "}, or start with --node NAME",
+			  daemon->config_path, daemon->node_name, daemon->node_name);
+		return -1;
+	}
+	return 0;
+}
+
+static int find_initiator(struct daemon *daemon)
+{
+	char message[400];
+	bool wanted = false;
+
+	for (size_t i = 0; i < daemon->config->lun_count; i++)
+		wanted = wanted || daemon->config->luns[i].iscsi;
+	if (daemon->self->initiator) {
+		snprintf(daemon->initiator, sizeof daemon->initiator, "%s",
+			 daemon->self->initiator);
+	} else if (wanted &&
+		   iscsi_initiator_name_read(INITIATOR_FILE, daemon->initiator,
+					     sizeof daemon->initiator, message, sizeof message)) {
+		log_error("%s; or name it in the configuration: node \"%s\" { initiator = "
+			  "\"iqn...\" }",
+			  message, daemon->node_name);
+		return -1;
+	}
+	return 0;
+}
+
+static void on_history_notice(bool trouble, const char *message, void *user)
+{
+	(void)user;
+	log_write(trouble ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "%s", message);
+}
+
+static void on_state_trouble(const char *message, void *user)
+{
+	struct daemon *daemon = user;
+
+	if (message)
+		log_error("%s", message);
+	daemon_note(daemon, "daemon", "%s",
+		    message ? message : "the state folder can be written again");
+}
+
+static int open_parts(struct daemon *daemon)
+{
+	struct state_options state = {daemon->state_folder, daemon->config->cluster,
+				      daemon->self->id};
+	struct control_options control = {.group = daemon->config->control_group,
+					  .commands = daemon_commands,
+					  .user = daemon};
+	struct history_options history = {.days = daemon->config->history_days,
+					  .size = daemon->config->history_size,
+					  .notice = on_history_notice,
+					  .user = daemon};
+	char path[PATH_MAX + 16], message[600];
+
+	if (state_open(&daemon->state, &daemon->loop, &state, message, sizeof message)) {
+		log_error("%s", message);
+		return -1;
+	}
+	state_on_trouble(daemon->state, on_state_trouble, daemon);
+	snprintf(path, sizeof path, "%s/history.db", daemon->state_folder);
+	history.file = path;
+	if (history_open(&daemon->history, &daemon->loop, &history, message, sizeof message))
+		log_error("%s", message);
+	if (!daemon->history)
+		return -1;
+	snprintf(path, sizeof path, "%s/control", daemon->run_folder);
+	control.path = path;
+	if (control_open(&daemon->control, &daemon->loop, &control, message, sizeof message)) {
+		log_error("%s", message);
+		return -1;
+	}
+	return 0;
+}
+
+static void on_alive_timer(uv_timer_t *timer)
+{
+	(void)timer;
+	sdnotify_alive();
+}
+
+static void open_handles(struct daemon *daemon)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	uint64_t interval = sdnotify_interval_ms();
+
+	for (size_t s = 0; s < sizeof numbers / sizeof numbers[0]; s++) {
+		uv_signal_init(&daemon->loop, &daemon->signals[s]);
+		daemon->signals[s].data = daemon;
+		uv_signal_start(&daemon->signals[s], on_signal, numbers[s]);
+	}
+	uv_timer_init(&daemon->loop, &daemon->closing_timer);
+	uv_timer_init(&daemon->loop, &daemon->alive_timer);
+	daemon->closing_timer.data = daemon->alive_timer.data = daemon;
+	daemon_devices_open(daemon);
+	if (interval)
+		uv_timer_start(&daemon->alive_timer, on_alive_timer, interval, interval);
+}
+
+static int parse_options(struct daemon *daemon, int argc, char **argv, bool *realtime)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'}, {"node", required_argument, NULL, 'n'},
+		{"state", required_argument, NULL, 's'},  {"run", required_argument, NULL, 'r'},
+		{"debug", no_argument, NULL, 'd'},        {"no-realtime", no_argument, NULL, 'R'},
+		{"foreground", no_argument, NULL, 'f'},   {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:n:s:r:hV", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			daemon->config_path = optarg;
+			break;
+		case 'n':
+			daemon->node_name = optarg;
+			break;
+		case 's':
+			daemon->state_folder = optarg;
+			break;
+		case 'r':
+			daemon->run_folder = optarg;
+			break;
+		case 'd':
+			log_set_level(LOG_LEVEL_DEBUG);
+			break;
+		case 'R':
+			*realtime = false;
+			break;
+		case 'f':
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		case 'V':
+			puts("lunkeeperd " LUNKEEPER_VERSION);
+			exit(0);
+		default:
+			usage(stderr);
+			return -1;
+		}
+	}
+	if (optind == argc)
+		return 0;
+	fprintf(stderr, "lunkeeperd: unexpected argument %s\n", argv[optind]);
+	usage(stderr);
+	return -1;
+}
+
+static void run(struct daemon *daemon)
+{
+	daemon_note(daemon, "daemon",
+		    "started: cluster %s, node %s (%u), version " LUNKEEPER_VERSION,
+		    daemon->config->cluster, daemon->node_name, daemon->self->id);
+	daemon->standby = daemon_flag(daemon, "standby", NULL);
+	daemon->index = sg_index_read(&sg_roots_system);
+	for (size_t g = 0; g < daemon->config->group_count; g++)
+		daemon_add_group(daemon, &daemon->config->groups[g]);
+	sg_index_free(daemon->index);
+	daemon->index = NULL;
+	sdnotify_ready();
+	sdnotify_status("%zu groups", daemon->group_count);
+	uv_run(&daemon->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&daemon->loop);
+	daemon_free_retired(daemon);
+	free(daemon->groups);
+	free(daemon->effects.items);
+	if (!daemon->leave_running)
+		attach_remove_leftovers(daemon->run_folder, NULL);
+	config_free(daemon->config);
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon daemon;
+	char host[256], program[PATH_MAX] = "";
+	bool realtime = true;
+
+	if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+		program[0] = 0;
+	gethostname(host, sizeof host);
+	host[sizeof host - 1] = 0;
+	host[strcspn(host, ".")] = 0;
+	daemon.node_name = host;
+	daemon.config_path = CONFIG_PATH_DEFAULT;
+	daemon.state_folder = STATE_FOLDER_DEFAULT;
+	daemon.run_folder = RUN_FOLDER_DEFAULT;
+	daemon.started_ms = clock_now_ms();
+	log_open(2, LOG_LEVEL_INFO);
+	if (parse_options(&daemon, argc, argv, &realtime))
+		return 2;
+	umask(022);
+	if (load_config(&daemon) || find_initiator(&daemon) || make_run_folder(&daemon))
+		return 2;
+	uv_loop_init(&daemon.loop);
+	if (realtime)
+		harden(&daemon.loop);
+	if (open_parts(&daemon))
+		return 1;
+	open_handles(&daemon);
+	/* The last thing that can fail: once it is open it is armed. */
+	if (daemon_watchdog_open(&daemon))
+		return 1;
+	run(&daemon);
+	if (daemon.again) {
+		execv(program, argv); /* perhaps a newer one by now */
+		execv("/proc/self/exe", argv);
+	}
+	return 0;
+}

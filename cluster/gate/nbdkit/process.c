@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A gate process's folder RUN/gate/GROUP/ and its start and end:
+ *
+ *     config   what it serves (cluster/gate/wire.h); always what the process now running was started with
+ *     lock     locked by it as long as it lives; holds its process number
+ *     control  the daemon's socket
+ *     nbd      nbdkit's socket
+ *     log      its standard error
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cluster/gate/nbdkit/private.h"
+#include "cluster/config/isid.h"
+
+#define FILE_SIZE_MAX (4u * 1024 * 1024)
+#define LUN_TEXT_MAX 1200u
+#define KILL_WAIT_MS 2000
+
+#ifndef LUNKEEPER_LIBDIR
+#define LUNKEEPER_LIBDIR "/usr/local/lib/lunkeeper"
+#endif
+#define PLUGIN_NAME "lunkeeper-gate.so"
+
+static int message_errno(char *message, size_t size, const char *path, int error)
+{
+	snprintf(message, size, "%s: %s", path, strerror(error));
+	return -error;
+}
+
+static bool name_good(const char *name)
+{
+	if (!*name || strlen(name) >= GATE_NAME_MAX || name[0] == '.')
+		return false;
+	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+	       strlen(name);
+}
+
+static int folder_make(const char *path, char *message, size_t size)
+{
+	struct stat status;
+	if (mkdir(path, 0700) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return message_errno(message, size, path, errno);
+	if (lstat(path, &status) < 0)
+		return message_errno(message, size, path, errno);
+	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 022)) {
+		snprintf(message, size, "%s: not a folder of this user's alone", path);
+		return -EPERM;
+	}
+	return 0;
+}
+
+/* Text of a small file, or NULL. */
+static char *file_read(const char *path, size_t *length)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+	char *text = NULL;
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= FILE_SIZE_MAX)
+		text = malloc((size_t)status.st_size + 1);
+	ssize_t count = text ? read(fd, text, (size_t)status.st_size) : -1;
+	close(fd);
+	if (count < 0) {
+		free(text);
+		return NULL;
+	}
+	text[count] = '\0';
+	*length = (size_t)count;
+	return text;
+}
+
+static int qualifier_of(const char *config)
+{
+	size_t length;
+	char *text = file_read(config, &length);
+	char *at = text ? strstr(text, "qualifier=") : NULL;
+	int value = at && (at == text || at[-1] == '\n') ? atoi(at + strlen("qualifier=")) : 0;
+	free(text);
+	return value > 0 && value <= (int)ISID_GATE_LAST ? value : 0;
+}
+
+static bool qualifier_taken(const struct gate *gate, const char *run_folder, int qualifier)
+{
+	char path[GATE_PATH_MAX + 300];
+	bool taken = false;
+	snprintf(path, sizeof path, "%s/gate", run_folder);
+	DIR *folder = opendir(path);
+	for (struct dirent *entry; folder && !taken && (entry = readdir(folder));) {
+		if (entry->d_name[0] == '.' || strcmp(entry->d_name, gate->group) == 0)
+			continue;
+		snprintf(path, sizeof path, "%s/gate/%s/config", run_folder, entry->d_name);
+		taken = qualifier_of(path) == qualifier;
+	}
+	if (folder)
+		closedir(folder);
+	return taken;
+}
+
+/* Two sessions with one ISID to one target push each other out, so each gate has its own; always
+ * the same one, also behind a reboot, so that the target knows the nexus again. */
+static uint16_t qualifier_choose(const struct gate *gate, const char *run_folder)
+{
+	int own = qualifier_of(gate->config);
+	uint32_t span = ISID_GATE_LAST - ISID_GATE_FIRST + 1;
+	uint32_t start = (uint32_t)(gate_wire_digest(gate->group, strlen(gate->group)) % span);
+	if (own && !qualifier_taken(gate, run_folder, own))
+		return (uint16_t)own;
+	for (uint32_t i = 0; i < span; i++) {
+		uint32_t qualifier = ISID_GATE_FIRST + (start + i) % span;
+		if (!qualifier_taken(gate, run_folder, (int)qualifier))
+			return (uint16_t)qualifier;
+	}
+	return ISID_GATE_FIRST;
+}
+
+/* The plugin as installed, or beside a daemon that runs from where it was built. */
+static void plugin_find(char *path, size_t size)
+{
+	char program[PATH_MAX];
+	const char *named = getenv("LUNKEEPER_GATE");
+	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+	if (named) {
+		snprintf(path, size, "%s", named);
+		return;
+	}
+	if (length > 0) {
+		program[length] = '\0';
+		char *slash = strrchr(program, '/');
+		if (slash)
+			*slash = '\0';
+		snprintf(path, size, "%.300s/" PLUGIN_NAME, program);
+		if (access(path, R_OK) == 0)
+			return;
+	}
+	snprintf(path, size, LUNKEEPER_LIBDIR "/" PLUGIN_NAME);
+}
+
+static bool copy(char *to, size_t size, const char *from)
+{
+	size_t length = from ? strlen(from) : 0;
+	if (length >= size)
+		return false;
+	memcpy(to, from ? from : "", length + 1);
+	return true;
+}
+
+static int luns_fill(struct gate *gate, const struct gate_setup *setup, char *message, size_t size)
+{
+	for (size_t i = 0; i < setup->lun_count; i++) {
+		const struct gate_lun_setup *from = &setup->luns[i];
+		struct gate_lun_config *to = &gate->file.luns[i];
+		if (!name_good(from->name) || !copy(to->name, sizeof to->name, from->name) ||
+		    !copy(to->url, sizeof to->url, from->url) || !to->url[0] ||
+		    !copy(to->wwid, sizeof to->wwid, from->wwid)) {
+			snprintf(message, size,
+				 "gate of %s: the name, URL or wwid of LUN '%.100s' cannot be used",
+				 gate->group, from->name);
+			return -EINVAL;
+		}
+		to->header_digest = from->header_digest;
+		to->data_digest = from->data_digest;
+		to->zero_covered = from->zero_covered;
+		to->trim_covered = from->trim_covered;
+	}
+	return 0;
+}
+
+static int names_fill(struct gate *gate, const struct gate_setup *setup, char *message, size_t size)
+{
+	struct gate_file *file = &gate->file;
+	int length = snprintf(gate->folder, sizeof gate->folder, "%s/gate/%s", setup->run_folder,
+			      gate->group);
+	if (length < 0 || (size_t)length + sizeof "/control" > GATE_SOCKET_MAX) {
+		snprintf(message, size, "%s/control: too long for a socket's name (at most %d)",
+			 gate->folder, GATE_SOCKET_MAX - 1);
+		return -ENAMETOOLONG;
+	}
+	snprintf(gate->config, sizeof gate->config, "%.300s/config", gate->folder);
+	snprintf(gate->log, sizeof gate->log, "%.300s/log", gate->folder);
+	snprintf(file->group, sizeof file->group, "%s", gate->group);
+	snprintf(file->control, sizeof file->control, "%.300s/control", gate->folder);
+	snprintf(file->nbd, sizeof file->nbd, "%.300s/nbd", gate->folder);
+	snprintf(file->lock, sizeof file->lock, "%.300s/lock", gate->folder);
+	if (!copy(file->initiator_name, sizeof file->initiator_name, setup->initiator_name) ||
+	    !copy(file->secrets_file, sizeof file->secrets_file, setup->secrets_file)) {
+		snprintf(message, size,
+			 "gate of %s: the initiator's or secrets file's name is too long",
+			 gate->group);
+		return -ENAMETOOLONG;
+	}
+	file->hold_limit_ms =
+		setup->hold_limit_ms ? setup->hold_limit_ms : GATE_HOLD_LIMIT_DEFAULT_MS;
+	file->give_up_ms = setup->give_up_ms ? setup->give_up_ms : GATE_GIVE_UP_DEFAULT_MS;
+	return 0;
+}
+
+int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char *message,
+			 size_t size)
+{
+	char parent[GATE_PATH_MAX + 8];
+	size_t room = LUN_TEXT_MAX * (setup->lun_count + 2);
+	int error = names_fill(gate, setup, message, size);
+
+	gate->file.lun_count = gate->file.lun_capacity = setup->lun_count;
+	gate->file.luns = calloc(setup->lun_count, sizeof *gate->file.luns);
+	gate->text = malloc(room);
+	if (!gate->file.luns || !gate->text)
+		return message_errno(message, size, gate->group, ENOMEM);
+	if (error == 0)
+		error = luns_fill(gate, setup, message, size);
+	snprintf(parent, sizeof parent, "%s/gate", setup->run_folder);
+	if (error == 0)
+		error = folder_make(parent, message, size);
+	if (error == 0)
+		error = folder_make(gate->folder, message, size);
+	if (error < 0)
+		return error;
+	gate->file.isid_qualifier = qualifier_choose(gate, setup->run_folder);
+	long length = gate_wire_file_write(&gate->file, gate->text, room);
+	if (length < 0)
+		return message_errno(message, size, gate->config, (int)-length);
+	gate->text_length = (size_t)length;
+	gate->digest = gate_wire_digest(gate->text, gate->text_length);
+	copy(gate->nbdkit, sizeof gate->nbdkit, setup->nbdkit ? setup->nbdkit : "nbdkit");
+	if (setup->plugin)
+		copy(gate->plugin, sizeof gate->plugin, setup->plugin);
+	else
+		plugin_find(gate->plugin, sizeof gate->plugin);
+	return 0;
+}
+
+static int config_write(struct gate *gate)
+{
+	char temporary[GATE_PATH_MAX + 8];
+	snprintf(temporary, sizeof temporary, "%s.new", gate->config);
+	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	ssize_t count = write(fd, gate->text, gate->text_length);
+	int error = count < 0 ? -errno : (size_t)count < gate->text_length ? -ENOSPC : 0;
+	close(fd);
+	if (error == 0 && rename(temporary, gate->config) < 0)
+		error = -errno;
+	return error;
+}
+
+/* The last line of the log that tells of an error says why a process did not start. */
+static void log_last_line(const struct gate *gate, char *line, size_t size)
+{
+	char tail[1000], *rest = tail;
+	int fd = open(gate->log, O_RDONLY | O_CLOEXEC);
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+	off_t start = end > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : 0;
+	ssize_t count = fd < 0 ? 0 : pread(fd, tail, sizeof tail - 1, start);
+	if (fd >= 0)
+		close(fd);
+	tail[count > 0 ? count : 0] = '\0';
+	snprintf(line, size, "see %.200s", gate->log);
+	for (char *one = strsep(&rest, "\n"); one; one = strsep(&rest, "\n"))
+		if (strstr(one, "error: "))
+			snprintf(line, size, "%.250s", strstr(one, "error: ") + strlen("error: "));
+}
+
+static void handle_freed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void process_ended(uv_process_t *process, int64_t status, int number)
+{
+	struct gate *gate = process->data;
+	char line[300], reason[GATE_WIRE_TEXT_MAX];
+
+	uv_close((uv_handle_t *)process, handle_freed);
+	if (!gate)
+		return;
+	gate->process = NULL;
+	if (gate->link != GATE_LINK_SPAWNING || gate->closing)
+		return; /* the connection's end tells */
+	log_last_line(gate, line, sizeof line);
+	snprintf(reason, sizeof reason, "the gate process ended at its start (%s %d): %s",
+		 number ? "signal" : "status", number ? number : (int)status, line);
+	gate_link_down(gate, reason);
+}
+
+int gate_process_spawn(struct gate *gate)
+{
+	char parameter[GATE_PATH_MAX + 16];
+	int error = config_write(gate);
+	int log = error < 0 ? -1 : open(gate->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	uv_process_t *process = calloc(1, sizeof *process);
+
+	if (error == 0 && log < 0)
+		error = -errno;
+	snprintf(parameter, sizeof parameter, "config=%s", gate->config);
+	char *arguments[] = {gate->nbdkit, "-f",      "-U", gate->file.nbd,
+			     gate->plugin, parameter, NULL};
+	uv_stdio_container_t streams[] = {
+		{.flags = UV_IGNORE},
+		{.flags = UV_INHERIT_FD, .data.fd = log},
+		{.flags = UV_INHERIT_FD, .data.fd = log},
+	};
+	uv_process_options_t options = {
+		.exit_cb = process_ended,
+		.file = gate->nbdkit,
+		.args = arguments,
+		.cwd = "/",
+		.flags = UV_PROCESS_DETACHED, /* setsid(): signals for the daemon's terminal are not
+						 for it */
+		.stdio_count = 3,
+		.stdio = streams,
+	};
+	if (!process)
+		error = -ENOMEM;
+	if (error == 0) {
+		process->data = gate;
+		error = uv_spawn(gate->loop, process, &options);
+		uv_unref((uv_handle_t *)process);
+		if (error < 0)
+			uv_close((uv_handle_t *)process, handle_freed);
+		else
+			gate->process = process;
+	} else {
+		free(process);
+	}
+	if (log >= 0)
+		close(log);
+	if (error < 0)
+		snprintf(gate->reason, sizeof gate->reason,
+			 "the gate process of %s cannot be started: %.200s: %s", gate->group,
+			 error == -ENOENT ? gate->nbdkit : gate->folder, strerror(-error));
+	gate->started = error == 0;
+	return error;
+}
+
+/* Whoever holds the lock is the process; the number in it is true as long as it is locked. */
+static pid_t lock_holder(const char *lock)
+{
+	size_t length;
+	int fd = open(lock, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	/* Only asked for, never taken: a process that starts just now must find it free. */
+	struct flock ask = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	bool held = fcntl(fd, F_OFD_GETLK, &ask) == 0 && ask.l_type != F_UNLCK;
+	close(fd);
+	char *text = held ? file_read(lock, &length) : NULL;
+	pid_t pid = text ? atoi(text) : 0;
+	free(text);
+	return pid > 1 ? pid : 0;
+}
+
+pid_t gate_process_present(const struct gate *gate)
+{
+	return lock_holder(gate->file.lock);
+}
+
+void gate_process_kill(struct gate *gate)
+{
+	pid_t pid = gate_process_present(gate);
+	if (pid > 0)
+		kill(pid, SIGKILL);
+	else if (gate->process)
+		uv_process_kill(gate->process, SIGKILL);
+}
+
+int gate_kill_all(const char *run_folder)
+{
+	char path[GATE_PATH_MAX + 300];
+	int count = 0;
+	snprintf(path, sizeof path, "%s/gate", run_folder);
+	DIR *folder = opendir(path);
+	if (!folder)
+		return errno == ENOENT ? 0 : -errno;
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "%s/gate/%s/lock", run_folder, entry->d_name);
+		pid_t pid = lock_holder(path);
+		if (!pid || kill(pid, SIGKILL) < 0)
+			continue;
+		count++;
+		for (int waited = 0; lock_holder(path) && waited < KILL_WAIT_MS; waited += 5)
+			nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+	}
+	closedir(folder);
+	return count;
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One LUN of a group: it is opened, looked at, and given orders.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cluster/base/clock.h"
+#include "cluster/group/group.h"
+#include "cluster/config/isid.h"
+#include "cluster/base/log.h"
+
+static const struct arbiter_look no_look;
+
+/* --- opening and closing --- */
+
+static int open_urls(struct group_lun *lun, char *message, size_t message_size)
+{
+	struct daemon *daemon = lun->group->daemon;
+	struct path_open_options options = {
+		.initiator_name = *daemon->initiator ? daemon->initiator : NULL,
+		.secrets_file = daemon->config->secrets,
+		.header_digest = lun->config->header_digest,
+		.data_digest = lun->config->data_digest,
+		.changed = group_path_changed,
+		.user = lun,
+	};
+	struct path *paths[PATHS_MAX];
+	size_t count;
+
+	for (size_t d = 0; d < lun->config->device_count; d++) {
+		int error;
+
+		options.isid_qualifier = isid_look_qualifier(lun->config, d);
+		error = path_open_all(daemon_path_kinds, &daemon->loop, lun->config->devices[d],
+				      &options, paths, &count, message, message_size);
+		if (error)
+			return error;
+		for (size_t k = 0; k < count; k++)
+			group_lun_add_path(lun, paths[k], NULL);
+	}
+	return 0;
+}
+
+/* A kernel device need not be there yet. */
+int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
+{
+	lun->paths = calloc(GROUP_PATHS_MAX, sizeof *lun->paths);
+	if (!lun->paths) {
+		snprintf(message, message_size, "%s: out of memory", lun->config->name);
+		return -ENOMEM;
+	}
+	if (!group_lun_is_kernel(lun))
+		return open_urls(lun, message, message_size);
+	group_lun_rescan(lun, lun->group->daemon->index);
+	return 0;
+}
+
+void group_lun_close(struct group_lun *lun)
+{
+	for (size_t k = 0; k < lun->path_count; k++) {
+		struct group_path *path = &lun->paths[k];
+
+		if (!path->path)
+			continue;
+		lun->group->closes++;
+		free(path->reason);
+		path->reason = NULL;
+		if (!path->leaving) /* else its end is near, and told by whoever began it */
+			path_close(path->path, group_part_closed, lun->group);
+	}
+	group_lun_resume(lun);
+	lun->group->closes += lun->resuming;
+	group_multipathd_forget(lun, true);
+	group_size_close(lun);
+	free(lun->wwid);
+	free(lun->place_note);
+	free(lun->orphans);
+	lun->wwid = lun->place_note = lun->orphans = NULL;
+}
+
+void group_lun_announce(struct group_lun *lun)
+{
+	for (size_t k = 0; k < lun->path_count; k++)
+		group_path_announce(&lun->paths[k]);
+	if (lun->gate_path
+		    .usable) { /* a nexus that never bore a key is new, whoever logged it in */
+		const struct gate_message_lun *info = gate_lun_view(lun->group->gate, lun->number);
+
+		group_path_post(&lun->gate_path, true, !info || info->key == 0, true);
+	}
+}
+
+/* --- looks --- */
+
+struct look {
+	struct pr_look errand;
+	struct group_errand under_way;
+	struct group_path *path;
+	uint32_t id, timeout_ms, order_epoch;
+	uint64_t began_ms;
+	uint8_t moves; /* to another path */
+	bool still;    /* no order was in flight when it began */
+	struct group_listed listed;
+};
+
+static bool may_look(const struct group_path *path)
+{
+	return path->path && !path->leaving && path->usable;
+}
+
+/* A good one before the others, and the one with the fewest looks unanswered; among equals, another
+ * at each attempt. */
+static struct group_path *choose_path(struct group_lun *lun, uint32_t attempt,
+				      const struct group_path *but)
+{
+	struct group_path *best = NULL;
+
+	for (size_t k = 0; k < lun->path_count; k++) {
+		struct group_path *path = &lun->paths[(k + attempt) % lun->path_count];
+
+		if (path == but || !may_look(path))
+			continue;
+		if (!best || path->health < best->health ||
+		    (path->health == best->health && path->looking < best->looking))
+			best = path;
+	}
+	if (lun->gate_path.usable && but != &lun->gate_path &&
+	    (!best || lun->gate_path.looking < best->looking))
+		best = &lun->gate_path;
+	return best;
+}
+
+/* READ FULL STATUS: whose nexus is registered with which key. */
+static void on_entry(struct pr_look *errand, const struct pr_full_status_entry *entry)
+{
+	struct look *look = errand->user;
+	const struct group_lun *lun = look->path->lun;
+	struct group_listed *listed = &look->listed;
+	char transport[GROUP_TRANSPORT_MAX];
+	bool ours = false;
+
+	if (!entry) {
+		memset(listed, 0, sizeof *listed);
+		return;
+	}
+	pr_transport_id_text(entry->transport_id, entry->transport_id_length, transport,
+			     sizeof transport);
+	for (size_t k = 0; k < lun->path_count; k++)
+		if (lun->paths[k].transport[0] &&
+		    strcasecmp(lun->paths[k].transport, transport) == 0) {
+			listed->path[k].key = entry->key;
+			listed->path[k].there = ours = true;
+		}
+	if (!ours && listed->other_count < GROUP_OTHERS_MAX) {
+		listed->others[listed->other_count].key = entry->key;
+		memcpy(listed->others[listed->other_count++].transport, transport,
+		       sizeof transport);
+	}
+}
+
+static void post_look(struct group_lun *lun, uint32_t id, const struct arbiter_look *look)
+{
+	struct arbiter_event event = {.kind = ARBITER_EVENT_LOOKED};
+
+	event.looked.lun = lun->number;
+	event.looked.id = id;
+	event.looked.look = look;
+	group_post(lun->group, &event);
+}
+
+static void tell_refusal(struct group_lun *lun, const struct scsi_result *result)
+{
+	char text[200];
+
+	if (lun->no_pr || result->outcome != SCSI_OUTCOME_FAILED ||
+	    result->sense_key != SCSI_SENSE_ILLEGAL_REQUEST)
+		return;
+	lun->no_pr = true;
+	scsi_result_text(result, text, sizeof text);
+	log_error("%s: LUN %s supports no persistent reservations (%s): it cannot be arbitrated. "
+		  "See: lunkeeper lun probe %s",
+		  lun->group->config->name, lun->config->name, text, lun->config->name);
+	group_note(lun->group, lun->config->name, "alarm",
+		   "it supports no persistent reservations: %s", text);
+}
+
+static void on_looked(struct pr_look *errand);
+
+static void look_start(struct look *look, uint32_t timeout_ms)
+{
+	struct group_lun *lun = look->path->lun;
+
+	look->path->looking++;
+	look->order_epoch = lun->order_epoch;
+	look->still = lun->orders == 0;
+	group_errand_begin(&look->under_way, look->path);
+	pr_look_start(&look->errand, look->path->path, lun->full_status, timeout_ms, on_looked);
+}
+
+/* What one path cannot say now, another may: the target's refusal of this one costs no time. */
+static bool look_elsewhere(struct look *look)
+{
+	struct group_lun *lun = look->path->lun;
+	const struct scsi_result *result = &look->errand.exec.request.result;
+	uint64_t gone_ms = clock_now_ms() - look->began_ms;
+	struct group_path *other;
+
+	if (lun->group->closing || gone_ms + 10 > look->timeout_ms ||
+	    look->moves >= GROUP_PATHS_MAX ||
+	    (look->errand.exec.verdict != SCSI_RETRY_OTHER_PATH && result->error != -ENOTCONN))
+		return false;
+	other = choose_path(lun, look->moves, look->path);
+	if (!other || (other->health != GROUP_PATH_GOOD && other->looking > 0))
+		return false;
+	look->moves++;
+	look->path = other;
+	look_start(look, look->timeout_ms - (uint32_t)gone_ms);
+	return true;
+}
+
+static void look_fill(struct arbiter_look *seen, const struct pr_look *errand)
+{
+	seen->ok = true;
+	seen->generation = errand->generation;
+	seen->held = errand->held;
+	seen->holder = errand->holder;
+	seen->truncated = errand->truncated || errand->key_count > ARBITER_LOOK_KEYS_MAX;
+	for (uint32_t k = 0; k < errand->key_count && k < ARBITER_LOOK_KEYS_MAX; k++)
+		seen->keys[seen->key_count++] = errand->keys[k];
+}
+
+static void on_looked(struct pr_look *errand)
+{
+	struct look *look = errand->user;
+	struct group_path *path = look->path;
+	struct group_lun *lun = path->lun;
+	struct daemon *daemon = lun->group->daemon;
+	const struct scsi_result *result = &errand->exec.request.result;
+	struct arbiter_look seen = {0};
+	uint32_t id = look->id;
+
+	path->looking--;
+	daemon->counters.looks++;
+	daemon->counters.unit_attentions += errand->exec.attentions.count;
+	group_errand_end(&look->under_way, &errand->exec);
+	if (result->outcome == SCSI_OUTCOME_FAILED &&
+	    result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST && lun->full_status &&
+	    !lun->group->closing) {
+		lun->full_status = false;
+		look_start(look, look->timeout_ms);
+		return;
+	}
+	if (result->outcome == SCSI_OUTCOME_OK) {
+		look_fill(&seen, errand);
+		seen.persistent = lun->aptpl;
+		lun->no_pr = false;
+	} else {
+		daemon->counters.looks_failed++;
+		if (look_elsewhere(look))
+			return;
+		if (!lun->group->closing)
+			tell_refusal(lun, result);
+	}
+	post_look(lun, id, &seen);
+	if (seen.ok && lun->full_status && !seen.truncated && look->still &&
+	    look->order_epoch == lun->order_epoch && !lun->group->closing)
+		group_lun_compare(lun, &look->listed);
+	pr_look_release(errand);
+	free(look);
+}
+
+void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
+{
+	struct group_path *path;
+	struct look *look;
+
+	group_health_check(lun);
+	group_size_check(lun->group);
+	path = choose_path(lun, effect->look.attempt, NULL);
+	look = path ? calloc(1, sizeof *look) : NULL;
+	if (!look) {
+		post_look(lun, effect->id, &no_look);
+		return;
+	}
+	if (!lun->full_status_known) { /* members are mostly of the leader's target */
+		const struct group_lun *leader = &lun->group->luns[0];
+
+		lun->full_status = !leader->full_status_known || leader->full_status;
+		lun->full_status_known = true;
+	}
+	look->path = path;
+	look->id = effect->id;
+	look->timeout_ms = effect->look.give_up_ms;
+	look->began_ms = clock_now_ms();
+	look->errand.user = look;
+	look->errand.entry = group_lun_is_kernel(lun) ? on_entry : NULL;
+	look->errand.exec.counters = &lun->group->daemon->counters.pr;
+	look_start(look, look->timeout_ms);
+}
+
+/* --- orders --- */
+
+struct order {
+	struct pr_order errand;
+	struct group_errand under_way;
+	struct scsi_request reset;
+	struct group_lun *lun;
+	uint32_t id;
+	/* While it waits for multipathd. */
+	struct pr_out out;
+	uint8_t nexus;
+	uint32_t give_up_ms;
+	uint64_t begun_ms;
+	uv_timer_t limit;
+};
+
+static void post_ordered(struct group_lun *lun, uint32_t id, const struct scsi_result *result,
+			 bool other_path)
+{
+	struct arbiter_event event = {.kind = ARBITER_EVENT_ORDERED};
+
+	event.ordered.lun = lun->number;
+	event.ordered.id = id;
+	event.ordered.outcome = result->outcome;
+	event.ordered.illegal_request = result->outcome == SCSI_OUTCOME_FAILED &&
+					result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST;
+	event.ordered.path_unusable = other_path || result->error == -ENOTCONN;
+	group_post(lun->group, &event);
+}
+
+static void on_ordered(struct pr_order *errand)
+{
+	struct order *order = errand->user;
+	struct scsi_result result = errand->exec.request.result;
+	bool other_path = errand->exec.verdict == SCSI_RETRY_OTHER_PATH;
+
+	order->lun->group->daemon->counters.unit_attentions += errand->exec.attentions.count;
+	order->lun->orders--;
+	order->lun->order_epoch++;
+	if (result.outcome == SCSI_OUTCOME_UNKNOWN)
+		order->under_way.path->gave_up = true;
+	group_errand_end(&order->under_way, &errand->exec);
+	post_ordered(order->lun, order->id, &result, other_path);
+	free(order);
+}
+
+static void on_reset(struct scsi_request *request)
+{
+	struct order *order = request->user;
+
+	post_ordered(order->lun, order->id, &request->result, false);
+	free(order);
+}
+
+static struct group_path *path_of_nexus(struct group_lun *lun, uint8_t nexus)
+{
+	if (!group_lun_is_kernel(lun) && lun->group->gate)
+		return nexus == 0 && lun->gate_path.usable ? &lun->gate_path : NULL;
+	for (size_t k = 0; k < lun->path_count; k++)
+		if (may_look(&lun->paths[k]) && lun->paths[k].nexus == nexus)
+			return &lun->paths[k];
+	return NULL;
+}
+
+static void order_refuse(struct order *order, int error)
+{
+	const struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED, .error = error};
+
+	post_ordered(order->lun, order->id, &refused, error == -ENOTCONN);
+	free(order);
+}
+
+static void order_send(struct order *order)
+{
+	struct group_lun *lun = order->lun;
+	struct group_path *path = path_of_nexus(lun, order->nexus);
+	uint64_t gone_ms = clock_now_ms() - order->begun_ms;
+	uint32_t left_ms = gone_ms < order->give_up_ms ? order->give_up_ms - (uint32_t)gone_ms : 1;
+
+	if (!path) {
+		order_refuse(order, -ENOTCONN);
+		return;
+	}
+	order->errand.user = order;
+	order->errand.exec.counters = &lun->group->daemon->counters.pr;
+	if (pr_order_start(&order->errand, path->path, &order->out, left_ms, on_ordered)) {
+		order_refuse(order, -EINVAL);
+		return;
+	}
+	lun->orders++;
+	lun->order_epoch++;
+	group_errand_begin(&order->under_way, path);
+}
+
+static void on_limit_closed(uv_handle_t *handle)
+{
+	struct order *order = handle->data;
+	struct group *group = order->lun->group;
+
+	order->lun->resuming--;
+	if (!group->closing) {
+		order_send(order);
+		return;
+	}
+	free(order);
+	group_part_closed(group);
+}
+
+void group_lun_resume(struct group_lun *lun)
+{
+	struct order *order = lun->waiting;
+
+	lun->waiting = NULL;
+	if (!order)
+		return;
+	lun->resuming++;
+	uv_close((uv_handle_t *)&order->limit, on_limit_closed);
+}
+
+static void on_limit(uv_timer_t *timer)
+{
+	struct order *order = timer->data;
+
+	group_lun_resume(order->lun);
+}
+
+static void order_wait(struct order *order)
+{
+	uv_timer_init(&order->lun->group->daemon->loop, &order->limit);
+	order->limit.data = order;
+	uv_timer_start(&order->limit, on_limit, order->give_up_ms / 2, 0);
+	order->lun->waiting = order;
+}
+
+void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
+{
+	struct group_path *path = path_of_nexus(lun, effect->order.nexus);
+	struct order *order = path && !lun->waiting ? calloc(1, sizeof *order) : NULL;
+	const struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED,
+					    .error = -ENOTCONN}; /* it was not even sent */
+
+	if (!order) {
+		post_ordered(lun, effect->id, &refused, true);
+		return;
+	}
+	order->lun = lun;
+	order->id = effect->id;
+	order->nexus = effect->order.nexus;
+	order->give_up_ms = effect->order.give_up_ms;
+	order->begun_ms = clock_now_ms();
+	if (effect->kind == ARBITER_EFFECT_RESET) {
+		order->reset.timeout_ms = effect->order.give_up_ms;
+		order->reset.done = on_reset;
+		order->reset.user = order;
+		lun->group->daemon->counters.resets++;
+		path_reset_logical_unit(path->path, &order->reset);
+		return;
+	}
+	order->out = (struct pr_out){.action = effect->order.action,
+				     .type = lun->config->type,
+				     .key = effect->order.key,
+				     .service_key = effect->order.service_key,
+				     .aptpl = lun->aptpl};
+	if (group_multipathd_must_wait(lun, &order->out))
+		order_wait(order);
+	else
+		order_send(order);
+}

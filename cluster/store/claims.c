@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The groups of a state folder and their changes, on the loop; a thread of its own makes them
+ * durable (claims_disk.c), all that wait at once, because a disk syncs ten files nearly as fast as
+ * one. A hung disk holds up that thread, never the loop.
+ */
+#include "cluster/store/claims_private.h"
+
+#include "cluster/base/clock.h"
+#include "cluster/core/key.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define STATE_RETRY_MS 1000
+#define STATE_LAZY_MAX 16 /* writes under way that nobody waits for; a claim waits behind them */
+
+struct state_waiter {
+	struct state_waiter *next;
+	uint64_t version, key; /* key: recorded, and taken back if that fails; 0: a strike */
+	state_recorded *done;
+	void *user;
+};
+
+struct state_group {
+	struct state_group *next;
+	struct state *state;
+	struct state_claims claims; /* incarnation: the highest used */
+	uint16_t stored_incarnation;
+	bool fresh;      /* no incarnation has been given out since the start */
+	bool keep_aside; /* what is on disk is not ours to overwrite */
+	bool closed;
+	uint64_t version, durable; /* of the claims in memory, and on disk */
+	struct state_job *job;     /* being written */
+	struct state_waiter *waiters, **last_waiter;
+};
+
+struct state {
+	struct state_disk disk; /* first: claims_disk.c knows only this */
+	uv_loop_t *loop;
+	uv_async_t ended;
+	uv_timer_t retry;
+	struct state_group *groups;
+	size_t writing; /* jobs under way */
+	size_t lazy;    /* those of them that nobody waits for */
+	bool troubled, closing;
+	unsigned open_handles;
+	void (*trouble)(const char *message, void *user);
+	void *trouble_user;
+	char cluster[64];
+	uint8_t node;
+	uint64_t machine, hardware;
+};
+
+/* Below `below`, 0: any. */
+static uint16_t state_random(uint16_t below)
+{
+	uint64_t value;
+
+	if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != (ssize_t)sizeof(value))
+		value = clock_now_ms() * 0x9e3779b97f4a7c15u >>
+			16; /* too early in the boot; numbers need not be secret */
+	return (uint16_t)(below ? value % below : value);
+}
+
+/* ---- writing ---- */
+
+/* The loop must stay while something is being written, and only then. */
+static void state_hold_loop(struct state *state)
+{
+	if (state->writing > 0)
+		uv_ref((uv_handle_t *)&state->ended);
+	else
+		uv_unref((uv_handle_t *)&state->ended);
+}
+
+static void state_group_write(struct state_group *group)
+{
+	struct state *state = group->state;
+	char text[STATE_FILE_MAX];
+	struct state_job *job;
+	size_t length;
+
+	if (group->job || group->version == group->durable)
+		return;
+	if (!group->waiters && !group->closed && !state->closing && state->lazy >= STATE_LAZY_MAX)
+		return; /* when others have ended */
+	length = state_claims_encode(&group->claims, text, sizeof(text));
+	job = calloc(1, sizeof(*job) + length);
+	if (!job) {
+		uv_timer_start(&state->retry, state->retry.timer_cb, STATE_RETRY_MS, 0);
+		return;
+	}
+	snprintf(job->name, sizeof(job->name), "%s.claims", group->claims.group);
+	job->group = group;
+	job->version = group->version;
+	job->incarnation = group->claims.incarnation;
+	job->keep_aside = group->keep_aside;
+	job->lazy = !group->waiters;
+	job->length = length;
+	memcpy(job->data, text, length);
+	group->job = job;
+	state->writing++;
+	state->lazy += job->lazy ? 1 : 0;
+	state_hold_loop(state);
+	state_disk_submit(&state->disk, job);
+}
+
+static void state_retry(uv_timer_t *timer)
+{
+	struct state *state = timer->data;
+
+	for (struct state_group *group = state->groups; group; group = group->next)
+		state_group_write(group);
+}
+
+static void state_tell(struct state *state, const char *message)
+{
+	bool troubled = message != NULL;
+
+	if (troubled == state->troubled)
+		return;
+	state->troubled = troubled;
+	if (state->trouble)
+		state->trouble(message, state->trouble_user);
+}
+
+static void group_forget_key(struct state_group *group, uint64_t key)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < group->claims.count; i++)
+		if (key != 0 && group->claims.keys[i] != key)
+			group->claims.keys[kept++] = group->claims.keys[i];
+	if (kept != group->claims.count)
+		group->version++;
+	group->claims.count = kept;
+}
+
+static void group_free(struct state_group *group)
+{
+	struct state_group **link = &group->state->groups;
+
+	while (*link != group)
+		link = &(*link)->next;
+	*link = group->next;
+	free(group);
+}
+
+/* Calls those who wait for `version` or an earlier one. A strike that failed is not over: it is
+ * written again. */
+static void group_answer(struct state_group *group, uint64_t version, int error,
+			 const char *message)
+{
+	while (group->waiters && group->waiters->version <= version) {
+		struct state_waiter *waiter = group->waiters;
+
+		group->waiters = waiter->next;
+		if (!group->waiters)
+			group->last_waiter = &group->waiters;
+		if (error && waiter->key)
+			group_forget_key(group, waiter->key);
+		if (waiter->done)
+			waiter->done(error, message, waiter->user);
+		free(waiter);
+	}
+}
+
+static void state_job_ended(struct state *state, struct state_job *job)
+{
+	struct state_group *group = job->group;
+	char message[STATE_MESSAGE_SIZE] = "";
+
+	state->writing--;
+	state->lazy -= job->lazy ? 1 : 0;
+	if (job->error) {
+		state_trouble_text(message, sizeof(message), state->disk.folder, job->step,
+				   job->name, job->error);
+		state_tell(state, message);
+		if (!state->closing)
+			uv_timer_start(&state->retry, state_retry, STATE_RETRY_MS, 0);
+	} else {
+		group->durable = job->version;
+		group->stored_incarnation = job->incarnation;
+		group->keep_aside = false;
+		state_tell(state, NULL);
+	}
+	/* Those who are called may record, strike and close: with job still set they only note it.
+	 */
+	group_answer(group, job->version, job->error, job->error ? message : "");
+	group->job = NULL;
+	if (!state->closing && (!job->error || group->waiters))
+		state_group_write(group); /* what changed meanwhile */
+	if (group->closed && !group->job && (group->durable == group->version || job->error))
+		group_free(group);
+	free(job);
+}
+
+static void state_jobs_ended(struct state *state)
+{
+	struct state_job *job = state_disk_take_ended(&state->disk);
+
+	while (job) {
+		struct state_job *next = job->next;
+
+		state_job_ended(state, job);
+		job = next;
+	}
+	/* those that had to wait for their turn */
+	for (struct state_group *group = state->groups; group && !state->troubled;
+	     group = group->next)
+		if (state->lazy < STATE_LAZY_MAX)
+			state_group_write(group);
+	state_hold_loop(state);
+}
+
+static void state_ended(uv_async_t *async)
+{
+	state_jobs_ended(async->data);
+}
+
+static void state_wake(void *user)
+{
+	struct state *state = user;
+
+	uv_async_send(&state->ended);
+}
+
+/* ---- the folder ---- */
+
+int state_open(struct state **result, uv_loop_t *loop, const struct state_options *options,
+	       char *message, size_t message_size)
+{
+	struct state *state = calloc(1, sizeof(*state));
+	int error;
+
+	*result = NULL;
+	if (!state)
+		return -ENOMEM;
+	snprintf(state->cluster, sizeof(state->cluster), "%s", options->cluster);
+	state->node = options->node;
+	state->loop = loop;
+	state_disk_fingerprints(&state->machine, &state->hardware);
+	error = state_disk_open(&state->disk, options->folder, message, message_size);
+	if (error) {
+		free(state);
+		return error;
+	}
+	uv_async_init(loop, &state->ended, state_ended);
+	uv_timer_init(loop, &state->retry);
+	state->ended.data = state->retry.data = state;
+	state->retry.timer_cb = state_retry;
+	state->open_handles = 2;
+	uv_unref((uv_handle_t *)&state->ended);
+	uv_unref((uv_handle_t *)&state->retry);
+	error = state_disk_start(&state->disk, state_wake, state);
+	if (error) {
+		snprintf(message, message_size,
+			 "state folder %s: no thread can be started for it: %s", options->folder,
+			 strerror(-error));
+		state_close(state);
+		return error;
+	}
+	*result = state;
+	return 0;
+}
+
+static void state_handle_closed(uv_handle_t *handle)
+{
+	struct state *state = handle->data;
+
+	if (--state->open_handles == 0)
+		free(state);
+}
+
+void state_close(struct state *state)
+{
+	if (!state)
+		return;
+	state->closing = true;
+	for (struct state_group *group = state->groups; group; group = group->next)
+		state_group_write(group);
+	/* What changed while the first round was being written needs a second. */
+	for (int round = 0; round < 2; round++) {
+		state_disk_drain(&state->disk);
+		state_jobs_ended(state);
+		for (struct state_group *group = state->groups; group && round == 0;
+		     group = group->next)
+			state_group_write(group);
+	}
+	state_disk_stop(&state->disk);
+	while (state->groups) {
+		group_answer(state->groups, UINT64_MAX, -ECANCELED, "the state folder was closed");
+		group_free(state->groups);
+	}
+	state_disk_close(&state->disk);
+	uv_ref((uv_handle_t *)&state->ended);
+	uv_close((uv_handle_t *)&state->ended, state_handle_closed);
+	uv_close((uv_handle_t *)&state->retry, state_handle_closed);
+}
+
+void state_on_trouble(struct state *state, void (*trouble)(const char *message, void *user),
+		      void *user)
+{
+	state->trouble = trouble;
+	state->trouble_user = user;
+}
+
+/* ---- groups ---- */
+
+/* Why claims that were read well are not this node's; false: they are. */
+static bool group_is_foreign(const struct state *state, const char *name,
+			     const struct state_claims *found, char *reason, size_t size)
+{
+	if (strcmp(found->cluster, state->cluster) != 0)
+		snprintf(reason, size, "it belongs to cluster %s, and this is cluster %s",
+			 found->cluster, state->cluster);
+	else if (strcmp(found->group, name) != 0)
+		snprintf(reason, size, "it belongs to group %s, so it was copied or renamed",
+			 found->group);
+	else if (found->node != state->node)
+		snprintf(reason, size, "it belongs to node %u, and this is node %u", found->node,
+			 state->node);
+	else if (found->machine && state->machine && found->machine != state->machine)
+		snprintf(reason, size,
+			 "it was written on another machine (another /etc/machine-id): this disk "
+			 "is a copy");
+	else if (found->hardware && state->hardware && found->hardware != state->hardware)
+		snprintf(reason, size,
+			 "it was written on other hardware (another DMI product UUID): this disk "
+			 "is a copy, "
+			 "or was moved");
+	else
+		return false;
+	return true;
+}
+
+static enum state_found group_load(struct state_group *group, const char *name, char *message,
+				   size_t size)
+{
+	struct state *state = group->state;
+	struct state_claims found;
+	char data[STATE_FILE_MAX + 1], file[80], reason[200];
+	ssize_t length;
+
+	snprintf(file, sizeof(file), "%s.claims", name);
+	length = state_disk_read(&state->disk, file, data, sizeof(data));
+	if (length == -ENOENT)
+		return STATE_FOUND_NOTHING;
+	if (length < 0)
+		snprintf(reason, sizeof(reason), "%s", strerror((int)-length));
+	else if (state_claims_decode(&found, data, (size_t)length, reason, sizeof(reason)) == 0 &&
+		 !group_is_foreign(state, name, &found, reason, sizeof(reason))) {
+		group->claims.count = found.count;
+		memcpy(group->claims.keys, found.keys, sizeof(found.keys));
+		group->claims.incarnation = group->stored_incarnation = found.incarnation;
+		return STATE_FOUND_CLAIMS;
+	}
+	snprintf(message, size,
+		 "%s/%s cannot be used: %s; this node takes no key for its own and stands by for "
+		 "group %s; if it owned it, "
+		 "another node or this one will take it after a challenge; nothing need be done, "
+		 "the file will be kept as "
+		 "%s.unusable",
+		 state->disk.folder, file, reason, name, file);
+	return STATE_FOUND_UNUSABLE;
+}
+
+/* One that was closed and is being written still: what is on the disk is older than what it holds.
+ */
+static struct state_group *group_reopen(struct state *state, const char *name)
+{
+	struct state_group *group = state->groups;
+
+	while (group && (!group->closed || strcmp(group->claims.group, name) != 0))
+		group = group->next;
+	if (group) {
+		group->closed = false;
+		group->fresh = true;
+	}
+	return group;
+}
+
+struct state_group *state_group_open(struct state *state, const char *name, enum state_found *found,
+				     char *message, size_t message_size)
+{
+	struct state_group *group = group_reopen(state, name);
+
+	if (message_size)
+		message[0] = '\0';
+	if (group) {
+		*found = STATE_FOUND_CLAIMS;
+		return group;
+	}
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return NULL;
+	group->state = state;
+	group->fresh = true;
+	group->last_waiter = &group->waiters;
+	snprintf(group->claims.cluster, sizeof(group->claims.cluster), "%s", state->cluster);
+	snprintf(group->claims.group, sizeof(group->claims.group), "%s", name);
+	group->claims.node = state->node;
+	group->claims.machine = state->machine;
+	group->claims.hardware = state->hardware;
+	*found = group_load(group, name, message, message_size);
+	group->keep_aside = *found == STATE_FOUND_UNUSABLE;
+	if (*found != STATE_FOUND_CLAIMS)
+		group->claims.incarnation = group->stored_incarnation = state_random(0);
+	group->next = state->groups;
+	state->groups = group;
+	return group;
+}
+
+void state_group_close(struct state_group *group)
+{
+	if (!group)
+		return;
+	group->closed = true;
+	state_group_write(group);
+	if (!group->job)
+		group_free(group);
+}
+
+const uint64_t *state_group_keys(const struct state_group *group, size_t *count)
+{
+	*count = group->claims.count;
+	return group->claims.keys;
+}
+
+void state_group_used_incarnation(struct state_group *group, uint16_t incarnation)
+{
+	/* the counter wraps: ahead is what is less than half of it away */
+	if ((uint16_t)(incarnation - group->claims.incarnation) < 0x8000)
+		group->claims.incarnation = incarnation;
+	if ((uint16_t)(group->claims.incarnation - group->stored_incarnation) <
+	    STATE_INCARNATION_AHEAD / 2)
+		return;
+	if (group->version == group->durable ||
+	    (group->job && group->job->version == group->version))
+		group->version++;
+	state_group_write(group);
+}
+
+uint16_t state_group_next_incarnation(struct state_group *group)
+{
+	uint16_t step =
+		group->fresh ? (uint16_t)(STATE_INCARNATION_AHEAD + 1 + state_random(256)) : 1;
+	uint16_t next = (uint16_t)(group->claims.incarnation + step);
+
+	group->fresh = false;
+	next = next ? next : 1;
+	state_group_used_incarnation(group, next);
+	return next;
+}
+
+static void group_wait(struct state_group *group, uint64_t key, state_recorded *done, void *user)
+{
+	struct state_waiter *waiter = calloc(1, sizeof(*waiter));
+
+	if (!waiter)
+		abort(); /* a claim whose durability nobody learns of would block its group for ever
+			  */
+	waiter->version = group->version;
+	waiter->key = key;
+	waiter->done = done;
+	waiter->user = user;
+	*group->last_waiter = waiter;
+	group->last_waiter = &waiter->next;
+}
+
+void state_group_record(struct state_group *group, uint64_t key, state_recorded *done, void *user)
+{
+	struct state_claims *claims = &group->claims;
+	struct key fields;
+
+	group_forget_key(group, key);
+	if (claims->count == STATE_CLAIMS_MAX)
+		claims->count--;
+	memmove(claims->keys + 1, claims->keys, claims->count * sizeof(claims->keys[0]));
+	claims->keys[0] = key;
+	claims->count++;
+	if (key_decode(&fields, key) &&
+	    (uint16_t)(fields.incarnation - claims->incarnation) < 0x8000)
+		claims->incarnation = fields.incarnation;
+	group->version++;
+	group_wait(group, key, done, user);
+	state_group_write(group);
+}
+
+void state_group_strike(struct state_group *group, uint64_t key, state_recorded *done, void *user)
+{
+	group_forget_key(group, key);
+	if (done) {
+		/* an answer comes later also when there was nothing to strike out */
+		if (group->version == group->durable)
+			group->version++;
+		group_wait(group, 0, done, user);
+	}
+	state_group_write(group);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Looks: READ FULL STATUS, or READ KEYS and READ RESERVATION where the target does not know it; and
+ * the logical unit's size. By the next path when one does not answer.
+ */
+#include <string.h>
+
+#include "tools/lun/job.h"
+
+#define LUN_LOOK_ATTEMPTS_MAX 3
+
+static void lun_look_send(struct lun_job *job, enum pr_in_action what, lun_job_then *then)
+{
+	struct path *path = lun_job_up_path(job, job->look_path, &job->look_path);
+
+	if (!path) {
+		job->look.ok = false;
+		snprintf(job->look.failure, sizeof(job->look.failure), "no path is up");
+		job->looked(job);
+		return;
+	}
+	memset(job->buffer, 0, sizeof(job->buffer));
+	pr_in_encode(&job->exec.request, what, job->buffer, sizeof(job->buffer));
+	lun_job_send(job, path, then);
+}
+
+static void lun_look_failed(struct lun_job *job, const char *command)
+{
+	const struct scsi_result *result = &job->exec.request.result;
+
+	if (result->outcome == SCSI_OUTCOME_UNKNOWN && job->look_path + 1 < job->path_count) {
+		job->look_path++;
+		lun_job_look(job, job->looked);
+		return;
+	}
+	job->look.ok = false;
+	job->look.no_reservations = result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST;
+	if (job->look.no_reservations)
+		snprintf(job->look.failure, sizeof(job->look.failure),
+			 "no persistent reservations: %s was answered by %s", command,
+			 lun_job_result_text(job));
+	else
+		snprintf(job->look.failure, sizeof(job->look.failure), "%s: %s", command,
+			 lun_job_result_text(job));
+	job->looked(job);
+}
+
+/* READ KEYS and READ RESERVATION */
+
+static void lun_look_again(struct lun_job *job);
+
+static void lun_look_got_reservation(struct lun_job *job)
+{
+	struct lun_look *look = &job->look;
+	struct pr_reservation reservation;
+
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK ||
+	    pr_reservation_decode(&reservation, job->buffer,
+				  job->exec.request.result.transferred)) {
+		lun_look_failed(job, "READ RESERVATION");
+		return;
+	}
+	/* Somebody ordered something in between: the two would not belong together. */
+	if (reservation.generation != look->generation &&
+	    ++job->look_attempt < LUN_LOOK_ATTEMPTS_MAX) {
+		lun_look_again(job);
+		return;
+	}
+	look->duration_us += job->exec.request.result.duration_us;
+	look->held = reservation.held;
+	look->holder = reservation.key;
+	look->type = reservation.type;
+	for (unsigned i = 0; i < look->count; i++)
+		look->registrations[i].holder =
+			look->held && look->registrations[i].key == look->holder;
+	look->ok = true;
+	job->looked(job);
+}
+
+static void lun_look_got_keys(struct lun_job *job)
+{
+	struct lun_look *look = &job->look;
+	uint64_t values[LUN_KEYS_MAX] = {0};
+	struct pr_keys keys = {.keys = values};
+
+	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK ||
+	    pr_keys_decode(&keys, LUN_KEYS_MAX, job->buffer,
+			   job->exec.request.result.transferred)) {
+		lun_look_failed(job, "READ KEYS");
+		return;
+	}
+	look->duration_us += job->exec.request.result.duration_us;
+	look->generation = keys.generation;
+	look->count = keys.count;
+	look->available = keys.available;
+	for (unsigned i = 0; i < keys.count; i++) {
+		memset(&look->registrations[i], 0, sizeof(look->registrations[i]));
+		look->registrations[i].key = values[i];
+	}
+	lun_look_send(job, PR_IN_READ_RESERVATION, lun_look_got_reservation);
+}
+
+/* READ FULL STATUS */
+
+static void lun_look_take_entry(struct lun_look *look, const struct pr_full_status_entry *entry)
+{
+	struct lun_registration *registration;
+
+	if (entry->holder) {
+		look->held = true;
+		look->holder = entry->key;
+		look->type = entry->type;
+	}
+	look->available++;
+	if (look->count == LUN_KEYS_MAX)
+		return;
+	registration = &look->registrations[look->count++];
+	memset(registration, 0, sizeof(*registration));
+	registration->key = entry->key;
+	registration->holder = entry->holder;
+	registration->all_ports = entry->all_target_ports;
+	registration->port = entry->relative_target_port;
+	pr_transport_id_text(entry->transport_id, entry->transport_id_length,
+			     registration->transport_id, sizeof(registration->transport_id));
+}
+
+static void lun_look_got_full_status(struct lun_job *job)
+{
+	struct lun_look *look = &job->look;
+	struct pr_full_status_cursor cursor;
+	struct pr_full_status_entry entry;
+	int more = -1;
+
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK &&
+	    pr_full_status_begin(&cursor, job->buffer, job->exec.request.result.transferred) == 0) {
+		look->generation = cursor.generation;
+		while ((more = pr_full_status_next(&cursor, &entry)) > 0)
+			lun_look_take_entry(look, &entry);
+	}
+	if (more == 0 && cursor.complete) {
+		look->duration_us = job->exec.request.result.duration_us;
+		look->full = look->ok = true;
+		job->looked(job);
+		return;
+	}
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_UNKNOWN) {
+		lun_look_failed(job, "READ FULL STATUS");
+		return;
+	}
+	/* Not known, more than the buffer holds, or garbled: the plain reads. */
+	job->no_full_status = true;
+	memset(look, 0, offsetof(struct lun_look, registrations));
+	lun_look_send(job, PR_IN_READ_KEYS, lun_look_got_keys);
+}
+
+static void lun_look_again(struct lun_job *job)
+{
+	memset(&job->look, 0, offsetof(struct lun_look, registrations));
+	if (job->no_full_status)
+		lun_look_send(job, PR_IN_READ_KEYS, lun_look_got_keys);
+	else
+		lun_look_send(job, PR_IN_READ_FULL_STATUS, lun_look_got_full_status);
+}
+
+void lun_job_look(struct lun_job *job, lun_job_then *looked)
+{
+	job->looked = looked;
+	job->doing = "looking at it";
+	job->look_attempt = 0;
+	lun_look_again(job);
+}
+
+/* Size. */
+
+static void lun_size_got_serial(struct lun_job *job)
+{
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK)
+		scsi_serial_decode(job->serial, sizeof(job->serial), job->buffer,
+				   job->exec.request.result.transferred);
+	job->sized = true;
+	job->looked(job);
+}
+
+static void lun_size_ask_serial(struct lun_job *job)
+{
+	memset(job->buffer, 0, 256);
+	scsi_inquiry_page_encode(&job->exec.request, 0x80, job->buffer, 255);
+	lun_job_send(job, job->sent_to, lun_size_got_serial);
+}
+
+static void lun_size_got_capacity10(struct lun_job *job)
+{
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK)
+		scsi_capacity10_decode(&job->capacity, job->buffer,
+				       job->exec.request.result.transferred);
+	lun_size_ask_serial(job);
+}
+
+static void lun_size_got_capacity16(struct lun_job *job)
+{
+	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK &&
+	    scsi_capacity16_decode(&job->capacity, job->buffer,
+				   job->exec.request.result.transferred) == 0) {
+		lun_size_ask_serial(job);
+		return;
+	}
+	memset(job->buffer, 0, 8);
+	scsi_read_capacity10_encode(&job->exec.request, job->buffer);
+	lun_job_send(job, job->sent_to, lun_size_got_capacity10);
+}
+
+void lun_job_size(struct lun_job *job, lun_job_then *then)
+{
+	size_t index = 0;
+	struct path *path = lun_job_up_path(job, 0, &index);
+
+	job->looked = then;
+	if (job->sized || !path) {
+		then(job);
+		return;
+	}
+	memset(job->buffer, 0, 32);
+	scsi_read_capacity16_encode(&job->exec.request, job->buffer);
+	lun_job_send(job, path, lun_size_got_capacity16);
+}
