@@ -142,8 +142,8 @@ int session_start_poll(struct session *session)
 	return 0;
 }
 
-/* After the transport was serviced: what it found out is acted upon here, outside of its callbacks.
- */
+/* After the transport was serviced: what it found out is acted upon here, outside of its
+ * callbacks. */
 static void after_service(struct session *session, int error)
 {
 	if (session->login_ended && session->state == SESSION_CONNECTING) {

@@ -80,7 +80,7 @@ struct session {
 	char reason[REASON_MAX];
 };
 
-#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
 
 static inline uint64_t session_now_us(void)
 {

@@ -147,8 +147,8 @@ struct lun_identify {
 	/* Its own: */
 	lun_identify_done *done;
 	uint8_t step;
-	uint8_t buffer[4096]; /* so the struct is one for the errand, not one to keep for every LUN
-			       */
+	/* so the struct is one for the errand, not one to keep for every LUN */
+	uint8_t buffer[4096];
 };
 
 /* OK also for a device that lacks a page or the capacity; a LUN that is not there (peripheral

@@ -141,8 +141,8 @@ int pr_out_decode(struct pr_out *out, const uint8_t *cdb, size_t cdb_length, con
 	out->service_key = bytes_get_be64(data + 8);
 	if (out->action == PR_OUT_REGISTER_AND_MOVE)
 		return pr_out_decode_move(out, data, length);
-	/* SPEC_I_PT, the registration of others' nexuses, is a form that this project never sends.
-	 */
+	/* SPEC_I_PT, the registration of others' nexuses, is a form that this project
+	 * never sends. */
 	if (length != PR_OUT_PARAMETER_LENGTH || data[20] & 0x08)
 		return -EBADMSG;
 	if (pr_out_action_registers(out->action)) {

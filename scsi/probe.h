@@ -62,9 +62,9 @@ enum probe_item {
 	PROBE_ITEM_REGISTER_AND_IGNORE,
 	PROBE_ITEM_PREEMPT,
 	PROBE_ITEM_PREEMPT_AND_ABORT,
-	PROBE_ITEM_APTPL,       /* registrations and the reservation outlive a loss of power */
-	PROBE_ITEM_ALL_PATHS,   /* every path shows the same logical unit and the same registrations
-				 */
+	PROBE_ITEM_APTPL, /* registrations and the reservation outlive a loss of power */
+	/* every path shows the same logical unit and the same registrations */
+	PROBE_ITEM_ALL_PATHS,
 	PROBE_ITEM_NEXUS_APART, /* a second session of this initiator is not taken as registered */
 	PROBE_ITEM_OUTLIVES_LOGIN, /* a registration outlives its session */
 	PROBE_ITEM_COVERS_WRITE,   /* a non-registrant's WRITE is refused under WE-RO */
@@ -126,8 +126,8 @@ enum probe_action_kind {
 				   probe_next() */
 	PROBE_ACTION_RELOGIN,   /* log the second nexus out and in again; probe_relogged() */
 	PROBE_ACTION_SAVE,      /* keep the blocks (probe_saved_blocks()) durably; probe_kept() */
-	PROBE_ACTION_FORGET, /* the blocks are as they were: what was kept can go; then probe_next()
-			      */
+	/* the blocks are as they were: what was kept can go; then probe_next() */
+	PROBE_ACTION_FORGET,
 	PROBE_ACTION_END,
 };
 

@@ -240,8 +240,8 @@ static bool probe_begin_occupants(struct probe *probe, struct probe_action *acti
 	return true;
 }
 
-/* This nexus may bear one of the leftovers itself (the same initiator port as the killed probe's).
- */
+/* This nexus may bear one of the leftovers itself (the same initiator port as the killed
+ * probe's). */
 static bool probe_begin_leftover_register(struct probe *probe, struct probe_action *action)
 {
 	probe->key[0] = probe_key(probe, PROBE_ROLE_FIRST);

@@ -60,8 +60,8 @@ static int sg_identity_is(const struct sg_identity *identity, const char *wwid)
 	return strcasecmp(identity->text, wwid) == 0;
 }
 
-/* multipathd's name for it: the designator type as a digit, then its hex digits (udev's scsi_id).
- */
+/* multipathd's name for it: the designator type as a digit, then its hex digits (udev's
+ * scsi_id). */
 static bool sg_uuid_is(const char *uuid, const char *wwid)
 {
 	static const struct {

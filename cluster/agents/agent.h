@@ -5,8 +5,8 @@
  * /dev/null as input; what it writes is kept to its last 4 KiB. Its time-out ends the whole process
  * group. LSB's exit statuses count: monitor 0 running, 7 or 3 not running.
  */
-#ifndef CLUSTER_AGENT_H
-#define CLUSTER_AGENT_H
+#ifndef CLUSTER_AGENTS_AGENT_H
+#define CLUSTER_AGENTS_AGENT_H
 
 #include <uv.h>
 

@@ -15,9 +15,8 @@
 #include <unistd.h>
 
 #define MULTIPATHD_LIMIT_MS 10000
-#define MULTIPATHD_AGAIN_MS                                                                        \
-	30000 /* what it did not take; the administrator may have seen to it                       \
-	       */
+/* For what it did not take; the administrator may have seen to it. */
+#define MULTIPATHD_AGAIN_MS 30000
 #define MULTIPATHD_WORDS 6
 #define MULTIPATHD_AT_ONCE 8 /* it takes them one by one anyway */
 #define MULTIPATHD_TURN_MS 20

@@ -6,8 +6,8 @@
  * its restart forgets nothing. Programs are run with a time limit, one after the other for a map;
  * without multipathd nothing is told, and nothing is wrong.
  */
-#ifndef CLUSTER_MULTIPATHD_H
-#define CLUSTER_MULTIPATHD_H
+#ifndef CLUSTER_AGENTS_MULTIPATHD_H
+#define CLUSTER_AGENTS_MULTIPATHD_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -181,8 +181,8 @@ static void host_deliver(uv_timer_t *timer)
 
 	memcpy(news, host->news, count * sizeof(news[0]));
 	host->news_count = 0;
-	/* the one who is told may close the host: handles closed later keep its memory until then
-	 */
+	/* the one who is told may close the host: handles closed later keep its memory
+	 * until then */
 	for (size_t i = 0; i < count && host->options.changed; i++)
 		host->options.changed(news[i].state, news[i].failed, host->options.user);
 }
@@ -210,8 +210,8 @@ static void host_state_changed(struct service_host *host, const struct service_e
 {
 	host_record_service(host, effect);
 	if (host->service.adopting && effect->new_state == SERVICE_STATE_STARTING) {
-		/* monitors answer in milliseconds as a rule; nobody need know that it was not known
-		 */
+		/* monitors answer in milliseconds as a rule; nobody need know that it was
+		 * not known */
 		host->held_back = true;
 		uv_timer_start(&host->patience, host_patience, host->patience_ms, 0);
 		return;

@@ -3,8 +3,8 @@
  * One group's service on the daemon's loop: feeds cluster/core/service.h with time and the ends of
  * agents, runs its agents, and tells the group's runner and the history what happened.
  */
-#ifndef CLUSTER_SERVICE_HOST_H
-#define CLUSTER_SERVICE_HOST_H
+#ifndef CLUSTER_AGENTS_SERVICE_HOST_H
+#define CLUSTER_AGENTS_SERVICE_HOST_H
 
 #include <jansson.h>
 #include <uv.h>

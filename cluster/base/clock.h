@@ -3,8 +3,8 @@
  * The two clocks. Durations and deadlines use the monotonic one with suspend counted; wall-clock
  * time is for people.
  */
-#ifndef CLUSTER_CLOCK_H
-#define CLUSTER_CLOCK_H
+#ifndef CLUSTER_BASE_CLOCK_H
+#define CLUSTER_BASE_CLOCK_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * terminal. Never blocks: what the reader does not take is counted, and the count is told when it
  * takes again.
  */
-#ifndef CLUSTER_LOG_H
-#define CLUSTER_LOG_H
+#ifndef CLUSTER_BASE_LOG_H
+#define CLUSTER_BASE_LOG_H
 
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
  * What systemd is told: ready, reloading, stopping, one line of status, and the watchdog's beat.
  * Nothing happens where no systemd listens.
  */
-#ifndef CLUSTER_SDNOTIFY_H
-#define CLUSTER_SDNOTIFY_H
+#ifndef CLUSTER_BASE_SDNOTIFY_H
+#define CLUSTER_BASE_SDNOTIFY_H
 
 #include <stdint.h>
 

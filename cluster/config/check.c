@@ -287,7 +287,9 @@ static void check_requires(struct config_context *context, const struct config_g
 				"requires: unknown resource '%s': expected one of service \"%s\"",
 				check_shown(names->list[i], shown), group->name);
 		else
-		resource->requires |= 1ull << other;
+		resource->
+			requires
+		|= 1ull << other;
 	}
 }
 

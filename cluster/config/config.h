@@ -5,8 +5,8 @@
  * error yields no tree. `${...}` is refused rather than expanded, and there is no include: what a
  * node does must not depend on its environment.
  */
-#ifndef CLUSTER_CONFIG_H
-#define CLUSTER_CONFIG_H
+#ifndef CLUSTER_CONFIG_CONFIG_H
+#define CLUSTER_CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -73,7 +73,8 @@ struct config_resource {
 	const char *agent_path; /* absolute */
 	const struct config_param *params;
 	size_t param_count;
-	uint64_t requires; /* bit i: resources[i] of the same group */
+	uint64_t
+		requires; /* bit i: resources[i] of the same group */
 	uint32_t monitor_ms, monitor_timeout_ms, start_timeout_ms, stop_timeout_ms;
 	uint32_t restarts; /* local recoveries within an hour before the service counts as failed */
 	enum config_agent agent;

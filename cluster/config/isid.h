@@ -8,8 +8,8 @@
  *     7000-7fff  the daemon's sessions that look: one for each portal
  *     8000-ffff  the command line's (tools/lun/lun.h)
  */
-#ifndef CLUSTER_ISID_H
-#define CLUSTER_ISID_H
+#ifndef CLUSTER_CONFIG_ISID_H
+#define CLUSTER_CONFIG_ISID_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * from a file to a tree: outline (text.c), libconfuse and values (parse.c),
  * cross-checks (check.c).
  */
-#ifndef CLUSTER_CONFIG_INTERNAL_H
-#define CLUSTER_CONFIG_INTERNAL_H
+#ifndef CLUSTER_CONFIG_PRIVATE_H
+#define CLUSTER_CONFIG_PRIVATE_H
 
 #include <confuse.h>
 
@@ -43,7 +43,8 @@ struct config_raw_lun {
 };
 
 struct config_raw_resource {
-	struct config_names requires;
+	struct config_names
+		requires;
 	const int *param_lines;
 };
 
@@ -79,8 +80,8 @@ struct config_context {
 	const char *path;
 	struct config_faults *faults;
 	struct config_tree *tree;
-	bool broken; /* the outline broke off: what comes after it is not known, so no cross-checks
-		      */
+	/* the outline broke off: what comes after it is not known, so no cross-checks */
+	bool broken;
 };
 
 void config_fault(struct config_context *context, enum config_severity severity, int line,

@@ -5,8 +5,8 @@
  * and the members of one group if one is named. Everything is bounded: clients, line length, what
  * waits for a slow reader.
  */
-#ifndef CLUSTER_CONTROL_H
-#define CLUSTER_CONTROL_H
+#ifndef CLUSTER_CONTROL_CONTROL_H
+#define CLUSTER_CONTROL_CONTROL_H
 
 #include <jansson.h>
 #include <uv.h>

@@ -2,8 +2,8 @@
  *
  * Making the control socket, for control.c.
  */
-#ifndef CLUSTER_CONTROL_INTERNAL_H
-#define CLUSTER_CONTROL_INTERNAL_H
+#ifndef CLUSTER_CONTROL_PRIVATE_H
+#define CLUSTER_CONTROL_PRIVATE_H
 
 #include "cluster/control/control.h"
 

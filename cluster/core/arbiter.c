@@ -380,7 +380,7 @@ static uint64_t deadline(const struct arbiter *a)
 
 	if (a->state == ARBITER_STATE_RELEASED)
 		return due;
-	for (size_t k = 0; k < sizeof candidates / sizeof candidates[0]; k++)
+	for (size_t k = 0; k < sizeof(candidates) / sizeof(candidates[0]); k++)
 		if (candidates[k] < due)
 			due = candidates[k];
 	return due > a->now_ms ? due : a->now_ms + 1 + a->config.defend_ms / 8;
@@ -490,7 +490,7 @@ void arbiter_get_view(const struct arbiter *a, struct arbiter_view *view)
 {
 	const struct arbiter_lun *l = &a->luns[0];
 
-	memset(view, 0, sizeof *view);
+	memset(view, 0, sizeof(*view));
 	view->state = a->state;
 	view->gate_wanted = a->gate_wanted;
 	view->gate = a->gate;
@@ -516,7 +516,7 @@ void arbiter_get_lun_view(const struct arbiter *a, uint16_t lun, struct arbiter_
 {
 	const struct arbiter_lun *l;
 
-	memset(view, 0, sizeof *view);
+	memset(view, 0, sizeof(*view));
 	if (lun >= a->config.lun_count)
 		return;
 	l = &a->luns[lun];
@@ -533,5 +533,5 @@ void arbiter_get_lun_view(const struct arbiter *a, uint16_t lun, struct arbiter_
 		view->nexus[n].key = l->nexus[n].key;
 	}
 	view->key_count = l->look.key_count;
-	memcpy(view->keys, l->look.keys, sizeof view->keys);
+	memcpy(view->keys, l->look.keys, sizeof(view->keys));
 }

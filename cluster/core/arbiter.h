@@ -7,8 +7,8 @@
  *
  * LUN 0 of a group is its leader, where the race is run; 1..lun_count-1 are its members.
  */
-#ifndef CLUSTER_ARBITER_H
-#define CLUSTER_ARBITER_H
+#ifndef CLUSTER_CORE_ARBITER_H
+#define CLUSTER_CORE_ARBITER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -117,7 +117,7 @@ void standby_enter(struct arbiter *a, enum arbiter_rule rule)
 	a->next_probe_ms = a->now_ms + a->config.probe_ms;
 	a->generation_valid = false;
 	a->members_owned = 0;
-	memset(a->stray_keys, 0, sizeof a->stray_keys);
+	memset(a->stray_keys, 0, sizeof(a->stray_keys));
 	a->reason_set = false;
 	for (uint16_t i = 0; i < a->config.lun_count; i++)
 		if (a->luns[i].phase != LUN_LEAVE)

@@ -5,8 +5,8 @@
  * (looks, orders and the way of one LUN), arbiter_owner.c and arbiter_challenger.c (the two
  * tables).
  */
-#ifndef CLUSTER_ARBITER_PRIVATE_H
-#define CLUSTER_ARBITER_PRIVATE_H
+#ifndef CLUSTER_CORE_ARBITER_PRIVATE_H
+#define CLUSTER_CORE_ARBITER_PRIVATE_H
 
 #include "cluster/core/arbiter.h"
 #include "cluster/core/key.h"

@@ -2,8 +2,8 @@
  *
  * The reservation key, 64 bits, readable as hex in any tool: 4c ccccc k nn dd iiii.
  */
-#ifndef CLUSTER_KEY_H
-#define CLUSTER_KEY_H
+#ifndef CLUSTER_CORE_KEY_H
+#define CLUSTER_CORE_KEY_H
 
 #include <stdbool.h>
 #include <stddef.h>

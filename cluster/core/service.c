@@ -554,7 +554,10 @@ static void resource_advance(struct step *step, uint8_t index)
 {
 	struct service *service = step->service;
 	struct service_resource *resource = &service->resources[index];
-	uint64_t requires = service->config.resources[index].requires;
+	uint64_t
+		requires
+	= service->config.resources[index].
+		  requires;
 	bool up = service_wants_up(service), due = resource->due_ms <= service->now_ms;
 	bool free = !(service_dependents(service, index) &
 		      ~service_in_state(service, SERVICE_RESOURCE_STOPPED));

@@ -39,8 +39,8 @@
  *                       |  +---------------|-----------------+
  *                       +------------------+ stop failed
  */
-#ifndef CLUSTER_SERVICE_H
-#define CLUSTER_SERVICE_H
+#ifndef CLUSTER_CORE_SERVICE_H
+#define CLUSTER_CORE_SERVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,7 +56,8 @@
 #define SERVICE_EFFECTS_MAX (4 * SERVICE_RESOURCES_MAX + 8) /* of one step */
 
 struct service_resource_config {
-	uint64_t requires;   /* bit i: resource i must run first; no cycles */
+	uint64_t
+		requires;    /* bit i: resource i must run first; no cycles */
 	uint32_t monitor_ms; /* 0: not monitored */
 	uint32_t monitor_timeout_ms, start_timeout_ms, stop_timeout_ms;
 	uint8_t restarts; /* local recoveries within SERVICE_RESTART_WINDOW_MS, at most
@@ -177,8 +178,8 @@ struct service_resource {
 	uint64_t restarts_ms[SERVICE_RESTARTS_MAX]; /* oldest first */
 };
 
-/* The caller's memory, made by service_init(), changed by service_step() only; readable for status.
- */
+/* The caller's memory, made by service_init(), changed by service_step() only; readable
+ * for status. */
 struct service {
 	struct service_config config;
 	enum service_state state;

@@ -5,8 +5,8 @@
  * So the LUN is asked now and then, on owner and standby alike: a standby whose kernel has the old
  * size could not mount a file system that has grown on the owner.
  */
-#ifndef CLUSTER_SIZE_POLICY_H
-#define CLUSTER_SIZE_POLICY_H
+#ifndef CLUSTER_CORE_SIZE_POLICY_H
+#define CLUSTER_CORE_SIZE_POLICY_H
 
 #include <stdbool.h>
 #include <stdint.h>

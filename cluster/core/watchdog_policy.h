@@ -6,8 +6,8 @@
  * on an idle node resets nothing; and it is fed unless a stop that must come to its end has made no
  * progress for a group's limit. A slow stop that goes on is progress.
  */
-#ifndef CLUSTER_WATCHDOG_POLICY_H
-#define CLUSTER_WATCHDOG_POLICY_H
+#ifndef CLUSTER_CORE_WATCHDOG_POLICY_H
+#define CLUSTER_CORE_WATCHDOG_POLICY_H
 
 #include <stdbool.h>
 #include <stdint.h>

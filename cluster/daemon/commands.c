@@ -166,9 +166,9 @@ static json_t *counters_json(const struct daemon_counters *counters)
 					  "register-and-move"};
 	json_t *pr_in = json_object(), *pr_out = json_object();
 
-	for (size_t k = 0; k < sizeof in / sizeof in[0]; k++)
+	for (size_t k = 0; k < sizeof(in) / sizeof(in[0]); k++)
 		json_object_set_new(pr_in, in[k], json_integer((json_int_t)counters->pr.in[k]));
-	for (size_t k = 0; k < sizeof out / sizeof out[0]; k++)
+	for (size_t k = 0; k < sizeof(out) / sizeof(out[0]); k++)
 		json_object_set_new(pr_out, out[k], json_integer((json_int_t)counters->pr.out[k]));
 	return json_pack("{s:I, s:I, s:o, s:o, s:I, s:I}", "looks", (json_int_t)counters->looks,
 			 "looks_failed", (json_int_t)counters->looks_failed, "pr_in", pr_in,
@@ -344,7 +344,7 @@ static void do_events(struct control_request *request, const json_t *arguments, 
 		return;
 	if (name && daemon_find_group(daemon, name))
 		name = daemon_find_group(daemon, name)->config->name;
-	follow = calloc(1, sizeof *follow);
+	follow = calloc(1, sizeof(*follow));
 	if (!follow) {
 		control_fail(request, "memory", "out of memory");
 		return;
@@ -385,7 +385,7 @@ static bool configuration_is_good(struct control_request *request, const struct 
 
 	for (size_t k = 0; k < faults.count && error; k++)
 		if (faults.list[k].severity == CONFIG_ERROR) {
-			config_fault_text(&faults.list[k], text, sizeof text);
+			config_fault_text(&faults.list[k], text, sizeof(text));
 			break;
 		}
 	if (error)

@@ -2,8 +2,8 @@
  *
  * The daemon as a whole: what its groups share. One libuv loop; whatever can block runs on workers.
  */
-#ifndef CLUSTER_DAEMON_H
-#define CLUSTER_DAEMON_H
+#ifndef CLUSTER_DAEMON_DAEMON_H
+#define CLUSTER_DAEMON_DAEMON_H
 
 #include <jansson.h>
 #include <uv.h>

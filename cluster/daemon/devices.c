@@ -75,7 +75,7 @@ static void on_uevent(const struct uevent *event, void *user)
 
 int daemon_devices_open(struct daemon *daemon)
 {
-	struct daemon_devices *devices = calloc(1, sizeof *devices);
+	struct daemon_devices *devices = calloc(1, sizeof(*devices));
 	int error;
 
 	if (!devices)

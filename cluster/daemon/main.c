@@ -40,7 +40,7 @@ void daemon_note(struct daemon *daemon, const char *kind, const char *format, ..
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	event.text = text;
 	if (daemon->history)
@@ -52,7 +52,7 @@ static const char *flag_path(const struct daemon *daemon, const char *name, cons
 {
 	static char path[PATH_MAX + 200];
 
-	snprintf(path, sizeof path, "%s/%s%s%s", daemon->run_folder, name, group ? "." : "",
+	snprintf(path, sizeof(path), "%s/%s%s%s", daemon->run_folder, name, group ? "." : "",
 		 group ? group : "");
 	return path;
 }
@@ -138,19 +138,19 @@ int daemon_add_group(struct daemon *daemon, const struct config_group *config)
 		log_error("%s: more than %u LUNs in one group", config->name, ARBITER_LUNS_MAX);
 		return -E2BIG;
 	}
-	groups = realloc(daemon->groups, (daemon->group_count + 1) * sizeof *groups);
+	groups = realloc(daemon->groups, (daemon->group_count + 1) * sizeof(*groups));
 	if (!groups)
 		return -ENOMEM;
 	daemon->groups = groups;
 	if (effects > daemon->effects.capacity) {
-		items = realloc(daemon->effects.items, effects * sizeof *items);
+		items = realloc(daemon->effects.items, effects * sizeof(*items));
 		if (!items)
 			return -ENOMEM;
 		daemon->effects.items = items;
 		daemon->effects.capacity = effects;
 	}
 	error = group_open(daemon, config, &daemon->groups[daemon->group_count], message,
-			   sizeof message);
+			   sizeof(message));
 	if (error) {
 		log_error("%s: %s", config->name, *message ? message : strerror(-error));
 		daemon_note(daemon, "daemon", "group %s could not be opened: %s", config->name,
@@ -166,7 +166,7 @@ static void forget_group(struct daemon *daemon, const struct group *group)
 	for (size_t g = 0; g < daemon->group_count; g++)
 		if (daemon->groups[g] == group) {
 			memmove(&daemon->groups[g], &daemon->groups[g + 1],
-				(daemon->group_count - g - 1) * sizeof daemon->groups[0]);
+				(daemon->group_count - g - 1) * sizeof(daemon->groups[0]));
 			daemon->group_count--;
 			return;
 		}
@@ -202,7 +202,7 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void close_rest(struct daemon *daemon)
 {
-	for (size_t s = 0; s < sizeof daemon->signals / sizeof daemon->signals[0]; s++)
+	for (size_t s = 0; s < sizeof(daemon->signals) / sizeof(daemon->signals[0]); s++)
 		uv_close((uv_handle_t *)&daemon->signals[s], on_handle_closed);
 	uv_close((uv_handle_t *)&daemon->closing_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&daemon->alive_timer, on_handle_closed);
@@ -425,7 +425,7 @@ static int make_run_folder(struct daemon *daemon)
 		return -1;
 	}
 	daemon->run_folder = folder;
-	snprintf(path, sizeof path, "%s/dev", daemon->run_folder);
+	snprintf(path, sizeof(path), "%s/dev", daemon->run_folder);
 	return make_folder(path);
 }
 
@@ -436,7 +436,7 @@ static int load_config(struct daemon *daemon)
 	char text[600];
 
 	for (size_t k = 0; k < faults.count; k++) {
-		config_fault_text(&faults.list[k], text, sizeof text);
+		config_fault_text(&faults.list[k], text, sizeof(text));
 		log_write(faults.list[k].severity == CONFIG_ERROR ? LOG_LEVEL_ERROR
 								  : LOG_LEVEL_WARNING,
 			  "%s", text);
@@ -462,11 +462,11 @@ static int find_initiator(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->config->lun_count; i++)
 		wanted = wanted || daemon->config->luns[i].iscsi;
 	if (daemon->self->initiator) {
-		snprintf(daemon->initiator, sizeof daemon->initiator, "%s",
+		snprintf(daemon->initiator, sizeof(daemon->initiator), "%s",
 			 daemon->self->initiator);
 	} else if (wanted &&
 		   iscsi_initiator_name_read(INITIATOR_FILE, daemon->initiator,
-					     sizeof daemon->initiator, message, sizeof message)) {
+					     sizeof(daemon->initiator), message, sizeof(message))) {
 		log_error("%s; or name it in the configuration: node \"%s\" { initiator = "
 			  "\"iqn...\" }",
 			  message, daemon->node_name);
@@ -504,20 +504,20 @@ static int open_parts(struct daemon *daemon)
 					  .user = daemon};
 	char path[PATH_MAX + 16], message[600];
 
-	if (state_open(&daemon->state, &daemon->loop, &state, message, sizeof message)) {
+	if (state_open(&daemon->state, &daemon->loop, &state, message, sizeof(message))) {
 		log_error("%s", message);
 		return -1;
 	}
 	state_on_trouble(daemon->state, on_state_trouble, daemon);
-	snprintf(path, sizeof path, "%s/history.db", daemon->state_folder);
+	snprintf(path, sizeof(path), "%s/history.db", daemon->state_folder);
 	history.file = path;
-	if (history_open(&daemon->history, &daemon->loop, &history, message, sizeof message))
+	if (history_open(&daemon->history, &daemon->loop, &history, message, sizeof(message)))
 		log_error("%s", message);
 	if (!daemon->history)
 		return -1;
-	snprintf(path, sizeof path, "%s/control", daemon->run_folder);
+	snprintf(path, sizeof(path), "%s/control", daemon->run_folder);
 	control.path = path;
-	if (control_open(&daemon->control, &daemon->loop, &control, message, sizeof message)) {
+	if (control_open(&daemon->control, &daemon->loop, &control, message, sizeof(message))) {
 		log_error("%s", message);
 		return -1;
 	}
@@ -535,7 +535,7 @@ static void open_handles(struct daemon *daemon)
 	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
 	uint64_t interval = sdnotify_interval_ms();
 
-	for (size_t s = 0; s < sizeof numbers / sizeof numbers[0]; s++) {
+	for (size_t s = 0; s < sizeof(numbers) / sizeof(numbers[0]); s++) {
 		uv_signal_init(&daemon->loop, &daemon->signals[s]);
 		daemon->signals[s].data = daemon;
 		uv_signal_start(&daemon->signals[s], on_signal, numbers[s]);
@@ -628,10 +628,10 @@ int main(int argc, char **argv)
 	char host[256], program[PATH_MAX] = "";
 	bool realtime = true;
 
-	if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+	if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
 		program[0] = 0;
-	gethostname(host, sizeof host);
-	host[sizeof host - 1] = 0;
+	gethostname(host, sizeof(host));
+	host[sizeof(host) - 1] = 0;
 	host[strcspn(host, ".")] = 0;
 	daemon.node_name = host;
 	daemon.config_path = CONFIG_PATH_DEFAULT;

@@ -19,7 +19,7 @@ static json_t *faults_json(const struct config_faults *faults)
 	char text[600];
 
 	for (size_t k = 0; k < faults->count; k++) {
-		config_fault_text(&faults->list[k], text, sizeof text);
+		config_fault_text(&faults->list[k], text, sizeof(text));
 		if (faults->list[k].severity == CONFIG_ERROR)
 			log_error("%s", text);
 		else
@@ -143,7 +143,7 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 		*answer = json_pack("{s:[s]}", "faults", "the daemon is stopping");
 		return -EINVAL;
 	}
-	retired = calloc(1, sizeof *retired);
+	retired = calloc(1, sizeof(*retired));
 	changes = json_array();
 	error = retired ? config_load(daemon->config_path, &config, &faults) : -ENOMEM;
 

@@ -335,8 +335,8 @@ void watchdog_close(struct watchdog *watchdog, bool disarm)
 	closed = watchdog->closed;
 	uv_mutex_unlock(&watchdog->mutex);
 	if (!closed)
-		return; /* the device hangs, and its thread with it: left to the end of the process
-			 */
+		/* the device hangs, and its thread with it: left to the end of the process */
+		return;
 	uv_thread_join(&watchdog->thread);
 	uv_cond_destroy(&watchdog->changed);
 	uv_mutex_destroy(&watchdog->mutex);

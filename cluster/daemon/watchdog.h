@@ -5,8 +5,8 @@
  * the calls, because some hardware (IPMI) answers late, and feeds only when it is told to: who
  * tells it is the daemon's loop, so that a loop that stands still feeds nothing.
  */
-#ifndef CLUSTER_WATCHDOG_H
-#define CLUSTER_WATCHDOG_H
+#ifndef CLUSTER_DAEMON_WATCHDOG_H
+#define CLUSTER_DAEMON_WATCHDOG_H
 
 #include <stdbool.h>
 #include <stddef.h>

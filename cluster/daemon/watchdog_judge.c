@@ -74,7 +74,7 @@ static enum watchdog_verdict judge(struct daemon_watchdog *self, struct group *g
 		now.quiet = view.quiet;
 		now.maintenance = view.maintenance;
 		now.resources = group->service ? service_host_left(group->service, resources,
-								   sizeof resources)
+								   sizeof(resources))
 					       : 0;
 		now.limit_ms = watchdog_limit_ms(self->daemon->config->stop_limit_ms,
 						 slowest_stop(group->config), view.state,
@@ -83,12 +83,12 @@ static enum watchdog_verdict judge(struct daemon_watchdog *self, struct group *g
 	verdict = watchdog_judge(&group->watch, &now, now_ms, due_ms);
 	if (verdict == WATCHDOG_VERDICT_OVERDUE)
 		describe(group, &now, resources, group->watch.since_ms, self->why,
-			 sizeof self->why);
+			 sizeof(self->why));
 	if (verdict == WATCHDOG_VERDICT_STOPPING && !group->watch_told &&
 	    now_ms - group->watch.since_ms > now.limit_ms / 2) {
 		group->watch_told = true;
 		describe(group, &now, resources, group->watch.since_ms, self->why,
-			 sizeof self->why);
+			 sizeof(self->why));
 		group_note(
 			group, NULL, "watchdog",
 			"%s; after %llu more seconds the watchdog is not fed any more, and resets "
@@ -245,17 +245,17 @@ int daemon_watchdog_open(struct daemon *daemon)
 
 	if (!config->watchdog)
 		return 0;
-	self = calloc(1, sizeof *self);
+	self = calloc(1, sizeof(*self));
 	if (!self)
 		return -1;
 	if (watchdog_open(&self->device, config->watchdog, config->watchdog_timeout_ms, message,
-			  sizeof message)) {
+			  sizeof(message))) {
 		log_error("%s", message);
 		free(self);
 		return -1;
 	}
 	self->daemon = daemon;
-	snprintf(self->name, sizeof self->name, "%s", config->watchdog);
+	snprintf(self->name, sizeof(self->name), "%s", config->watchdog);
 	daemon->watchdog = self;
 	watchdog_get_view(self->device, &view);
 	daemon_note(daemon, "watchdog", "watchdog %s (%s) is ours, %u s%s", self->name,

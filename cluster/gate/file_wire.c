@@ -22,9 +22,7 @@ struct field {
 };
 
 #define TEXT(type, name, member)                                                                   \
-	{                                                                                          \
-		name, FIELD_TEXT, offsetof(type, member), sizeof(((type *)0)->member)              \
-	}
+	{name, FIELD_TEXT, offsetof(type, member), sizeof(((type *)0)->member)}
 
 static const struct field file_fields[] = {
 	TEXT(struct gate_file, "group", group),
@@ -109,7 +107,7 @@ static int line_parse(struct gate_file *file, char *line, const char **why)
 	if (strcmp(line, "lun") == 0) {
 		if (file->lun_count == file->lun_capacity)
 			return -E2BIG;
-		memset(&file->luns[file->lun_count++], 0, sizeof file->luns[0]);
+		memset(&file->luns[file->lun_count++], 0, sizeof(file->luns[0]));
 	}
 	*why = "unknown name";
 	const struct field *field = field_find(file_fields, COUNT(file_fields), line);
@@ -150,7 +148,7 @@ int gate_wire_file_parse(struct gate_file *file, const char *text, size_t length
 {
 	struct gate_lun_config *luns = file->luns;
 	size_t capacity = file->lun_capacity;
-	memset(file, 0, sizeof *file);
+	memset(file, 0, sizeof(*file));
 	file->luns = luns;
 	file->lun_capacity = capacity;
 	unsigned number = 0;
@@ -161,7 +159,7 @@ int gate_wire_file_parse(struct gate_file *file, const char *text, size_t length
 		const char *why = "line too long";
 		int error = -EBADMSG;
 		number++;
-		if (line_length < sizeof line && !memchr(text + at, '\0', line_length)) {
+		if (line_length < sizeof(line) && !memchr(text + at, '\0', line_length)) {
 			memcpy(line, text + at, line_length);
 			line[line_length] = '\0';
 			error = line[0] == '\0' || line[0] == '#' ? 0

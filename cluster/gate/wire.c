@@ -230,7 +230,7 @@ static const size_t counter_offsets[] = {
 	offsetof(struct gate_counters, resent),          offsetof(struct gate_counters, conflicts),
 	offsetof(struct gate_counters, unit_attentions),
 };
-#define COUNTERS (sizeof counter_offsets / sizeof counter_offsets[0])
+#define COUNTERS (sizeof(counter_offsets) / sizeof(counter_offsets[0]))
 
 static void get_snapshot(struct reader *reader, struct gate_message_snapshot *snapshot)
 {
@@ -245,7 +245,7 @@ static void get_snapshot(struct reader *reader, struct gate_message_snapshot *sn
 	get_state(reader, &snapshot->state);
 	for (size_t i = 0; i < COUNTERS; i++) {
 		uint64_t value = get64(reader);
-		memcpy((char *)&snapshot->counters + counter_offsets[i], &value, sizeof value);
+		memcpy((char *)&snapshot->counters + counter_offsets[i], &value, sizeof(value));
 	}
 }
 
@@ -261,7 +261,7 @@ static void put_snapshot(struct writer *writer, const struct gate_message_snapsh
 	for (size_t i = 0; i < COUNTERS; i++) {
 		uint64_t value;
 		memcpy(&value, (const char *)&snapshot->counters + counter_offsets[i],
-		       sizeof value);
+		       sizeof(value));
 		wire_put(writer, value, 8);
 	}
 }
@@ -275,9 +275,9 @@ static void get_lun(struct reader *reader, struct gate_message_lun *lun)
 	lun->blocks = get64(reader);
 	lun->block_size = get32(reader);
 	lun->in_flight = get32(reader);
-	get_text(reader, lun->name, sizeof lun->name);
-	get_text(reader, lun->wwid, sizeof lun->wwid);
-	get_text(reader, lun->reason, sizeof lun->reason);
+	get_text(reader, lun->name, sizeof(lun->name));
+	get_text(reader, lun->wwid, sizeof(lun->wwid));
+	get_text(reader, lun->reason, sizeof(lun->reason));
 }
 
 static void put_lun(struct writer *writer, const struct gate_message_lun *lun)
@@ -289,9 +289,9 @@ static void put_lun(struct writer *writer, const struct gate_message_lun *lun)
 	wire_put(writer, lun->blocks, 8);
 	wire_put(writer, lun->block_size, 4);
 	wire_put(writer, lun->in_flight, 4);
-	put_text(writer, lun->name, sizeof lun->name);
-	put_text(writer, lun->wwid, sizeof lun->wwid);
-	put_text(writer, lun->reason, sizeof lun->reason);
+	put_text(writer, lun->name, sizeof(lun->name));
+	put_text(writer, lun->wwid, sizeof(lun->wwid));
+	put_text(writer, lun->reason, sizeof(lun->reason));
 }
 
 static void get_body(struct reader *reader, struct gate_message *message)
@@ -330,7 +330,7 @@ static void get_body(struct reader *reader, struct gate_message *message)
 		message->attention.ascq = get8(reader);
 		return;
 	case GATE_MESSAGE_REFUSED:
-		get_text(reader, message->reason, sizeof message->reason);
+		get_text(reader, message->reason, sizeof(message->reason));
 		return;
 	case GATE_MESSAGE_QUIT:
 	case GATE_MESSAGE_READY:
@@ -341,7 +341,7 @@ static void get_body(struct reader *reader, struct gate_message *message)
 
 int gate_wire_decode(struct gate_message *message, const uint8_t *data, size_t length)
 {
-	memset(message, 0, sizeof *message);
+	memset(message, 0, sizeof(*message));
 	if (gate_wire_frame(data, length) != (long)length)
 		return -EBADMSG;
 	struct reader reader = {.at = data + GATE_WIRE_HEADER, .end = data + length};
@@ -400,7 +400,7 @@ static void put_body(struct writer *writer, const struct gate_message *message)
 		wire_put(writer, message->attention.ascq, 1);
 		break;
 	case GATE_MESSAGE_REFUSED:
-		put_text(writer, message->reason, sizeof message->reason);
+		put_text(writer, message->reason, sizeof(message->reason));
 		break;
 	case GATE_MESSAGE_QUIT:
 	case GATE_MESSAGE_READY:

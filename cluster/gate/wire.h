@@ -53,9 +53,9 @@ enum gate_message_type {
 	GATE_MESSAGE_SET,       /* sequence, seen, state */
 	GATE_MESSAGE_COMMAND,   /* a SCSI command through the nexus of `lun` */
 	GATE_MESSAGE_RESET,     /* LOGICAL UNIT RESET through the nexus of `lun` */
-	GATE_MESSAGE_RECONNECT, /* try the lost nexus of `lun` now, not after the plugin's own delay
-				 */
-	GATE_MESSAGE_QUIT,      /* end the process; only obeyed while the gate is FAILED */
+	/* try the lost nexus of `lun` now, not after the plugin's own delay */
+	GATE_MESSAGE_RECONNECT,
+	GATE_MESSAGE_QUIT, /* end the process; only obeyed while the gate is FAILED */
 	/* gate to daemon */
 	GATE_MESSAGE_SNAPSHOT = 64,
 	GATE_MESSAGE_LUN, /* all that is known of one LUN: in a snapshot, and at every change of its

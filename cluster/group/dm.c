@@ -192,7 +192,8 @@ static void judge_devices(struct group_lun *lun, const struct gate_dm_view *view
 		group_set_unfit(group, GROUP_UNFIT_ATTACH, NULL);
 	lun->dm_unusable = view->unusable;
 	if (view->unusable || view->failures >= FAILURES_MOST) {
-		snprintf(reason, sizeof reason, "LUN %s: %.200s", lun->config->name, view->problem);
+		snprintf(reason, sizeof(reason), "LUN %s: %.200s", lun->config->name,
+			 view->problem);
 		if (!view->unusable)
 			uv_timer_start(&group->attach_timer, on_unfit_over, UNFIT_MS, 0);
 		if (!*group->unfit[GROUP_UNFIT_ATTACH])
@@ -210,7 +211,7 @@ static void note_device(struct group_lun *lun, const struct gate_dm_view *view)
 		log_error("%s: LUN %s: %s", group->config->name, lun->config->name, view->problem);
 		group_note(group, lun->config->name, "attach", "%s", view->problem);
 	}
-	snprintf(lun->dm_problem, sizeof lun->dm_problem, "%s", view->problem);
+	snprintf(lun->dm_problem, sizeof(lun->dm_problem), "%s", view->problem);
 	if (view->present && lun->dm_size && view->size > lun->dm_size &&
 	    strcmp(lun->dm_device, view->device) == 0)
 		group_note(group, lun->config->name, "attach", "grew from %llu to %llu MiB",
@@ -220,7 +221,7 @@ static void note_device(struct group_lun *lun, const struct gate_dm_view *view)
 		group_note(group, lun->config->name, "attach", "%s is there after %u ms",
 			   view->device, view->made_in_ms);
 	lun->dm_size = view->present ? view->size : 0;
-	snprintf(lun->dm_device, sizeof lun->dm_device, "%s", view->device);
+	snprintf(lun->dm_device, sizeof(lun->dm_device), "%s", view->device);
 }
 
 static void on_changed(struct gate_dm *gate, void *user)

@@ -54,7 +54,7 @@ static void attach_failed(struct group *group, struct group_lun *lun, const char
 		return;
 	}
 	uv_timer_start(&group->attach_timer, on_attach_timer, ATTACH_UNFIT_MS, 0);
-	snprintf(reason, sizeof reason, "LUN %s cannot be attached: %.180s", lun->config->name,
+	snprintf(reason, sizeof(reason), "LUN %s cannot be attached: %.180s", lun->config->name,
 		 message);
 	group_set_unfit(group, GROUP_UNFIT_ATTACH, reason);
 }
@@ -306,7 +306,7 @@ static void on_gate_attention(struct gate *gate, uint16_t lun, uint8_t asc, uint
 static int nbdkit_open(struct group *group, char *message, size_t message_size)
 {
 	struct daemon *daemon = group->daemon;
-	struct gate_lun_setup *luns = calloc(group->lun_count, sizeof *luns);
+	struct gate_lun_setup *luns = calloc(group->lun_count, sizeof(*luns));
 	const struct gate_events events = {on_gate_up, on_gate_down, on_gate_changed, on_gate_nexus,
 					   on_gate_attention};
 	struct gate_setup setup = {

@@ -192,7 +192,7 @@ static void enqueue(struct group *group, const struct arbiter_event *event)
 {
 	if (group->queue_count == group->queue_size) {
 		size_t size = group->queue_size ? 2 * group->queue_size : 16;
-		struct arbiter_event *queue = realloc(group->queue, size * sizeof *queue);
+		struct arbiter_event *queue = realloc(group->queue, size * sizeof(*queue));
 
 		if (!queue) {
 			log_error("%s: out of memory; an event is lost", group->config->name);
@@ -237,7 +237,7 @@ static void on_recorded(int error, const char *message, void *user)
 
 static void effect_record(struct group *group, const struct arbiter_effect *effect)
 {
-	struct group_record *record = malloc(sizeof *record);
+	struct group_record *record = malloc(sizeof(*record));
 	struct arbiter_event event = {.kind = ARBITER_EVENT_RECORDED,
 				      .recorded = {.id = effect->id}};
 
@@ -472,7 +472,7 @@ void group_set_unfit(struct group *group, enum group_unfit cause, const char *re
 	bool was_fit = !group_unfit_reason(group), fit;
 	struct arbiter_event event = {.kind = ARBITER_EVENT_FITNESS};
 
-	snprintf(group->unfit[cause], sizeof group->unfit[cause], "%s", reason ? reason : "");
+	snprintf(group->unfit[cause], sizeof(group->unfit[cause]), "%s", reason ? reason : "");
 	fit = !group_unfit_reason(group);
 	if (fit == was_fit)
 		return;
@@ -567,10 +567,10 @@ static void fill_arbiter_config(const struct group *group, struct arbiter_config
 	const struct config_group *g = group->config;
 	size_t nexuses = 1;
 
-	memset(config, 0, sizeof *config);
+	memset(config, 0, sizeof(*config));
 	config->cluster = key_cluster_hash(group->daemon->config->cluster);
 	config->node = group->daemon->self->id;
-	memset(config->rank_of, 255, sizeof config->rank_of);
+	memset(config->rank_of, 255, sizeof(config->rank_of));
 	for (size_t n = 0; n < g->node_count; n++)
 		config->rank_of[g->nodes[n]->id] = (uint8_t)n;
 	config->defend_ms = g->times.defend_ms;
@@ -633,7 +633,7 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 	int error;
 
 	group->claims =
-		state_group_open(daemon->state, group->config->name, &found, text, sizeof text);
+		state_group_open(daemon->state, group->config->name, &found, text, sizeof(text));
 	if (!group->claims)
 		return -ENOMEM;
 	if (found == STATE_FOUND_UNUSABLE) {
@@ -662,12 +662,12 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 int group_open(struct daemon *daemon, const struct config_group *config, struct group **result,
 	       char *message, size_t message_size)
 {
-	struct group *group = calloc(1, sizeof *group);
+	struct group *group = calloc(1, sizeof(*group));
 	int error;
 
 	*result = NULL;
 	if (group)
-		group->luns = calloc(config->lun_count, sizeof *group->luns);
+		group->luns = calloc(config->lun_count, sizeof(*group->luns));
 	if (!group || !group->luns) {
 		free(group);
 		snprintf(message, message_size, "%s: out of memory", config->name);
@@ -681,7 +681,7 @@ int group_open(struct daemon *daemon, const struct config_group *config, struct 
 	group->reason = ARBITER_RULE_COUNT;
 	if (daemon->standby)
 		snprintf(group->unfit[GROUP_UNFIT_STANDBY],
-			 sizeof group->unfit[GROUP_UNFIT_STANDBY], DAEMON_STANDBY_REASON);
+			 sizeof(group->unfit[GROUP_UNFIT_STANDBY]), DAEMON_STANDBY_REASON);
 	uv_timer_init(&daemon->loop, &group->timer);
 	uv_timer_init(&daemon->loop, &group->reconnect_timer);
 	uv_timer_init(&daemon->loop, &group->attach_timer);

@@ -4,8 +4,8 @@
  * arbiter's effects out (looks, orders, claims, gate, device, service) and brings the answers back,
  * and tells people what goes on.
  */
-#ifndef CLUSTER_GROUP_H
-#define CLUSTER_GROUP_H
+#ifndef CLUSTER_GROUP_GROUP_H
+#define CLUSTER_GROUP_GROUP_H
 
 #include <limits.h>
 

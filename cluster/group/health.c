@@ -100,7 +100,7 @@ static void path_judge(struct group_path *path, const struct pr_exec *exec)
 	group_path_attentions(path, exec);
 	if (exec->verdict == SCSI_RETRY_OTHER_PATH)
 		path_worse(path, GROUP_PATH_INACCESSIBLE,
-			   scsi_result_text(result, text, sizeof text));
+			   scsi_result_text(result, text, sizeof(text)));
 	else if (is_answer(result) && path->health != GROUP_PATH_GOOD && is_prompt(path, result))
 		path_better(path);
 }
@@ -145,7 +145,7 @@ static void path_probe(struct group_path *path, uint64_t now_ms)
 
 	if (path->probing || path->looking > 0 || path->probed_ms + PROBE_EVERY_MS > now_ms)
 		return;
-	probe = calloc(1, sizeof *probe);
+	probe = calloc(1, sizeof(*probe));
 	if (!probe)
 		return;
 	path->probing = true;
@@ -153,7 +153,7 @@ static void path_probe(struct group_path *path, uint64_t now_ms)
 	probe->path = path;
 	probe->exec.user = probe;
 	probe->exec.counters = &path->lun->group->daemon->counters.pr;
-	pr_in_encode(&probe->exec.request, PR_IN_READ_KEYS, probe->buffer, sizeof probe->buffer);
+	pr_in_encode(&probe->exec.request, PR_IN_READ_KEYS, probe->buffer, sizeof(probe->buffer));
 	pr_exec_start(&probe->exec, path->path, PROBE_TIMEOUT_MS, on_probed);
 }
 
@@ -188,7 +188,7 @@ void group_health_check(struct group_lun *lun)
 		other = answered_since(lun, path, errand->began_ms);
 		if (!other)
 			continue;
-		snprintf(text, sizeof text, "no answer for %" PRIu64 " ms, while %s answers",
+		snprintf(text, sizeof(text), "no answer for %" PRIu64 " ms, while %s answers",
 			 now - errand->began_ms, other->path->name);
 		path_worse(path, GROUP_PATH_SILENT, text);
 	}
@@ -249,7 +249,7 @@ static void note_orphans(struct group_lun *lun, const struct group_listed *liste
 
 	for (size_t k = 0; k < listed->other_count && view->owned && knows_nexuses(lun); k++)
 		if (listed->others[k].key == view->key)
-			used += (size_t)snprintf(text + used, sizeof text - used, "%s%s",
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
 						 used ? " " : "", listed->others[k].transport);
 	if (used > 0 && !lun->orphans)
 		lun->orphans_since_ms = now_ms;

@@ -25,7 +25,7 @@ void group_note(struct group *group, const char *lun, const char *kind, const ch
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	event.text = text;
 	add(group, &event);
@@ -100,10 +100,10 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 		return;
 	}
 	if (state == ARBITER_STATE_SEIZING && group->challenge.mono_ms) {
-		snprintf(text, sizeof text, "standby -> challenging: %s; holder: %s",
+		snprintf(text, sizeof(text), "standby -> challenging: %s; holder: %s",
 			 arbiter_rule_text(group->challenge.rule),
 			 group_key_text(group->daemon, group->challenge.holder, holder,
-					sizeof holder));
+					sizeof(holder)));
 		event.mono_ms = group->challenge.mono_ms;
 		event.time_ms = group->challenge.wall_ms;
 		event.rule = arbiter_rule_name(group->challenge.rule);
@@ -117,7 +117,7 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 	event.rule = effect->state.rule == ARBITER_RULE_COUNT
 			     ? NULL
 			     : arbiter_rule_name(effect->state.rule);
-	snprintf(text, sizeof text, "%s -> %s: %s", arbiter_state_name(old),
+	snprintf(text, sizeof(text), "%s -> %s: %s", arbiter_state_name(old),
 		 arbiter_state_name(state), arbiter_rule_text(effect->state.rule));
 	event.text = text;
 	add(group, &event);
@@ -133,10 +133,10 @@ static void note_alarm(struct group *group, const struct arbiter_effect *effect)
 		return;
 	event.lun = group->luns[effect->lun].config->name;
 	event.rule = arbiter_alarm_name(effect->alarm.alarm);
-	snprintf(text, sizeof text, "%s%s%s", arbiter_alarm_text(effect->alarm.alarm),
+	snprintf(text, sizeof(text), "%s%s%s", arbiter_alarm_text(effect->alarm.alarm),
 		 effect->alarm.key ? "; key " : "",
 		 effect->alarm.key
-			 ? group_key_text(group->daemon, effect->alarm.key, key, sizeof key)
+			 ? group_key_text(group->daemon, effect->alarm.key, key, sizeof(key))
 			 : "");
 	event.text = text;
 	add(group, &event);
@@ -168,7 +168,7 @@ static void note_order(struct group *group, const struct arbiter_effect *effect)
 		group_note(
 			group, group->luns[0].config->name, "order", "%s of %s",
 			pr_out_action_name(effect->order.action),
-			group_key_text(group->daemon, effect->order.service_key, key, sizeof key));
+			group_key_text(group->daemon, effect->order.service_key, key, sizeof(key)));
 }
 
 void group_note_effect(struct group *group, const struct arbiter_effect *effect)

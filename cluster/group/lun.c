@@ -48,7 +48,7 @@ static int open_urls(struct group_lun *lun, char *message, size_t message_size)
 /* A kernel device need not be there yet. */
 int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 {
-	lun->paths = calloc(GROUP_PATHS_MAX, sizeof *lun->paths);
+	lun->paths = calloc(GROUP_PATHS_MAX, sizeof(*lun->paths));
 	if (!lun->paths) {
 		snprintf(message, message_size, "%s: out of memory", lun->config->name);
 		return -ENOMEM;
@@ -144,11 +144,11 @@ static void on_entry(struct pr_look *errand, const struct pr_full_status_entry *
 	bool ours = false;
 
 	if (!entry) {
-		memset(listed, 0, sizeof *listed);
+		memset(listed, 0, sizeof(*listed));
 		return;
 	}
 	pr_transport_id_text(entry->transport_id, entry->transport_id_length, transport,
-			     sizeof transport);
+			     sizeof(transport));
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (lun->paths[k].transport[0] &&
 		    strcasecmp(lun->paths[k].transport, transport) == 0) {
@@ -158,7 +158,7 @@ static void on_entry(struct pr_look *errand, const struct pr_full_status_entry *
 	if (!ours && listed->other_count < GROUP_OTHERS_MAX) {
 		listed->others[listed->other_count].key = entry->key;
 		memcpy(listed->others[listed->other_count++].transport, transport,
-		       sizeof transport);
+		       sizeof(transport));
 	}
 }
 
@@ -180,7 +180,7 @@ static void tell_refusal(struct group_lun *lun, const struct scsi_result *result
 	    result->sense_key != SCSI_SENSE_ILLEGAL_REQUEST)
 		return;
 	lun->no_pr = true;
-	scsi_result_text(result, text, sizeof text);
+	scsi_result_text(result, text, sizeof(text));
 	log_error("%s: LUN %s supports no persistent reservations (%s): it cannot be arbitrated. "
 		  "See: lunkeeper lun probe %s",
 		  lun->group->config->name, lun->config->name, text, lun->config->name);
@@ -281,7 +281,7 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 	group_health_check(lun);
 	group_size_check(lun->group);
 	path = choose_path(lun, effect->look.attempt, NULL);
-	look = path ? calloc(1, sizeof *look) : NULL;
+	look = path ? calloc(1, sizeof(*look)) : NULL;
 	if (!look) {
 		post_look(lun, effect->id, &no_look);
 		return;
@@ -439,7 +439,7 @@ static void order_wait(struct order *order)
 void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 {
 	struct group_path *path = path_of_nexus(lun, effect->order.nexus);
-	struct order *order = path && !lun->waiting ? calloc(1, sizeof *order) : NULL;
+	struct order *order = path && !lun->waiting ? calloc(1, sizeof(*order)) : NULL;
 	const struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED,
 					    .error = -ENOTCONN}; /* it was not even sent */
 

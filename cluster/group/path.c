@@ -139,7 +139,7 @@ static const char *identity_problem(const struct group_path *path,
 
 	if (errand->exec.request.result.outcome != SCSI_OUTCOME_OK)
 		snprintf(text, size, "it does not say who it is: %s",
-			 scsi_result_text(&errand->exec.request.result, result, sizeof result));
+			 scsi_result_text(&errand->exec.request.result, result, sizeof(result)));
 	else if (errand->inquiry.peripheral_qualifier != 0)
 		snprintf(text, size,
 			 "there is no such logical unit at the target; check the number, and what "
@@ -166,7 +166,7 @@ static void on_identified(struct lun_identify *errand)
 	struct group_path *path = identify->path;
 	struct group_lun *lun = path->lun;
 	char text[600];
-	const char *problem = identity_problem(path, errand, text, sizeof text);
+	const char *problem = identity_problem(path, errand, text, sizeof(text));
 
 	if (lun->group->closing || path->leaving || path->path->state != PATH_STATE_UP || problem) {
 		path->identifying = false;
@@ -194,20 +194,20 @@ static void on_identified(struct lun_identify *errand)
 	identify->capabilities.user = identify;
 	identify->capabilities.counters = &lun->group->daemon->counters.pr;
 	pr_in_encode(&identify->capabilities.request, PR_IN_REPORT_CAPABILITIES, identify->buffer,
-		     sizeof identify->buffer);
+		     sizeof(identify->buffer));
 	pr_exec_start(&identify->capabilities, path->path, IDENTIFY_TIMEOUT_MS, on_capabilities);
 }
 
 void group_path_identify(struct group_path *path)
 {
-	struct identify *identify = path->identifying ? NULL : calloc(1, sizeof *identify);
+	struct identify *identify = path->identifying ? NULL : calloc(1, sizeof(*identify));
 
 	if (!identify)
 		return;
 	identify->path = path;
 	identify->errand.user = identify;
 	if (path->lun->config->wwid) {
-		snprintf(identify->wanted, sizeof identify->wanted, "%s", path->lun->config->wwid);
+		snprintf(identify->wanted, sizeof(identify->wanted), "%s", path->lun->config->wwid);
 		identify->errand.wanted = identify->wanted;
 	}
 	path->identifying = true;

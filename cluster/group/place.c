@@ -56,7 +56,7 @@ static void read_session(struct group_path *path)
 
 	path->transport[0] = '\0';
 	if (kernel_nexus_read(&path->session, sg_roots_system.sysfs, name ? name + 1 : ""))
-		kernel_nexus_transport(&path->session, path->transport, sizeof path->transport);
+		kernel_nexus_transport(&path->session, path->transport, sizeof(path->transport));
 }
 
 int group_lun_add_path(struct group_lun *lun, struct path *p, const struct sg_device *device)
@@ -219,9 +219,9 @@ static void make_link(const struct group_lun *lun)
 
 	if (lun->group->config->gate != CONFIG_GATE_NONE)
 		return;
-	snprintf(folder, sizeof folder, "%s/dev", lun->group->daemon->run_folder);
-	snprintf(path, sizeof path, "%s/%s", folder, lun->config->name);
-	snprintf(fresh, sizeof fresh, "%s.new", path);
+	snprintf(folder, sizeof(folder), "%s/dev", lun->group->daemon->run_folder);
+	snprintf(path, sizeof(path), "%s/%s", folder, lun->config->name);
+	snprintf(fresh, sizeof(fresh), "%s.new", path);
 	unlink(fresh);
 	if ((mkdir(folder, 0755) == 0 || errno == EEXIST) && symlink(lun->device, fresh) == 0 &&
 	    rename(fresh, path) == 0)
@@ -246,7 +246,7 @@ static bool is_named_still(const struct group_lun *lun, const struct sg_place *p
 
 	if (place->count == 0 ||
 	    sg_resolve(&sg_roots_system, lun->device, devices, SG_PLACE_DEVICES_MAX, &count,
-		       message, sizeof message) < 0)
+		       message, sizeof(message)) < 0)
 		return access(lun->device, F_OK) == 0;
 	for (size_t k = 0; k < count; k++)
 		if (is_in(place, &devices[k]))
@@ -267,7 +267,7 @@ static void take_place(struct group_lun *lun, const struct sg_place *place)
 		group_note(lun->group, lun->config->name, "path", "it is %s now, and was %s",
 			   place->block, lun->device);
 	group_multipathd_forget(lun, false);
-	snprintf(lun->device, sizeof lun->device, "%s", place->block);
+	snprintf(lun->device, sizeof(lun->device), "%s", place->block);
 	lun->is_map = place->map;
 	make_link(lun);
 }

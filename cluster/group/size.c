@@ -42,7 +42,7 @@ static uint64_t size_in(const char *folder)
 {
 	char text[32];
 
-	sysfs_attribute(folder, "size", text, sizeof text);
+	sysfs_attribute(folder, "size", text, sizeof(text));
 	return strtoull(text, NULL, 10) * SECTOR;
 }
 
@@ -113,7 +113,7 @@ static void tell_stuck(const struct group_lun *lun, const struct size_seen *seen
 	char to[32], least[32], text[400];
 	bool disks = seen->disk_least < lun->size_policy.to;
 
-	snprintf(text, sizeof text,
+	snprintf(text, sizeof(text),
 		 "it has %s, but %s has %s still, after a rescan: a file system on it that has "
 		 "grown elsewhere cannot be mounted here. See: %s. It is tried again every %d min",
 		 size_text(lun->size_policy.to, to),
@@ -131,7 +131,7 @@ static void tell_smaller(const struct group_lun *lun, const struct size_seen *se
 	char is[32], was[32], text[400];
 	uint64_t believed = seen->map > seen->disk_most ? seen->map : seen->disk_most;
 
-	snprintf(text, sizeof text,
+	snprintf(text, sizeof(text),
 		 "it has shrunk to %s, while the kernel believes %s: what was stored behind its "
 		 "end is lost, and a file system on it is damaged. Nothing is changed here; give "
 		 "it its size back on the array before anything is written",
@@ -165,8 +165,8 @@ static void tell(const struct group_lun *lun, enum size_verdict verdict,
 	}
 }
 
-/* --- the rescan: processes, because a write to a disk's rescan lasts as long as its path hangs ---
- */
+/* --- the rescan: processes, because a write to a disk's rescan lasts as long as its path
+ * hangs --- */
 
 static void rescan_over(struct group_lun *lun)
 {
@@ -194,7 +194,7 @@ static void on_rescanned(const struct agent_result *result, void *user)
 
 	(void)result;
 	lun->size_agent = NULL;
-	if (!lun->group->closing && lun->is_map && group_multipathd_name(lun, name, sizeof name))
+	if (!lun->group->closing && lun->is_map && group_multipathd_name(lun, name, sizeof(name)))
 		lun->size_agent =
 			multipathd_resize(&lun->group->daemon->loop, NULL, name, on_resized, lun);
 	if (!lun->size_agent)
@@ -220,8 +220,8 @@ static void script_of(const struct group_lun *lun, char *script, size_t size)
 		}
 		used += (size_t)length;
 	}
-	if (used + sizeof "wait" <= size)
-		memcpy(script + used, "wait", sizeof "wait");
+	if (used + sizeof("wait") <= size)
+		memcpy(script + used, "wait", sizeof("wait"));
 }
 
 static void rescan(struct group_lun *lun)
@@ -237,7 +237,7 @@ static void rescan(struct group_lun *lun)
 					      .done = on_rescanned,
 					      .user = lun};
 
-	script_of(lun, script, sizeof script);
+	script_of(lun, script, sizeof(script));
 	lun->size_agent = agent_run(&lun->group->daemon->loop, &options);
 	if (!lun->size_agent)
 		rescan_over(lun); /* no memory: as if it had not helped */
@@ -312,7 +312,7 @@ static struct group_path *choose_path(struct group_lun *lun)
 static bool ask_size(struct group_lun *lun)
 {
 	struct group_path *path = choose_path(lun);
-	struct ask *ask = path ? calloc(1, sizeof *ask) : NULL;
+	struct ask *ask = path ? calloc(1, sizeof(*ask)) : NULL;
 
 	if (!ask)
 		return false;

@@ -206,7 +206,7 @@ json_t *group_status_json(const struct group *group)
 			    group->service ? service_host_resources_json(group->service)
 					   : json_array());
 	json_object_set_new(json, "alarms", alarms_json(group));
-	if (group->gate_kind && group->gate_kind->problem(group, problem, sizeof problem))
+	if (group->gate_kind && group->gate_kind->problem(group, problem, sizeof(problem)))
 		json_object_set_new(json, "gate_problem", json_string(problem));
 	return json;
 }
@@ -294,26 +294,26 @@ static void explain_place(const struct group *group, const struct arbiter_view *
 {
 	char text[700], holder[64];
 
-	group_key_text(group->daemon, view->holder, holder, sizeof holder);
+	group_key_text(group->daemon, view->holder, holder, sizeof(holder));
 	if (!view->last_look_ms) {
 		add_line(lines, "Nothing is known yet: no look at the leader has been answered.");
 		return;
 	}
 	if (view->state == ARBITER_STATE_OWNER)
-		snprintf(text, sizeof text,
+		snprintf(text, sizeof(text),
 			 "This node (%s) owns it: its key holds the reservation of %s, seen %llu "
 			 "ms ago.",
 			 group->daemon->node_name, group->luns[0].config->name,
 			 (unsigned long long)(clock_now_ms() - view->last_look_ms));
 	else
-		snprintf(text, sizeof text,
+		snprintf(text, sizeof(text),
 			 "This node (%s) is %s. The reservation of %s is held by %s, seen %llu ms "
 			 "ago.",
 			 group->daemon->node_name, arbiter_state_name(view->state),
 			 group->luns[0].config->name, holder,
 			 (unsigned long long)(clock_now_ms() - view->last_look_ms));
 	add_line(lines, text);
-	snprintf(text, sizeof text, "It came to this state because: %s.",
+	snprintf(text, sizeof(text), "It came to this state because: %s.",
 		 arbiter_rule_text(group->reason));
 	add_line(lines, text);
 }
@@ -327,7 +327,7 @@ static void explain_paths(const struct group *group, json_t *lines)
 		const struct group_lun *lun = &group->luns[i];
 
 		if (lun->place_note) {
-			snprintf(text, sizeof text, "LUN %s: %s.", lun->config->name,
+			snprintf(text, sizeof(text), "LUN %s: %s.", lun->config->name,
 				 lun->place_note);
 			add_line(lines, text);
 		}
@@ -337,7 +337,7 @@ static void explain_paths(const struct group *group, json_t *lines)
 
 			if (!path->path || !path->reason)
 				continue;
-			snprintf(text, sizeof text, "LUN %s cannot be used by %s%s: %s.",
+			snprintf(text, sizeof(text), "LUN %s cannot be used by %s%s: %s.",
 				 lun->config->name, k < lun->path_count ? "" : "the gate's ",
 				 path->path->name, path->reason);
 			add_line(lines, text);
@@ -352,13 +352,13 @@ static void explain_future(const struct group *group, const struct arbiter_view 
 	char text[700];
 
 	if (unfit) {
-		snprintf(text, sizeof text, "This node may not own it now: %s.", unfit);
+		snprintf(text, sizeof(text), "This node may not own it now: %s.", unfit);
 		add_line(lines, text);
 	} else if (view->maintenance) {
 		add_line(lines, "Maintenance: it is defended, but nothing is started, stopped or "
 				"handed over.");
 	} else if (view->state == ARBITER_STATE_OWNER) {
-		snprintf(text, sizeof text,
+		snprintf(text, sizeof(text),
 			 "It stays here as long as this node answers challenges within %u ms; "
 			 "should it fall silent, the next node "
 			 "takes over about %u ms later.",
@@ -370,7 +370,7 @@ static void explain_future(const struct group *group, const struct arbiter_view 
 			lines,
 			"This node does not claim it by itself: use lunkeeper lun claim, or take.");
 	} else if (view->state == ARBITER_STATE_STANDBY) {
-		snprintf(text, sizeof text,
+		snprintf(text, sizeof(text),
 			 "This node asks the owner every %u ms whether it is alive, and takes over "
 			 "when it has "
 			 "no answer for %u ms.",

@@ -189,8 +189,8 @@ static void state_job_ended(struct state *state, struct state_job *job)
 		group->keep_aside = false;
 		state_tell(state, NULL);
 	}
-	/* Those who are called may record, strike and close: with job still set they only note it.
-	 */
+	/* Those who are called may record, strike and close: with job still set they only
+	 * note it. */
 	group_answer(group, job->version, job->error, job->error ? message : "");
 	group->job = NULL;
 	if (!state->closing && (!job->error || group->waiters))
@@ -370,8 +370,8 @@ static enum state_found group_load(struct state_group *group, const char *name, 
 	return STATE_FOUND_UNUSABLE;
 }
 
-/* One that was closed and is being written still: what is on the disk is older than what it holds.
- */
+/* One that was closed and is being written still: what is on the disk is older than what
+ * it holds. */
 static struct state_group *group_reopen(struct state *state, const char *name)
 {
 	struct state_group *group = state->groups;
@@ -463,8 +463,8 @@ static void group_wait(struct state_group *group, uint64_t key, state_recorded *
 	struct state_waiter *waiter = calloc(1, sizeof(*waiter));
 
 	if (!waiter)
-		abort(); /* a claim whose durability nobody learns of would block its group for ever
-			  */
+		/* a claim whose durability nobody learns of would block its group for ever */
+		abort();
 	waiter->version = group->version;
 	waiter->key = key;
 	waiter->done = done;

@@ -6,8 +6,8 @@
  * from another machine is never used, never taken as empty in silence, and never overwritten
  * without being kept aside.
  */
-#ifndef CLUSTER_STATE_H
-#define CLUSTER_STATE_H
+#ifndef CLUSTER_STORE_CLAIMS_H
+#define CLUSTER_STORE_CLAIMS_H
 
 #include <uv.h>
 

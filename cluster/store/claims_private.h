@@ -2,8 +2,8 @@
  *
  * Between the state folder's groups (claims.c) and its disk (claims_disk.c).
  */
-#ifndef CLUSTER_STATE_INTERNAL_H
-#define CLUSTER_STATE_INTERNAL_H
+#ifndef CLUSTER_STORE_CLAIMS_PRIVATE_H
+#define CLUSTER_STORE_CLAIMS_PRIVATE_H
 
 #include "cluster/store/claims.h"
 

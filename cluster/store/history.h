@@ -5,8 +5,8 @@
  * never blocks: the queue is bounded, and what does not fit is counted and the count recorded.
  * Bounded on disk by age and size. Without a working database the daemon goes on.
  */
-#ifndef CLUSTER_HISTORY_H
-#define CLUSTER_HISTORY_H
+#ifndef CLUSTER_STORE_HISTORY_H
+#define CLUSTER_STORE_HISTORY_H
 
 #include <jansson.h>
 #include <uv.h>

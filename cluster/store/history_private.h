@@ -2,8 +2,8 @@
  *
  * Between the history's queue (history.c) and its database (history_db.c).
  */
-#ifndef CLUSTER_HISTORY_INTERNAL_H
-#define CLUSTER_HISTORY_INTERNAL_H
+#ifndef CLUSTER_STORE_HISTORY_PRIVATE_H
+#define CLUSTER_STORE_HISTORY_PRIVATE_H
 
 #include <sqlite3.h>
 

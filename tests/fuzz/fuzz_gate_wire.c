@@ -26,8 +26,8 @@ static void fuzz_frames(const uint8_t *data, size_t size)
 				assert(message.done.data_length <= GATE_WIRE_DATA_MAX &&
 				       message.done.result.error <= 0);
 			if (message.type == GATE_MESSAGE_LUN)
-				assert(strlen(message.info.reason) < sizeof message.info.reason);
-			long encoded = gate_wire_encode(&message, again, sizeof again);
+				assert(strlen(message.info.reason) < sizeof(message.info.reason));
+			long encoded = gate_wire_encode(&message, again, sizeof(again));
 			/* An error beyond -4095 is none that we would send. */
 			assert(encoded == length ||
 			       (encoded < 0 && message.type == GATE_MESSAGE_DONE));
@@ -46,15 +46,15 @@ static void fuzz_file(const uint8_t *data, size_t size)
 	struct gate_file second = {.luns = luns_again, .lun_capacity = 64};
 	char message[200] = "";
 
-	if (gate_wire_file_parse(&file, (const char *)data, size, message, sizeof message) < 0) {
-		assert(message[0] && strlen(message) < sizeof message);
+	if (gate_wire_file_parse(&file, (const char *)data, size, message, sizeof(message)) < 0) {
+		assert(message[0] && strlen(message) < sizeof(message));
 		return;
 	}
 	assert(file.lun_count >= 1 && file.lun_count <= 64 && file.luns == luns);
-	long length = gate_wire_file_write(&file, text, sizeof text);
+	long length = gate_wire_file_write(&file, text, sizeof(text));
 	assert(length > 0);
-	assert(gate_wire_file_parse(&second, text, (size_t)length, message, sizeof message) == 0);
-	assert(gate_wire_file_write(&second, again, sizeof again) == length);
+	assert(gate_wire_file_parse(&second, text, (size_t)length, message, sizeof(message)) == 0);
+	assert(gate_wire_file_write(&second, again, sizeof(again)) == length);
 	assert(memcmp(text, again, (size_t)length) == 0);
 }
 

@@ -51,7 +51,7 @@ static void clean_up(void)
 void rig_fail(const char *file, int line, const char *what)
 {
 	char log[200];
-	snprintf(log, sizeof log, "tail -n 30 %s/gate/*/log >&2", rig.run);
+	snprintf(log, sizeof(log), "tail -n 30 %s/gate/*/log >&2", rig.run);
 	if (system(log) < 0)
 		fprintf(stderr, "(no log)\n");
 	fprintf(stderr, "\n%s:%d: not so: %s\n", file, line, what);
@@ -119,8 +119,8 @@ static void tgtadm(const char *const *arguments)
 void rig_lun_make(int lun, unsigned block_size)
 {
 	char number[12], size[16];
-	snprintf(number, sizeof number, "%d", lun + 1);
-	snprintf(size, sizeof size, "%u", block_size);
+	snprintf(number, sizeof(number), "%d", lun + 1);
+	snprintf(size, sizeof(size), "%u", block_size);
 	TGTADM("--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", number, "-b",
 	       rig.image[lun], "--blocksize", size);
 }
@@ -128,7 +128,7 @@ void rig_lun_make(int lun, unsigned block_size)
 void rig_lun_remove(int lun)
 {
 	char number[12];
-	snprintf(number, sizeof number, "%d", lun + 1);
+	snprintf(number, sizeof(number), "%d", lun + 1);
 	TGTADM("--op", "delete", "--mode", "logicalunit", "--tid", "1", "--lun", number);
 }
 
@@ -206,15 +206,15 @@ void rig_begin(void)
 	loopback_up();
 	mkdir("/run/tgtd", 0755);
 	CHECK(mount("none", "/run/tgtd", "tmpfs", 0, NULL) == 0);
-	snprintf(rig.folder, sizeof rig.folder, "/tmp/lunkeeper-gate.XXXXXX");
+	snprintf(rig.folder, sizeof(rig.folder), "/tmp/lunkeeper-gate.XXXXXX");
 	CHECK(mkdtemp(rig.folder));
 	owner_of_all = getpid();
 	atexit(clean_up);
 	CHECK(mount("none", rig.folder, "tmpfs", 0, "mode=700") == 0);
-	snprintf(rig.run, sizeof rig.run, "%s/run", rig.folder);
+	snprintf(rig.run, sizeof(rig.run), "%s/run", rig.folder);
 	CHECK(mkdir(rig.run, 0700) == 0);
 	for (int i = 0; i < RIG_LUNS; i++) {
-		snprintf(rig.image[i], sizeof rig.image[i], "%s/image%d", rig.folder, i);
+		snprintf(rig.image[i], sizeof(rig.image[i]), "%s/image%d", rig.folder, i);
 		int fd = open(rig.image[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		CHECK(fd >= 0 && ftruncate(fd, RIG_LUN_SIZE) == 0);
 		close(fd);
@@ -291,7 +291,7 @@ void rig_gate_open(void)
 		.lun_count = RIG_LUNS,
 	};
 	unsigned ups = rig.ups;
-	CHECK(gate_open(rig.loop, &setup, &events, NULL, &rig.gate, message, sizeof message) == 0);
+	CHECK(gate_open(rig.loop, &setup, &events, NULL, &rig.gate, message, sizeof(message)) == 0);
 	WAIT(rig.ups > ups, 5000);
 }
 
@@ -354,7 +354,7 @@ struct scsi_result rig_order(struct path *path, enum pr_out_action action, uint6
 	struct scsi_request request = {.timeout_ms = 2000, .done = order_done, .user = &done};
 	uint32_t wait_ms;
 	for (unsigned attempt = 0;; attempt++) {
-		CHECK(pr_out_encode(&request, &out, buffer, sizeof buffer) == 0);
+		CHECK(pr_out_encode(&request, &out, buffer, sizeof(buffer)) == 0);
 		done = false;
 		path_submit(path, &request);
 		WAIT(done, 5000);
@@ -390,9 +390,9 @@ static struct path *other_path(int lun)
 		struct path *paths[PATHS_MAX];
 		size_t count;
 		char url[120], message[200];
-		snprintf(url, sizeof url, "iscsi://127.0.0.1/" TARGET "/%d", lun + 1);
+		snprintf(url, sizeof(url), "iscsi://127.0.0.1/" TARGET "/%d", lun + 1);
 		CHECK(path_open_all(kinds, rig.loop, url, &options, paths, &count, message,
-				    sizeof message) == 0);
+				    sizeof(message)) == 0);
 		rig.other[lun] = paths[0];
 	}
 	WAIT(rig.other[lun]->state == PATH_STATE_UP, 5000);
@@ -475,8 +475,8 @@ const char *rig_device(int lun)
 
 static void record_fill(uint8_t *record, uint64_t number)
 {
-	for (size_t i = 0; i < RIG_RECORD; i += sizeof number)
-		memcpy(record + i, &number, sizeof number);
+	for (size_t i = 0; i < RIG_RECORD; i += sizeof(number))
+		memcpy(record + i, &number, sizeof(number));
 }
 
 static void write_records(struct rig_writer *writer, const char *file)
@@ -501,9 +501,9 @@ static void write_records(struct rig_writer *writer, const char *file)
 
 struct rig_writer *rig_writer_start(const char *file)
 {
-	struct rig_writer *writer = mmap(NULL, sizeof *writer, PROT_READ | PROT_WRITE,
+	struct rig_writer *writer = mmap(NULL, sizeof(*writer), PROT_READ | PROT_WRITE,
 					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(writer != MAP_FAILED && writer_count < sizeof writers / sizeof writers[0]);
+	CHECK(writer != MAP_FAILED && writer_count < sizeof(writers) / sizeof(writers[0]));
 	pid_t pid = fork();
 	CHECK(pid >= 0);
 	if (pid == 0)
@@ -532,7 +532,7 @@ void rig_writer_check(const struct rig_writer *writer, const char *file)
 	for (uint64_t number = last > RIG_SLOTS ? last - RIG_SLOTS + 1 : 1; number <= last;
 	     number++) {
 		off_t at = (off_t)(number % RIG_SLOTS * RIG_RECORD);
-		CHECK(pread(fd, &found, sizeof found, at) == sizeof found);
+		CHECK(pread(fd, &found, sizeof(found), at) == sizeof(found));
 		/* One that was on its way, unacknowledged, may have come after it. */
 		CHECK(found == number || found == last + 1);
 	}

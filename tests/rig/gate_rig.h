@@ -53,7 +53,7 @@ extern struct rig rig;
 /* Runs the loop until the condition holds; a failure after ms. */
 #define WAIT(condition, ms)                                                                        \
 	do {                                                                                       \
-		uint64_t rig_end = uv_hrtime() + (uint64_t)(ms)*1000000u;                          \
+		uint64_t rig_end = uv_hrtime() + (uint64_t)(ms) * 1000000u;                        \
 		while (!(condition)) {                                                             \
 			if (uv_hrtime() > rig_end)                                                 \
 				rig_fail(__FILE__, __LINE__, "within " #ms " ms: " #condition);    \

@@ -40,8 +40,8 @@ static void case_service(void)
 	rig_own(KEY);
 	rig_attach(0);
 	rig_attach(1);
-	mounted(path, sizeof path);
-	snprintf(file, sizeof file, "%s/file", path);
+	mounted(path, sizeof(path));
+	snprintf(file, sizeof(file), "%s/file", path);
 	struct rig_writer *on_file = rig_writer_start(file);
 	struct rig_writer *on_device = rig_writer_start(rig_device(1));
 	rig_run_for(300);
@@ -57,8 +57,8 @@ static void case_service(void)
 	WAIT(rig_state(GATE_STATE_FAILED) && rig_quiet(), 1000);
 	/* As the next node finds it, without a device. */
 	char order[160];
-	snprintf(file, sizeof file, "%s/copy", rig.folder);
-	snprintf(order, sizeof order, "dump /file %s", file);
+	snprintf(file, sizeof(file), "%s/copy", rig.folder);
+	snprintf(order, sizeof(order), "dump /file %s", file);
 	CHECK(RUN(5000, "debugfs", "-R", order, rig.image[0]) == 0);
 	rig_writer_check(on_file, file);
 }
@@ -112,8 +112,8 @@ static void case_preempted(void)
 	char path[120], file[140], device[64] = "";
 	rig_own(KEY);
 	rig_attach(0);
-	mounted(path, sizeof path);
-	snprintf(file, sizeof file, "%s/file", path);
+	mounted(path, sizeof(path));
+	snprintf(file, sizeof(file), "%s/file", path);
 	struct rig_writer *writer = rig_writer_start(file);
 	rig.autofail = true;
 	uint64_t before = uv_hrtime();
@@ -125,7 +125,7 @@ static void case_preempted(void)
 	uint64_t digest = rig_image_digest(0);
 	rig_run_for(300);
 	/* Another device on the same gate is alive while the old one, still mounted, is not. */
-	CHECK(readlink(rig_device(0), device, sizeof device - 1) > 0);
+	CHECK(readlink(rig_device(0), device, sizeof(device) - 1) > 0);
 	rig_detach(0);
 	rig.autofail = false;
 	gate_set(rig.gate, GATE_STATE_HELD);
@@ -151,10 +151,10 @@ static void case_hung_target(void)
 	char path[120], file[140], command[300];
 	rig_own(KEY);
 	rig_attach(0);
-	mounted(path, sizeof path);
-	snprintf(file, sizeof file, "%s/file", path);
+	mounted(path, sizeof(path));
+	snprintf(file, sizeof(file), "%s/file", path);
 	struct rig_writer *writer = rig_writer_start(file);
-	snprintf(command, sizeof command, "dd if=/dev/zero of=%s/dirty bs=64k count=64", path);
+	snprintf(command, sizeof(command), "dd if=/dev/zero of=%s/dirty bs=64k count=64", path);
 	CHECK(RUN(5000, "sh", "-c", command) == 0);
 	kill(rig.tgtd, SIGSTOP);
 	rig_run_for(100);
@@ -345,8 +345,8 @@ static void case_gate_killed(void)
 	char path[120], file[140];
 	rig_own(KEY);
 	rig_attach(0);
-	mounted(path, sizeof path);
-	snprintf(file, sizeof file, "%s/file", path);
+	mounted(path, sizeof(path));
+	snprintf(file, sizeof(file), "%s/file", path);
 	struct rig_writer *writer = rig_writer_start(file);
 	unsigned ups = rig.ups;
 	CHECK(kill((pid_t)rig_view().pid, SIGKILL) == 0);
@@ -410,7 +410,7 @@ static void case_helper_killed(void)
 	struct rig_writer *dead = rig_writer_start(rig_device(0)),
 			  *alive = rig_writer_start(rig_device(1));
 	unsigned lost = rig.lost;
-	snprintf(command, sizeof command, "kill -9 $(cat %s/attach/one/pid)", rig.run);
+	snprintf(command, sizeof(command), "kill -9 $(cat %s/attach/one/pid)", rig.run);
 	CHECK(RUN(2000, "sh", "-c", command) == 0);
 	WAIT(dead->error && rig.lost > lost, 2000);
 	rig_detach(0);
@@ -430,8 +430,8 @@ static void case_leftovers(void)
 	char device[64] = "", path[120];
 	rig_own(KEY);
 	rig_attach(0);
-	mounted(path, sizeof path);
-	CHECK(readlink(rig_device(0), device, sizeof device - 1) > 0);
+	mounted(path, sizeof(path));
+	CHECK(readlink(rig_device(0), device, sizeof(device) - 1) > 0);
 	attach_free(rig.attach[0], NULL, NULL);
 	rig.attach[0] = NULL;
 	uint64_t before = now_ms();
@@ -440,7 +440,7 @@ static void case_leftovers(void)
 	CHECK(attach_remove_leftovers(rig.run, NULL) == 1);
 	CHECK(now_ms() - before < 3000);
 	CHECK(RUN(1000, "losetup", device) != 0);
-	snprintf(path, sizeof path, "%s/attach/one", rig.run);
+	snprintf(path, sizeof(path), "%s/attach/one", rig.run);
 	CHECK(access(path, F_OK) < 0);
 	CHECK(attach_remove_leftovers(rig.run, NULL) == 0);
 }
@@ -464,7 +464,7 @@ static void case_detach(void)
 	}
 	rig_attach(0);
 	char device[64] = "";
-	CHECK(readlink(rig_device(0), device, sizeof device - 1) > 0);
+	CHECK(readlink(rig_device(0), device, sizeof(device) - 1) > 0);
 	int fd = open(device, O_RDONLY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	rig_detach(0);
@@ -531,17 +531,17 @@ static void case_nbd(void)
 {
 	char uri[200], command[600], file[120], back[120];
 	rig_own(KEY);
-	snprintf(uri, sizeof uri, "nbd+unix:///two?socket=%s", gate_nbd_socket(rig.gate));
-	snprintf(command, sizeof command,
+	snprintf(uri, sizeof(uri), "nbd+unix:///two?socket=%s", gate_nbd_socket(rig.gate));
+	snprintf(command, sizeof(command),
 		 "nbdinfo --json '%s' | tr -d ' \\n\\t' | grep '\"can_fua\":true' | "
 		 "grep '\"can_flush\":true' | grep '\"can_multi_conn\":true' | "
 		 "grep '\"can_trim\":false' | grep '\"block_size_minimum\":512' | "
 		 "grep '\"export-size\":%u,'",
 		 uri, RIG_LUN_SIZE);
 	CHECK(RUN(5000, "sh", "-c", command) == 0);
-	snprintf(file, sizeof file, "%s/random", rig.folder);
-	snprintf(back, sizeof back, "%s/back", rig.folder);
-	snprintf(command, sizeof command, "head -c %u /dev/urandom >%s && : >%s", RIG_LUN_SIZE,
+	snprintf(file, sizeof(file), "%s/random", rig.folder);
+	snprintf(back, sizeof(back), "%s/back", rig.folder);
+	snprintf(command, sizeof(command), "head -c %u /dev/urandom >%s && : >%s", RIG_LUN_SIZE,
 		 file, back);
 	CHECK(RUN(5000, "sh", "-c", command) == 0);
 	CHECK(RUN(9000, "nbdcopy", "--flush", "--request-size=8388608", file, uri) == 0);
@@ -549,7 +549,7 @@ static void case_nbd(void)
 	CHECK(RUN(9000, "nbdcopy", "--request-size=33554432", uri, back) == 0);
 	CHECK(RUN(5000, "cmp", file, back) == 0);
 	CHECK(RUN(5000, "rm", file, back) == 0);
-	snprintf(command, sizeof command, "nbdinfo 'nbd+unix:///three?socket=%s'",
+	snprintf(command, sizeof(command), "nbdinfo 'nbd+unix:///three?socket=%s'",
 		 gate_nbd_socket(rig.gate));
 	CHECK(RUN(5000, "sh", "-c", command) > 0);
 	gate_set(rig.gate, GATE_STATE_FAILED);
@@ -568,10 +568,10 @@ static void case_big_blocks(void)
 	rig_own(KEY);
 	CHECK(gate_lun_view(rig.gate, 0)->block_size == 4096);
 	rig_attach(0);
-	snprintf(command, sizeof command, "test $(blockdev --getss %s) = 4096", rig_device(0));
+	snprintf(command, sizeof(command), "test $(blockdev --getss %s) = 4096", rig_device(0));
 	CHECK(RUN(2000, "sh", "-c", command) == 0);
-	mounted(path, sizeof path);
-	snprintf(file, sizeof file, "%s/file", path);
+	mounted(path, sizeof(path));
+	snprintf(file, sizeof(file), "%s/file", path);
 	struct rig_writer *writer = rig_writer_start(file);
 	rig_writer_stop(writer);
 	rig_writer_check(writer, file);
@@ -634,7 +634,7 @@ int main(int count, char **arguments)
 {
 	unsigned passed = 0;
 	rig_begin();
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		bool wanted = count < 2;
 		for (int j = 1; j < count; j++)
 			wanted |= strcmp(arguments[j], cases[i].name) == 0;

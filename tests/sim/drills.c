@@ -22,9 +22,9 @@ struct stage_lun {
 	uint64_t own, holder, keys[KEYS];
 	size_t key_count;
 	uint32_t generation;
-	bool mute;             /* looks stay without an answer */
-	uint64_t conflict_key; /* PREEMPT of this one ends in CONFLICT, after which `usurper` holds
-				*/
+	bool mute; /* looks stay without an answer */
+	/* PREEMPT of this one ends in CONFLICT, after which `usurper` holds */
+	uint64_t conflict_key;
 	uint64_t usurper;
 	unsigned lose_preempts; /* so many get no answer and have no effect */
 	unsigned lose_registers;

@@ -341,8 +341,8 @@ static const char *unsettled_registrations(struct world *world, const struct nod
 	return NULL;
 }
 
-/* NULL: one fit owner, its gate open, its service running, nothing left over. Else what is missing.
- */
+/* NULL: one fit owner, its gate open, its service running, nothing left over. Else what is
+ * missing. */
 static const char *invariants_unsettled(struct world *world)
 {
 	const struct node *owner = world->owner == NONE8 ? NULL : &world->nodes[world->owner];

@@ -10,9 +10,8 @@
 
 #include "tests/sim/lun_pr.h"
 
-#define LUN_ORPHAN                                                                                 \
-	(1ull << 63) /* beside the 48 bits of an ISID: no login finds this nexus again             \
-		      */
+/* Beside the 48 bits of an ISID: no login finds this nexus again. */
+#define LUN_ORPHAN (1ull << 63)
 
 const struct lun_personality lun_personality_standard = {
 	.preempt_and_abort = true,

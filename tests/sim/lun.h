@@ -27,8 +27,8 @@
 
 /* What becomes of a registration when the session of its nexus is lost. */
 enum lun_lost_session {
-	LUN_LOST_KEEPS, /* it is the nexus's, and there again when that logs in again (SPC-5 5.14.7)
-			 */
+	/* it is the nexus's, and there again when that logs in again (SPC-5 5.14.7) */
+	LUN_LOST_KEEPS,
 	LUN_LOST_ORPHANS, /* it stays, and holds, but is nobody's any more (measured on tgt) */
 	LUN_LOST_REMOVES, /* it goes with the session */
 };

@@ -9,9 +9,8 @@
 
 #include <string.h>
 
-#define ORACLE_TOLERANCE_US                                                                        \
-	(8 * MS) /* four answers, each rounded to a millisecond at both ends                       \
-		  */
+/* Four answers, each rounded to a millisecond at both ends. */
+#define ORACLE_TOLERANCE_US (8 * MS)
 
 void oracle_reset(struct node *node)
 {

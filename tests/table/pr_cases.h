@@ -91,8 +91,8 @@ struct pr_case_driver {
 	int (*drop)(void *self, enum pr_case_nexus nexus);
 	/* Logs in again with the same initiator port name and ISID. */
 	int (*login)(void *self, enum pr_case_nexus nexus);
-	/* The target loses power and comes back; all nexuses are logged in again when this returns.
-	 */
+	/* The target loses power and comes back; all nexuses are logged in again when this
+	 * returns. */
 	int (*power_cycle)(void *self);
 	/* The nexus's TransportID in wire format, for REGISTER AND MOVE. Returns its length. */
 	uint32_t (*transport_id)(void *self, enum pr_case_nexus nexus, uint8_t *id, uint32_t size);
@@ -112,17 +112,17 @@ bool pr_cases_run(const struct pr_case_driver *driver, const char *only, bool ve
 /* The table, for whoever wants to walk it. */
 
 enum pr_step_kind {
-	PR_STEP_ONLY, /* the next step is for .targets; .why: a departure from the standard in words
-		       */
-	PR_STEP_OUT,  /* PERSISTENT RESERVE OUT: result must be .outcome (and .key_asc_ascq, if not
+	/* the next step is for .targets; .why: a departure from the standard in words */
+	PR_STEP_ONLY,
+	PR_STEP_OUT,   /* PERSISTENT RESERVE OUT: result must be .outcome (and .key_asc_ascq, if not
 			 0) */
 	PR_STEP_SHOWS, /* READ KEYS and READ RESERVATION on .nexus show exactly .keys (each as often
 			  as written), .held, .type, .holder */
-	PR_STEP_ACCESS,     /* .access on .nexus ends as .outcome */
-	PR_STEP_MARK,       /* remembers the generation */
-	PR_STEP_GENERATION, /* the generation has grown by .grown since MARK or the last GENERATION
-			     */
-	PR_STEP_ATTENTION,  /* the next command on .nexus is answered by UNIT ATTENTION
+	PR_STEP_ACCESS, /* .access on .nexus ends as .outcome */
+	PR_STEP_MARK,   /* remembers the generation */
+	/* the generation has grown by .grown since MARK or the last GENERATION */
+	PR_STEP_GENERATION,
+	PR_STEP_ATTENTION, /* the next command on .nexus is answered by UNIT ATTENTION
 			       .key_asc_ascq, and only by that; 0: by none */
 	PR_STEP_DROP,
 	PR_STEP_LOGIN,

@@ -49,8 +49,8 @@ static void take_attentions(const struct pr_case_driver *driver, enum pr_case_ne
 	}
 }
 
-/* The look of one nexus at the logical unit. Each command is repeated while a unit attention comes.
- */
+/* The look of one nexus at the logical unit. Each command is repeated while a unit
+ * attention comes. */
 struct look {
 	struct pr_keys keys;
 	uint64_t values[READ_KEYS_MAX];

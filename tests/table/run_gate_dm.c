@@ -58,7 +58,7 @@ static void shell(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(command, sizeof command, format, arguments);
+	vsnprintf(command, sizeof(command), format, arguments);
 	va_end(arguments);
 	if (system(command) != 0) {
 		printf("FAILED  %s\n", command);
@@ -76,7 +76,7 @@ static void below_table(const char *action, uint64_t sectors, bool fails)
 	char target[200] = "error";
 
 	if (!fails)
-		snprintf(target, sizeof target, "linear %s 0", disk);
+		snprintf(target, sizeof(target), "linear %s 0", disk);
 	shell("dmsetup %s --noudevsync " BELOW " --table '0 %llu %s'", action,
 	      (unsigned long long)sectors, target);
 	if (strcmp(action, "load") == 0)
@@ -265,7 +265,7 @@ static bool is_known(const char *device)
 {
 	char command[300];
 
-	snprintf(command, sizeof command, "dmsetup info %s >/dev/null 2>&1",
+	snprintf(command, sizeof(command), "dmsetup info %s >/dev/null 2>&1",
 		 strrchr(device, '/') + 1);
 	return system(command) == 0;
 }
@@ -275,7 +275,7 @@ static void case_next_term(void)
 	char before[GATE_DM_PATH_MAX], page[BLOCK];
 	int old = open(gate_dm_link(gate), O_RDWR | O_CLOEXEC), file;
 
-	snprintf(before, sizeof before, "%s", gate_dm_view(gate)->device);
+	snprintf(before, sizeof(before), "%s", gate_dm_view(gate)->device);
 	result(obeys(GATE_DM_DEVICE_FRESH, GATE_STATE_FAILED) &&
 		       obeys(GATE_DM_DEVICE_KEEP, GATE_STATE_OPEN) &&
 		       strcmp(before, gate_dm_view(gate)->device) != 0,
@@ -340,7 +340,7 @@ static void case_adopted(void)
 	char before[GATE_DM_PATH_MAX], name[GATE_DM_PATH_MAX];
 	int file = open_device();
 
-	snprintf(before, sizeof before, "%s", gate_dm_view(gate)->device);
+	snprintf(before, sizeof(before), "%s", gate_dm_view(gate)->device);
 	end(false);
 	begin(PATIENCE_MS);
 	result(gate_dm_view(gate)->state == GATE_STATE_OPEN &&
@@ -349,7 +349,7 @@ static void case_adopted(void)
 	obeys(GATE_DM_DEVICE_KEEP, GATE_STATE_HELD);
 	end(false);
 	/* As if it had been killed between a suspend and the resume of a larger table. */
-	snprintf(name, sizeof name, "%s", strrchr(before, '/') + 1);
+	snprintf(name, sizeof(name), "%s", strrchr(before, '/') + 1);
 	shell("dmsetup load --noudevsync %s --table \"$(dmsetup table %s)\"", name, name);
 	shell("dmsetup suspend --noudevsync --noflush --nolockfs %s", name);
 	begin(PATIENCE_MS);

@@ -56,7 +56,7 @@ static void test_status_refused(void)
 	};
 	struct gate_dm_status status;
 
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		CU_ASSERT_EQUAL(gate_dm_status_parse(cases[i], &status), -EBADMSG);
 }
 
@@ -65,12 +65,12 @@ static void test_table(void)
 	char text[GATE_DM_TABLE_SIZE];
 	bool queues;
 
-	gate_dm_table_text(253, 7, true, text, sizeof text);
+	gate_dm_table_text(253, 7, true, text, sizeof(text));
 	CU_ASSERT_STRING_EQUAL(text,
 			       "3 queue_if_no_path queue_mode bio 0 1 1 round-robin 0 1 0 253:7");
 	CU_ASSERT_EQUAL(gate_dm_queues_parse(text, &queues), 0);
 	CU_ASSERT_TRUE(queues);
-	gate_dm_table_text(253, 7, false, text, sizeof text);
+	gate_dm_table_text(253, 7, false, text, sizeof(text));
 	CU_ASSERT_EQUAL(gate_dm_queues_parse(text, &queues), 0);
 	CU_ASSERT_FALSE(queues);
 	/* what the kernel makes of it */
@@ -87,7 +87,7 @@ static void test_table(void)
 	CU_ASSERT_EQUAL(gate_dm_queues_parse("3 queue_mode bio", &queues), -EBADMSG);
 	CU_ASSERT_EQUAL(gate_dm_queues_parse("2 bio queue_mode", &queues), -EBADMSG);
 	CU_ASSERT_EQUAL(gate_dm_queues_parse("", &queues), -EBADMSG);
-	CU_ASSERT_STRING_EQUAL(gate_dm_message_text("fail_path", 8, 16, text, sizeof text),
+	CU_ASSERT_STRING_EQUAL(gate_dm_message_text("fail_path", 8, 16, text, sizeof(text)),
 			       "fail_path 8:16");
 }
 
@@ -116,8 +116,8 @@ static void test_names(void)
 	uint32_t owner, serial;
 	const char *lun;
 
-	memset(longest, 'l', sizeof longest - 1);
-	longest[sizeof longest - 1] = '\0';
+	memset(longest, 'l', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
 	CU_ASSERT_STRING_EQUAL(gate_dm_name("mail-store.a", 7, name), "lunkeeper-mail-store.a.7");
 	gate_dm_uuid(gate_dm_owner("/run/lunkeeper"), "mail-store.a", 7, uuid);
 	CU_ASSERT_EQUAL(gate_dm_uuid_parse(uuid, &owner, &serial, &lun), 0);
@@ -130,7 +130,7 @@ static void test_names(void)
 	CU_ASSERT_EQUAL(owner, UINT32_MAX);
 	CU_ASSERT_EQUAL(serial, GATE_DM_SERIAL_MAX);
 	CU_ASSERT_STRING_EQUAL(lun, longest);
-	for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
 		CU_ASSERT_EQUAL(gate_dm_uuid_parse(foreign[i], &owner, &serial, &lun), -ENOENT);
 }
 
@@ -143,7 +143,7 @@ static void put(const char *path, const void *bytes, size_t length)
 	char full[512], *slash;
 	FILE *file;
 
-	snprintf(full, sizeof full, "%s/%s", root, path);
+	snprintf(full, sizeof(full), "%s/%s", root, path);
 	for (slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
 		*slash = '\0';
 		mkdir(full, 0755);
@@ -160,7 +160,7 @@ static void get(const char *path, char *text, size_t size)
 	char full[512];
 	FILE *file;
 
-	snprintf(full, sizeof full, "%s/%s", root, path);
+	snprintf(full, sizeof(full), "%s/%s", root, path);
 	file = fopen(full, "r");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
 	text[fread(text, 1, size - 1, file)] = '\0';
@@ -174,9 +174,9 @@ static void put_disk(const char *folder, uint8_t last)
 				0x50, 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, last};
 	char path[300];
 
-	snprintf(path, sizeof path, "%s/device/vpd_pg83", folder);
-	put(path, page, sizeof page);
-	snprintf(path, sizeof path, "%s/device/scsi_disk/0:0:0:%u/max_write_same_blocks", folder,
+	snprintf(path, sizeof(path), "%s/device/vpd_pg83", folder);
+	put(path, page, sizeof(page));
+	snprintf(path, sizeof(path), "%s/device/scsi_disk/0:0:0:%u/max_write_same_blocks", folder,
 		 last);
 	put(path, "65535\n", 6);
 }
@@ -187,7 +187,7 @@ static void test_below(void)
 	char text[64], message[300];
 	struct gate_dm_below below;
 
-	snprintf(root, sizeof root, "/tmp/test_gate_dm.XXXXXX");
+	snprintf(root, sizeof(root), "/tmp/test_gate_dm.XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(root));
 	put("dev/block/253:0/size", "131072\n", 7);
 	put_disk("dev/block/253:0/slaves/sda", 1);
@@ -199,37 +199,37 @@ static void test_below(void)
 	CU_ASSERT_TRUE(gate_dm_below_zeroes(root, 253, 0));
 	CU_ASSERT_EQUAL(gate_dm_below_forbid_zeroing(root, 253, 0), 0);
 	get("dev/block/253:0/slaves/sda/device/scsi_disk/0:0:0:1/max_write_same_blocks", text,
-	    sizeof text);
+	    sizeof(text));
 	CU_ASSERT_EQUAL(text[0], '0');
 	get("dev/block/253:0/slaves/sdb/device/scsi_disk/0:0:0:2/max_write_same_blocks", text,
-	    sizeof text);
+	    sizeof(text));
 	CU_ASSERT_EQUAL(text[0], '0');
-	get("dev/block/8:32/device/scsi_disk/0:0:0:3/max_write_same_blocks", text, sizeof text);
+	get("dev/block/8:32/device/scsi_disk/0:0:0:3/max_write_same_blocks", text, sizeof(text));
 	CU_ASSERT_EQUAL(text[0], '6');
 	CU_ASSERT_EQUAL(gate_dm_below_forbid_zeroing(root, 8, 32), 0);
-	get("dev/block/8:32/device/scsi_disk/0:0:0:3/max_write_same_blocks", text, sizeof text);
+	get("dev/block/8:32/device/scsi_disk/0:0:0:3/max_write_same_blocks", text, sizeof(text));
 	CU_ASSERT_EQUAL(text[0], '0');
 
 	CU_ASSERT_EQUAL(gate_dm_below_check(root, 8, 32, "naa.5000112233445503", "x", message,
-					    sizeof message),
+					    sizeof(message)),
 			0);
 	CU_ASSERT_EQUAL(gate_dm_below_check(root, 253, 0, "naa.5000112233445501", "map", message,
-					    sizeof message),
+					    sizeof(message)),
 			-ESTALE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "sdb says naa.5000112233445502"));
 	/* where the kernel knows no page, nothing speaks against it */
 	CU_ASSERT_EQUAL(gate_dm_below_check(root, 7, 0, "naa.5000112233445501", "x", message,
-					    sizeof message),
+					    sizeof(message)),
 			0);
 
 	CU_ASSERT_EQUAL(
-		gate_dm_below_find(root, "/nowhere/sdx", NULL, &below, message, sizeof message),
+		gate_dm_below_find(root, "/nowhere/sdx", NULL, &below, message, sizeof(message)),
 		-ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "/nowhere/sdx"));
 	CU_ASSERT_EQUAL(
-		gate_dm_below_find(root, "/dev/null", NULL, &below, message, sizeof message),
+		gate_dm_below_find(root, "/dev/null", NULL, &below, message, sizeof(message)),
 		-ENOTBLK);
-	snprintf(message, sizeof message, "rm -rf %s", root);
+	snprintf(message, sizeof(message), "rm -rf %s", root);
 	CU_ASSERT_EQUAL(system(message), 0);
 }
 

@@ -12,7 +12,7 @@ static uint8_t frame[GATE_WIRE_FRAME_MAX];
 
 static long round_trip(const struct gate_message *message, struct gate_message *decoded)
 {
-	long length = gate_wire_encode(message, frame, sizeof frame);
+	long length = gate_wire_encode(message, frame, sizeof(frame));
 	CU_ASSERT_FATAL(length > 0);
 	CU_ASSERT_EQUAL(gate_wire_frame(frame, (size_t)length), length);
 	CU_ASSERT_EQUAL(gate_wire_decode(decoded, frame, (size_t)length), 0);
@@ -52,7 +52,7 @@ static void test_state(void)
 						       .waiting = 70000},
 				     };
 	round_trip(&message, &decoded);
-	CU_ASSERT_EQUAL(memcmp(&decoded.state, &message.state, sizeof message.state), 0);
+	CU_ASSERT_EQUAL(memcmp(&decoded.state, &message.state, sizeof(message.state)), 0);
 }
 
 static void test_command(void)
@@ -66,15 +66,15 @@ static void test_command(void)
 							 .cdb_length = 10,
 							 .cdb = {0x5f, 4},
 							 .direction = SCSI_DIRECTION_OUT,
-							 .data_length = sizeof parameter,
+							 .data_length = sizeof(parameter),
 							 .data = parameter},
 				     };
 	long length = round_trip(&message, &decoded);
 	CU_ASSERT_EQUAL(decoded.command.id, 9);
 	CU_ASSERT_EQUAL(decoded.command.cdb_length, 10);
 	CU_ASSERT_EQUAL(memcmp(decoded.command.cdb, message.command.cdb, SCSI_CDB_MAX), 0);
-	CU_ASSERT_EQUAL(decoded.command.data_length, sizeof parameter);
-	CU_ASSERT_EQUAL(memcmp(decoded.command.data, parameter, sizeof parameter), 0);
+	CU_ASSERT_EQUAL(decoded.command.data_length, sizeof(parameter));
+	CU_ASSERT_EQUAL(memcmp(decoded.command.data, parameter, sizeof(parameter)), 0);
 	/* Lengths that lead out of the frame. */
 	frame[GATE_WIRE_HEADER + 11] = SCSI_CDB_MAX + 1;
 	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, frame, (size_t)length), -EBADMSG);
@@ -87,7 +87,7 @@ static void test_command(void)
 	CU_ASSERT(round_trip(&message, &decoded) < 100);
 	CU_ASSERT_EQUAL(decoded.command.data_length, GATE_WIRE_DATA_MAX);
 	message.command.data_length = GATE_WIRE_DATA_MAX + 1;
-	CU_ASSERT_EQUAL(gate_wire_encode(&message, frame, sizeof frame), -EINVAL);
+	CU_ASSERT_EQUAL(gate_wire_encode(&message, frame, sizeof(frame)), -EINVAL);
 }
 
 static void test_done(void)
@@ -97,12 +97,12 @@ static void test_done(void)
 		message = {.type = GATE_MESSAGE_DONE, .done = {.id = 4, .data = data}};
 	uint8_t sense[18] = {0x70, 0, 6, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x2a, 0x03};
 	scsi_result_from_status(&message.done.result, SCSI_STATUS_CHECK_CONDITION, sense,
-				sizeof sense);
+				sizeof(sense));
 	message.done.result.transferred = 5;
 	message.done.result.duration_us = 123456;
 	round_trip(&message, &decoded);
 	CU_ASSERT_EQUAL(
-		memcmp(&decoded.done.result, &message.done.result, sizeof decoded.done.result), 0);
+		memcmp(&decoded.done.result, &message.done.result, sizeof(decoded.done.result)), 0);
 	scsi_result_from_transport(&message.done.result, -ETIMEDOUT);
 	message.done.data_length = GATE_WIRE_DATA_MAX; /* the longest frame that there is */
 	round_trip(&message, &decoded);
@@ -133,7 +133,7 @@ static void test_snapshot(void)
 	CU_ASSERT_EQUAL(decoded.snapshot.configuration, message.snapshot.configuration);
 	CU_ASSERT_EQUAL(decoded.snapshot.uptime_ms, message.snapshot.uptime_ms);
 	message.snapshot.lun_count++;
-	long length = gate_wire_encode(&message, frame, sizeof frame);
+	long length = gate_wire_encode(&message, frame, sizeof(frame));
 	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, frame, (size_t)length), -EBADMSG);
 }
 
@@ -151,14 +151,14 @@ static void test_lun(void)
 						      .name = "mailstore",
 						      .wwid = "naa.6001405a1b2c3d4e"},
 				     };
-	memset(message.info.reason, 'r', sizeof message.info.reason - 1);
+	memset(message.info.reason, 'r', sizeof(message.info.reason) - 1);
 	round_trip(&message, &decoded);
-	CU_ASSERT_EQUAL(memcmp(&decoded.info, &message.info, sizeof message.info), 0);
+	CU_ASSERT_EQUAL(memcmp(&decoded.info, &message.info, sizeof(message.info)), 0);
 	/* A text longer than its field, and one with a 0 in it. */
 	frame[GATE_WIRE_HEADER + 1 + 2 + 1 + 4 + 8 + 8 + 4 + 4 + 1] = 0xff;
-	long length = gate_wire_frame(frame, sizeof frame);
+	long length = gate_wire_frame(frame, sizeof(frame));
 	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, frame, (size_t)length), -EBADMSG);
-	length = gate_wire_encode(&message, frame, sizeof frame);
+	length = gate_wire_encode(&message, frame, sizeof(frame));
 	frame[length - 1] = 0;
 	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, frame, (size_t)length), -EBADMSG);
 }
@@ -169,11 +169,11 @@ static void test_bad_frames(void)
 	static const uint8_t unknown[] = {0, 0, 0, 1, 50},
 			     behind[] = {0, 0, 0, 2, GATE_MESSAGE_READY, 0};
 	struct gate_message decoded;
-	CU_ASSERT_EQUAL(gate_wire_frame(none, sizeof none), -EBADMSG);
-	CU_ASSERT_EQUAL(gate_wire_frame(huge, sizeof huge), -EBADMSG);
-	CU_ASSERT_EQUAL(gate_wire_frame(unknown, sizeof unknown), 5);
-	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, unknown, sizeof unknown), -EBADMSG);
-	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, behind, sizeof behind), -EBADMSG);
+	CU_ASSERT_EQUAL(gate_wire_frame(none, sizeof(none)), -EBADMSG);
+	CU_ASSERT_EQUAL(gate_wire_frame(huge, sizeof(huge)), -EBADMSG);
+	CU_ASSERT_EQUAL(gate_wire_frame(unknown, sizeof(unknown)), 5);
+	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, unknown, sizeof(unknown)), -EBADMSG);
+	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, behind, sizeof(behind)), -EBADMSG);
 }
 
 static int parse(struct gate_file *file, const char *text, char *message, size_t size)
@@ -198,21 +198,21 @@ static void test_file(void)
 		      HEAD "# a remark\n\nqualifier=65535\ninitiator=iqn.2024-01.x:a\nlun=one\n"
 			   "url=iscsi://h/t/"
 			   "1?x=y\nwwid=naa.6\nheader_digest=1\nlun=two\nurl=iscsi://h/t/2",
-		      message, sizeof message),
+		      message, sizeof(message)),
 		0);
 	CU_ASSERT_EQUAL(file.lun_count, 2);
 	CU_ASSERT_STRING_EQUAL(luns[0].url, "iscsi://h/t/1?x=y");
 	CU_ASSERT(luns[0].header_digest && !luns[1].header_digest && !luns[0].zero_covered);
 	CU_ASSERT_STRING_EQUAL(luns[1].wwid, "");
 	CU_ASSERT_EQUAL(file.isid_qualifier, 65535);
-	long length = gate_wire_file_write(&file, text, sizeof text);
+	long length = gate_wire_file_write(&file, text, sizeof(text));
 	CU_ASSERT_FATAL(length > 0);
-	CU_ASSERT_EQUAL(gate_wire_file_parse(&again, text, (size_t)length, message, sizeof message),
-			0);
-	CU_ASSERT_EQUAL(memcmp(luns, again_luns, sizeof luns), 0);
+	CU_ASSERT_EQUAL(
+		gate_wire_file_parse(&again, text, (size_t)length, message, sizeof(message)), 0);
+	CU_ASSERT_EQUAL(memcmp(luns, again_luns, sizeof(luns)), 0);
 	CU_ASSERT_EQUAL(gate_wire_file_write(&file, text, (size_t)length), -EMSGSIZE);
 	strcpy(file.luns[0].url, "iscsi://h\nlun=evil");
-	CU_ASSERT_EQUAL(gate_wire_file_write(&file, text, sizeof text), -EINVAL);
+	CU_ASSERT_EQUAL(gate_wire_file_write(&file, text, sizeof(text)), -EINVAL);
 }
 
 static void test_file_faults(void)
@@ -234,11 +234,11 @@ static void test_file_faults(void)
 		{"group=mail\nlun=a\nurl=x", -EBADMSG, "control is missing"},
 		{"", -EBADMSG, "group is missing"},
 	};
-	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		struct gate_lun_config luns[2];
 		struct gate_file file = {.luns = luns, .lun_capacity = 2};
 		char message[200];
-		CU_ASSERT_EQUAL(parse(&file, faults[i].text, message, sizeof message),
+		CU_ASSERT_EQUAL(parse(&file, faults[i].text, message, sizeof(message)),
 				faults[i].error);
 		CU_ASSERT_PTR_NOT_NULL(strstr(message, faults[i].says));
 	}

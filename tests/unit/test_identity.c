@@ -171,13 +171,13 @@ static int rank_of(const uint8_t *descriptors, size_t length, char *wwid)
 static void test_wwid_ranks(void)
 {
 	static const uint8_t all[] = {
-		0x01, 0x00, 0, 2,  0xab, 0xcd, /* vendor specific */
-		0x01, 0x01, 0, 10, 'A',  'C',  'M',  'E',  ' ',  ' ',  ' ',  ' ',  0x12, 0x34,
-		0x03, 0x08, 0, 8,  'i',  'q',  'n',  '.',  'a',  ':',  'b',  0, /* SCSI name string
-										 */
-		0x01, 0x02, 0, 8,  0,    0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, /* EUI-64 */
-		0x01, 0x03, 0, 8,  0x31, 2,    3,    4,    5,    6,    7,    8,    /* NAA 3h */
-		0x01, 0x03, 0, 8,  0x51, 2,    3,    4,    5,    6,    7,    8,    /* NAA 5h */
+		0x01, 0x00, 0, 2, 0xab, 0xcd, /* vendor specific */
+		0x01, 0x01, 0, 10, 'A', 'C', 'M', 'E', ' ', ' ', ' ', ' ', 0x12, 0x34,
+		/* SCSI name string */
+		0x03, 0x08, 0, 8, 'i', 'q', 'n', '.', 'a', ':', 'b', 0, 0x01, 0x02, 0, 8, 0, 0x11,
+		0x22, 0x33, 0x44, 0x55, 0x66, 0x77,          /* EUI-64 */
+		0x01, 0x03, 0, 8, 0x31, 2, 3, 4, 5, 6, 7, 8, /* NAA 3h */
+		0x01, 0x03, 0, 8, 0x51, 2, 3, 4, 5, 6, 7, 8, /* NAA 5h */
 	};
 	char wwid[SCSI_WWID_MAX];
 

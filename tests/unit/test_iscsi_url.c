@@ -125,8 +125,8 @@ static void test_text(void)
 			       "iscsi://10.0.0.1:1/iqn.2024-01.x:y/0");
 }
 
-/* SAM-5 4.7.7: peripheral device addressing as long as it can, flat space addressing behind that.
- */
+/* SAM-5 4.7.7: peripheral device addressing as long as it can, flat space addressing
+ * behind that. */
 static void test_lun_field(void)
 {
 	CU_ASSERT_EQUAL(lun_url_field(0), 0x0000);

@@ -32,8 +32,8 @@ static void test_portals_differ(void)
 			char one[80], two[80];
 			uint16_t p, q;
 
-			snprintf(one, sizeof one, "iscsi://10.0.1.%u/iqn.2024-01.x:y/1", a);
-			snprintf(two, sizeof two, "iscsi://10.0.2.%u/iqn.2024-01.x:y/1", b);
+			snprintf(one, sizeof(one), "iscsi://10.0.1.%u/iqn.2024-01.x:y/1", a);
+			snprintf(two, sizeof(two), "iscsi://10.0.2.%u/iqn.2024-01.x:y/1", b);
 			p = qualifier(one, two, false, 0);
 			q = qualifier(one, two, false, 1);
 			CU_ASSERT_NOT_EQUAL(p, q);

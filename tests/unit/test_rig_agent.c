@@ -53,11 +53,11 @@ static const char *answer(int link)
 	json_t *object;
 	const char *wrong;
 
-	if (agent_read_line(link, line, sizeof line, 10000) <= 0)
+	if (agent_read_line(link, line, sizeof(line), 10000) <= 0)
 		return "no answer";
 	object = json_loads(line, 0, NULL);
 	wrong = json_string_value(json_object_get(object, "error"));
-	snprintf(text, sizeof text, "%s", !object ? "no JSON" : wrong ? wrong : "");
+	snprintf(text, sizeof(text), "%s", !object ? "no JSON" : wrong ? wrong : "");
 	json_decref(object);
 	return text;
 }
@@ -72,15 +72,15 @@ static int play(const char *job, size_t input)
 	pid_t agent, feeder;
 
 	said_length = 0;
-	memset(complaints, 0, sizeof complaints);
+	memset(complaints, 0, sizeof(complaints));
 	link = begin(job, &agent);
 	CU_ASSERT_STRING_EQUAL(answer(link), "");
 	feeder = fork();
 	if (feeder == 0) {
-		memset(frame, 'm', sizeof frame);
-		for (; input; input -= input < sizeof frame ? input : sizeof frame)
+		memset(frame, 'm', sizeof(frame));
+		for (; input; input -= input < sizeof(frame) ? input : sizeof(frame))
 			agent_write_frame(link, AGENT_INPUT, frame,
-					  input < sizeof frame ? input : sizeof frame);
+					  input < sizeof(frame) ? input : sizeof(frame));
 		agent_write_frame(link, AGENT_INPUT, "", 0);
 		_exit(0);
 	}
@@ -89,10 +89,11 @@ static int play(const char *job, size_t input)
 
 		if (got < 0)
 			break;
-		if (letter == AGENT_OUTPUT && said_length + (size_t)got < sizeof said) {
+		if (letter == AGENT_OUTPUT && said_length + (size_t)got < sizeof(said)) {
 			memcpy(said + said_length, frame, (size_t)got);
 			said_length += (size_t)got;
-		} else if (letter == AGENT_ERRORS && complained + (size_t)got < sizeof complaints) {
+		} else if (letter == AGENT_ERRORS &&
+			   complained + (size_t)got < sizeof(complaints)) {
 			memcpy(complaints + complained, frame, (size_t)got);
 			complained += (size_t)got;
 		} else if (letter == AGENT_EXIT) {
@@ -152,7 +153,7 @@ static void test_refused(void)
 	};
 	pid_t agent;
 
-	for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
+	for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++) {
 		int link = begin(jobs[i], &agent);
 		const char *text = answer(link);
 
@@ -168,7 +169,7 @@ static void test_state(void)
 	int link = begin("{\"do\":\"state\"}", &agent);
 	json_t *state;
 
-	CU_ASSERT_TRUE(agent_read_line(link, line, sizeof line, 10000) > 0);
+	CU_ASSERT_TRUE(agent_read_line(link, line, sizeof(line), 10000) > 0);
 	state = json_loads(line, 0, NULL);
 	CU_ASSERT_TRUE(json_integer_value(json_object_get(state, "boottime_ms")) > 0);
 	CU_ASSERT_TRUE(json_is_string(json_object_get(json_object_get(state, "daemon"), "state")));
@@ -184,17 +185,17 @@ static void test_frames(void)
 	int ends[2];
 
 	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-	CU_ASSERT_EQUAL(agent_write_frame(ends[0], 'o', data, sizeof data), -EMSGSIZE);
-	agent_write_all(ends[0], too_long, sizeof too_long);
+	CU_ASSERT_EQUAL(agent_write_frame(ends[0], 'o', data, sizeof(data)), -EMSGSIZE);
+	agent_write_all(ends[0], too_long, sizeof(too_long));
 	CU_ASSERT_EQUAL(agent_read_frame(ends[1], &letter, data), -EBADMSG);
 	agent_write_all(ends[0], "long line\n", 10);
-	CU_ASSERT_EQUAL(agent_read_line(ends[1], line, sizeof line, 100), -ENOBUFS);
-	CU_ASSERT_EQUAL(agent_read_line(ends[1], data, sizeof data, 100), 5);
-	CU_ASSERT_EQUAL(agent_read_line(ends[1], data, sizeof data, 10), -ETIMEDOUT);
-	agent_write_all(ends[0], cut_off, sizeof cut_off);
+	CU_ASSERT_EQUAL(agent_read_line(ends[1], line, sizeof(line), 100), -ENOBUFS);
+	CU_ASSERT_EQUAL(agent_read_line(ends[1], data, sizeof(data), 100), 5);
+	CU_ASSERT_EQUAL(agent_read_line(ends[1], data, sizeof(data), 10), -ETIMEDOUT);
+	agent_write_all(ends[0], cut_off, sizeof(cut_off));
 	close(ends[0]);
 	CU_ASSERT_EQUAL(agent_read_frame(ends[1], &letter, data), -EPIPE);
-	CU_ASSERT_EQUAL(agent_read_line(ends[1], data, sizeof data, 100), 0);
+	CU_ASSERT_EQUAL(agent_read_line(ends[1], data, sizeof(data), 100), 0);
 	close(ends[1]);
 }
 

@@ -65,12 +65,12 @@ static void test_record(void)
 	CU_ASSERT_EQUAL(back.mono_ms, 77);
 	CU_ASSERT_EQUAL(back.wall_ms, 88);
 	CU_ASSERT_STRING_EQUAL(back.node, "a-name-of-16-chr");
-	for (size_t i = 0; i < sizeof line; i++) {
+	for (size_t i = 0; i < sizeof(line); i++) {
 		line[i] ^= 1;
 		CU_ASSERT_FALSE(rig_record_decode(&back, line));
 		line[i] ^= 1;
 	}
-	memset(line, 0, sizeof line);
+	memset(line, 0, sizeof(line));
 	CU_ASSERT_FALSE(rig_record_decode(&back, line));
 }
 

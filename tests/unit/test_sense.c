@@ -77,8 +77,8 @@ static void test_outcomes_of_sense_keys(void)
 	}
 }
 
-/* Measured: LIO (6.1) registers the key, cannot write its APTPL file, and answers NOT READY, 08/00.
- */
+/* Measured: LIO (6.1) registers the key, cannot write its APTPL file, and answers NOT
+ * READY, 08/00. */
 static void test_communication_failure_may_have_taken_effect(void)
 {
 	struct scsi_result result = check_condition(SCSI_SENSE_NOT_READY, 0x08, 0x00);

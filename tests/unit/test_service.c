@@ -156,9 +156,13 @@ static void begin(uint8_t count, uint8_t restarts)
 		config.resources[i] =
 			(struct service_resource_config){0, 10000, 20000, 60000, 60000, restarts};
 	if (count > 2)
-	config.resources[2].requires = 3;
+	config.resources[2].
+		requires
+	= 3;
 	if (count > 3)
-	config.resources[3].requires = 4;
+	config.resources[3].
+		requires
+	= 4;
 	memset(&world, 0, sizeof(world));
 	world.now_ms = 1000;
 	world.deadline_ms = SERVICE_NEVER;
@@ -561,16 +565,28 @@ static void impossible_configurations_are_refused(void)
 	struct service service;
 	struct service_config config = {.resource_count = 2};
 
-	config.resources[0].requires = 2;
-	config.resources[1].requires = 1;
+	config.resources[0].
+		requires
+	= 2;
+	config.resources[1].
+		requires
+	= 1;
 	CU_ASSERT_EQUAL(service_init(&service, &config), -EINVAL);
-	config.resources[1].requires = 0;
+	config.resources[1].
+		requires
+	= 0;
 	CU_ASSERT_EQUAL(service_init(&service, &config), 0);
-	config.resources[1].requires = 4; /* there is no third */
+	config.resources[1].
+		requires
+	= 4; /* there is no third */
 	CU_ASSERT_EQUAL(service_init(&service, &config), -EINVAL);
-	config.resources[1].requires = 2;
+	config.resources[1].
+		requires
+	= 2;
 	CU_ASSERT_EQUAL(service_init(&service, &config), -EINVAL);
-	config.resources[1].requires = 0;
+	config.resources[1].
+		requires
+	= 0;
 	config.resources[1].restarts = SERVICE_RESTARTS_MAX + 1;
 	CU_ASSERT_EQUAL(service_init(&service, &config), -EINVAL);
 	config.resource_count = SERVICE_RESOURCES_MAX + 1;
@@ -589,7 +605,9 @@ static void times_change_while_it_runs(void)
 	order(SERVICE_EVENT_TICK);
 	pass(20000);
 	expect("3000 run store monitor\n");
-	config.resources[1].requires = 1;
+	config.resources[1].
+		requires
+	= 1;
 	CU_ASSERT_EQUAL(service_reconfigure(&world.service, &config), -EINVAL);
 }
 
@@ -680,7 +698,9 @@ static void it_always_settles(void)
 				0, any(2) * 10000, 1000, 1000, 1000, 2};
 			for (uint8_t j = 0; j < i; j++)
 				if (any(3) == 0)
-			config.resources[i].requires |= 1ull << j;
+			config.resources[i].
+				requires
+			|= 1ull << j;
 		}
 		CU_ASSERT_EQUAL_FATAL(service_init(&world.service, &config), 0);
 		for (int i = 0; i < 80; i++)

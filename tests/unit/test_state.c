@@ -388,8 +388,8 @@ static void a_bad_folder_is_named_with_what_to_do(void)
 	end();
 }
 
-/* In a mount namespace of its own, so in a process of its own: 0 well, 77 no such namespace here.
- */
+/* In a mount namespace of its own, so in a process of its own: 0 well, 77 no such
+ * namespace here. */
 static int full_disk(void)
 {
 	unsigned failed_before = CU_get_number_of_failures();

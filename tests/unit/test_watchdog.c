@@ -103,8 +103,8 @@ static void test_slow_and_stuck(void)
 	CU_ASSERT_EQUAL(at(40997), WATCHDOG_VERDICT_OVERDUE);
 }
 
-/* A standby that is not at rest, as after a restart of the daemon, and one that came back to own.
- */
+/* A standby that is not at rest, as after a restart of the daemon, and one that came
+ * back to own. */
 static void test_return(void)
 {
 	memset(&watch, 0, sizeof(watch));

@@ -3,8 +3,8 @@
  * What the parts of `lunkeeper check` share: how a finding is said, and the questions that are
  * asked about this machine (tools/check/host.h).
  */
-#ifndef TOOLS_CHECK_H
-#define TOOLS_CHECK_H
+#ifndef TOOLS_CHECK_CHECK_H
+#define TOOLS_CHECK_CHECK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
  * progress. A command is int cmd_NAME(int argc, char **argv) with argv[0] its own name; it prints
  * what it has to say and returns an exit status.
  */
-#ifndef TOOLS_CLI_H
-#define TOOLS_CLI_H
+#ifndef TOOLS_CLI_CLI_H
+#define TOOLS_CLI_CLI_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -27,9 +27,7 @@ struct cli_daemon {
 	 "DIR",                                                                                    \
 	 "the daemon's run folder, with its control socket; without it $LUNKEEPER_RUN or "         \
 	 "/run/lunkeeper"},                                                                        \
-	{                                                                                          \
-		"json", 0, CLI_OPTION_FLAG, &(daemon)->json, NULL, "JSON instead of text"          \
-	}
+		{"json", 0, CLI_OPTION_FLAG, &(daemon)->json, NULL, "JSON instead of text"}
 
 /* RUN/control, in a buffer that stays until the next call. */
 const char *cli_daemon_path(const struct cli_daemon *daemon);

@@ -6,8 +6,8 @@
  * plans (plan.c, pure), orders and looks again. Every step leaves a JSON object; text for
  * people is made from these objects alone (print.c).
  */
-#ifndef TOOLS_LUN_H
-#define TOOLS_LUN_H
+#ifndef TOOLS_LUN_LUN_H
+#define TOOLS_LUN_LUN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,11 +30,11 @@
 /* ISID qualifiers from 8000h on; what is below is the daemon's and its gates', whose sessions would
  * end if a command took one of theirs. */
 #define LUN_ISID_DEFAULT 0x8000u /* so that a registration lasts from one command to the next */
-#define LUN_ISID_LOOK_FIRST                                                                        \
-	0x9000u                     /* commands that only look take one by their process number,   \
-				     */
-#define LUN_ISID_LOOK_COUNT 0x3000u /* so that they do not end each other's sessions */
-#define LUN_ISID_SECOND 0xc000u     /* the probe's second nexus: one for each device */
+/* Commands that only look take one by their process number, so that they do not end each other's
+ * sessions. */
+#define LUN_ISID_LOOK_FIRST 0x9000u
+#define LUN_ISID_LOOK_COUNT 0x3000u
+#define LUN_ISID_SECOND 0xc000u /* the probe's second nexus: one for each device */
 #define LUN_ISID_SECOND_COUNT 0x4000u
 
 /* Devices. */
@@ -122,9 +122,7 @@ struct lun_context {
 		 "give a device up after this time (15s)"},                                        \
 		{"parallel",           'j',      CLI_OPTION_UNSIGNED,                              \
 		 &(context)->parallel, "NUMBER", "devices at work at a time (256)"},               \
-	{                                                                                          \
-		"json", 0, CLI_OPTION_FLAG, &(context)->json, NULL, "JSON instead of text"         \
-	}
+		{"json", 0, CLI_OPTION_FLAG, &(context)->json, NULL, "JSON instead of text"}
 
 /* Reads the configuration (if one is named, or the default one is there) and settles initiator name
  * and qualifier. looks_only: nothing will be registered. Returns -1 to go on, else an exit status

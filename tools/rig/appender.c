@@ -26,11 +26,11 @@ static int appender_find_end(struct rig_appender *appender)
 		return -errno;
 	for (records = status.st_size / RIG_RECORD_SIZE; records > 0; records--) {
 		ssize_t got =
-			pread(appender->fd, line, sizeof line, (records - 1) * RIG_RECORD_SIZE);
+			pread(appender->fd, line, sizeof(line), (records - 1) * RIG_RECORD_SIZE);
 
 		if (got < 0)
 			return -errno;
-		if (got == sizeof line && rig_record_decode(&last, line))
+		if (got == sizeof(line) && rig_record_decode(&last, line))
 			break;
 	}
 	if (!records)
@@ -46,11 +46,11 @@ int rig_appender_open(struct rig_appender *appender, const char *file)
 {
 	int error;
 
-	memset(appender, 0, sizeof *appender);
+	memset(appender, 0, sizeof(*appender));
 	appender->fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (appender->fd < 0)
 		return -errno;
-	if (gethostname(appender->record.node, sizeof appender->record.node) < 0)
+	if (gethostname(appender->record.node, sizeof(appender->record.node)) < 0)
 		appender->record.node[0] = 0;
 	appender->record.node[RIG_RECORD_NODE_MAX] = 0;
 	error = appender_find_end(appender);
@@ -105,7 +105,7 @@ static int note_pid(const char *pid_file)
 
 	if (fd < 0)
 		return -errno;
-	length = snprintf(text, sizeof text, "%d\n", (int)getpid());
+	length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	if (write(fd, text, (size_t)length) != length) {
 		close(fd);
 		return -EIO;

@@ -64,7 +64,7 @@ static void attempt_send(struct attempt *attempt)
 {
 	struct scsi_request *request = &attempt->request;
 
-	memset(request, 0, sizeof *request);
+	memset(request, 0, sizeof(*request));
 	if (attempt->wrote)
 		scsi_write16_encode(request, 0, 1, false, attempt->block, ATTEMPT_BLOCK);
 	else
@@ -84,7 +84,8 @@ static void attempt_changed(struct path *path, enum path_state state, const char
 	if (state == PATH_STATE_UP)
 		attempt_send(attempt);
 	if (state == PATH_STATE_DOWN && !attempt->ended) {
-		snprintf(attempt->message, sizeof attempt->message, "%s", reason ? reason : "lost");
+		snprintf(attempt->message, sizeof(attempt->message), "%s",
+			 reason ? reason : "lost");
 		attempt_end(attempt);
 	}
 }
@@ -100,7 +101,7 @@ static int attempt_run(struct attempt *attempt, const char *url)
 
 	uv_loop_init(&attempt->loop);
 	error = path_open_all(kinds, &attempt->loop, url, &options, paths, &count, attempt->message,
-			      sizeof attempt->message);
+			      sizeof(attempt->message));
 	if (!error) {
 		attempt->path = paths[0];
 		uv_run(&attempt->loop, UV_RUN_DEFAULT);
@@ -136,11 +137,11 @@ int cmd_rig_attempt(int argc, char **argv)
 		cli_error("%s: %s", argv[1], attempt.message);
 		return CLI_EXIT_FAILED;
 	}
-	scsi_result_text(&attempt.read, read_text, sizeof read_text);
+	scsi_result_text(&attempt.read, read_text, sizeof(read_text));
 	if (attempt.wrote)
-		scsi_result_text(&attempt.write, write_text, sizeof write_text);
+		scsi_result_text(&attempt.write, write_text, sizeof(write_text));
 	else
-		snprintf(write_text, sizeof write_text, "not tried");
+		snprintf(write_text, sizeof(write_text), "not tried");
 	if (json)
 		cli_json_print(json_pack(
 			"{sssssssb}", "read", read_text, "write", write_text, "outcome",

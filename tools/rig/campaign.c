@@ -28,7 +28,7 @@ static const struct campaign_kind {
 } campaign_kinds[] = {
 	{"kill", "kill", "revive"}, {"pause", "stop", "cont"}, {"cut", "cut", "heal"}};
 
-#define KINDS (sizeof campaign_kinds / sizeof campaign_kinds[0])
+#define KINDS (sizeof(campaign_kinds) / sizeof(campaign_kinds[0]))
 
 struct campaign {
 	struct rig rig;
@@ -76,7 +76,7 @@ static int campaign_cure(struct campaign *campaign, const struct campaign_kind *
 	unsigned wait_ms = RETURN_MS * campaign->rig.kind->patience;
 	uint64_t end = rig_now_ms() + wait_ms;
 	struct rig_group_view view;
-	int error = rig_fault(&campaign->rig, 2, argv, told, sizeof told);
+	int error = rig_fault(&campaign->rig, 2, argv, told, sizeof(told));
 
 	while (!error) {
 		rig_group_look(&campaign->rig, node, GROUP, &view);
@@ -165,7 +165,7 @@ static void campaign_summary(struct campaign *campaign, bool good, json_t *docum
 
 		if (!count)
 			continue;
-		qsort(list, count, sizeof *list, compare);
+		qsort(list, count, sizeof(*list), compare);
 		json_object_set_new(kinds, campaign_kinds[i].name,
 				    json_pack("{sIsIsIsI}", "count", (json_int_t)count, "min_ms",
 					      (json_int_t)list[0], "median_ms",

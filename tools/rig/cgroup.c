@@ -51,9 +51,9 @@ int rig_cgroup_make(const struct rig *rig, const char *machine)
 	if (!hierarchy.root)
 		return -ENOTSUP;
 	mkdir(hierarchy.root, 0755);
-	snprintf(path, sizeof path, "%s/%s", hierarchy.root, rig->name);
+	snprintf(path, sizeof(path), "%s/%s", hierarchy.root, rig->name);
 	mkdir(path, 0755);
-	snprintf(path, sizeof path, "%s/%s/%s", hierarchy.root, rig->name, machine);
+	snprintf(path, sizeof(path), "%s/%s/%s", hierarchy.root, rig->name, machine);
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
@@ -64,7 +64,7 @@ int rig_cgroup_join(const struct rig *rig, const char *machine)
 
 	if (!hierarchy.root)
 		return -ENOTSUP;
-	snprintf(path, sizeof path, "%s/%s/%s/cgroup.procs", hierarchy.root, rig->name, machine);
+	snprintf(path, sizeof(path), "%s/%s/%s/cgroup.procs", hierarchy.root, rig->name, machine);
 	return cgroup_write(path, "0");
 }
 
@@ -72,7 +72,7 @@ static bool cgroup_is_frozen(const struct hierarchy *hierarchy, const char *grou
 {
 	char path[RIG_PATH_MAX], *text;
 
-	snprintf(path, sizeof path, "%s/%s", group,
+	snprintf(path, sizeof(path), "%s/%s", group,
 		 hierarchy->unified ? "cgroup.events" : "freezer.state");
 	text = rig_read_file(path, NULL);
 	if (!text)
@@ -92,7 +92,7 @@ static int cgroup_freeze(const struct hierarchy *hierarchy, const char *group, b
 	bool now = !frozen;
 	int error;
 
-	snprintf(path, sizeof path, "%s/%s", group,
+	snprintf(path, sizeof(path), "%s/%s", group,
 		 hierarchy->unified ? "cgroup.freeze" : "freezer.state");
 	error = hierarchy->unified ? cgroup_write(path, frozen ? "1" : "0")
 				   : cgroup_write(path, frozen ? "FROZEN" : "THAWED");
@@ -110,7 +110,7 @@ int rig_cgroup_freeze(const struct rig *rig, const char *machine, bool frozen)
 
 	if (!hierarchy.root)
 		return -ENOTSUP;
-	snprintf(group, sizeof group, "%s/%s/%s", hierarchy.root, rig->name, machine);
+	snprintf(group, sizeof(group), "%s/%s/%s", hierarchy.root, rig->name, machine);
 	return cgroup_freeze(&hierarchy, group, frozen);
 }
 
@@ -120,7 +120,7 @@ static int cgroup_kill(const char *group)
 	char path[RIG_PATH_MAX * 3], *text, *at, *end;
 	int count = 0;
 
-	snprintf(path, sizeof path, "%s/cgroup.procs", group);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group);
 	text = rig_read_file(path, NULL);
 	for (at = text; at && *at; at = end) {
 		long pid = strtol(at, &end, 10);
@@ -163,12 +163,12 @@ int rig_cgroup_sweep(const char *rig_name)
 
 	if (!hierarchy.root)
 		return 0;
-	snprintf(path, sizeof path, "%s/%s", hierarchy.root, rig_name);
+	snprintf(path, sizeof(path), "%s/%s", hierarchy.root, rig_name);
 	folder = opendir(path);
 	while (folder && (entry = readdir(folder))) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
-		snprintf(group, sizeof group, "%s/%s", path, entry->d_name);
+		snprintf(group, sizeof(group), "%s/%s", path, entry->d_name);
 		killed += cgroup_clear(&hierarchy, group);
 	}
 	if (folder)

@@ -31,7 +31,7 @@ static void print_up(const struct rig *rig, uint64_t took_ms)
 	for (size_t i = 0; i < rig->node_count; i++)
 		printf("%s%s", i ? ", " : "", rig->nodes[i].machine.name);
 	printf("), %u LUN%s of %s at iscsi://%s:%d/%s, up in %llu ms\n", rig->lun_count,
-	       rig->lun_count == 1 ? "" : "s", cli_size_text(rig->lun_size, text, sizeof text),
+	       rig->lun_count == 1 ? "" : "s", cli_size_text(rig->lun_size, text, sizeof(text)),
 	       rig_net_address(0, 0, address), RIG_PORT, RIG_TARGET_IQN,
 	       (unsigned long long)took_ms);
 }
@@ -274,7 +274,7 @@ static void print_time(uint64_t wall_ms)
 	char text[16];
 
 	localtime_r(&seconds, &parts);
-	strftime(text, sizeof text, "%H:%M:%S", &parts);
+	strftime(text, sizeof(text), "%H:%M:%S", &parts);
 	printf("%s%s.%03u%s ", cli_colour(stdout, CLI_DIM), text, (unsigned)(wall_ms % 1000),
 	       cli_colour(stdout, CLI_PLAIN));
 }
@@ -308,7 +308,7 @@ static int cmd_rig_fault(int argc, char **argv)
 		return rig_failed(&rig);
 	began = rig_now_ms();
 	wall = rig_wall_ms();
-	if (rig_fault(&rig, count, argv + 1, told, sizeof told))
+	if (rig_fault(&rig, count, argv + 1, told, sizeof(told)))
 		return rig_failed(&rig);
 	if (json) {
 		cli_json_print(json_pack("{sssIsIsI}", "fault", told, "time_ms", (json_int_t)wall,
@@ -389,7 +389,7 @@ static int cmd_rig_down(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (!all) {
-		failed = rig_down(name, message, sizeof message);
+		failed = rig_down(name, message, sizeof(message));
 		if (failed)
 			cli_error("%s", message);
 		return failed ? CLI_EXIT_FAILED : CLI_EXIT_OK;
@@ -397,7 +397,7 @@ static int cmd_rig_down(int argc, char **argv)
 	rigs = rig_list(names, 32);
 	rigs += rig_cgroup_list(names + rigs, 32);
 	for (size_t i = 0; i < rigs; i++) {
-		int error = rig_down(names[i], message, sizeof message);
+		int error = rig_down(names[i], message, sizeof(message));
 
 		if (error && error != -ENOENT) {
 			cli_error("%s", message);

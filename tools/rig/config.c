@@ -20,7 +20,7 @@ const char *rig_find_folder(const char *environment, const char *const places[],
 	for (; *places && !buffer[0]; places++) {
 		char path[RIG_PATH_MAX * 2], *real;
 
-		snprintf(path, sizeof path, "%s/%s", rig_programs(), *places);
+		snprintf(path, sizeof(path), "%s/%s", rig_programs(), *places);
 		real = access(path, X_OK) == 0 ? realpath(path, NULL) : NULL;
 		if (real)
 			snprintf(buffer, RIG_PATH_MAX * 2, "%s", real);
@@ -66,7 +66,7 @@ static void config_times(FILE *out, const struct rig_options *options)
 		     {"probe", options->probe_ms},
 		     {"loss", options->loss_ms}};
 
-	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		if (times[i].ms != UINT32_MAX)
 			add(out, "%s = %ums\n", times[i].name, times[i].ms);
 }

@@ -49,7 +49,7 @@ int rig_node_await_daemon(struct rig *rig, struct rig_node *node, unsigned timeo
 		rig_sleep_ms(10);
 		lives = rig_daemon_lives(rig, node);
 	}
-	node_last_line(rig_node_log(rig, node, log), last, sizeof last);
+	node_last_line(rig_node_log(rig, node, log), last, sizeof(last));
 	return rig_fail(rig, EIO, "lunkeeperd on %s %s; the last line of %s: %s",
 			node->machine.name, lives ? "does not answer" : "ended", log, last);
 }
@@ -83,10 +83,10 @@ json_t *rig_node_request(struct rig *rig, struct rig_node *node, const json_t *r
 
 	if (error)
 		return NULL;
-	error = control_client_send(client, request, timeout_ms, message, sizeof message);
+	error = control_client_send(client, request, timeout_ms, message, sizeof(message));
 	if (!error)
 		error = control_client_receive(client, &answer, timeout_ms, message,
-					       sizeof message);
+					       sizeof(message));
 	control_client_close(client);
 	if (error)
 		rig_fail(rig, EIO, "%s: %s", node->machine.name, message);

@@ -36,8 +36,8 @@ struct demo {
 	struct rig_timeline timeline;
 };
 
-static void __attribute__((format(printf, 2, 3)))
-say(const struct demo *demo, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) say(const struct demo *demo, const char *format,
+						      ...)
 {
 	va_list arguments;
 
@@ -74,7 +74,7 @@ static int demo_show(struct demo *demo, struct rig_node *node, const char *const
 	if (demo->json)
 		return 0;
 	for (size_t i = 0; argv[i]; i++)
-		snprintf(line + strlen(line), sizeof line - strlen(line), " %s", argv[i]);
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), " %s", argv[i]);
 	printf("   %s%s#%s%s\n", colour(CLI_DIM), node->machine.name, colour(CLI_PLAIN), line);
 	fflush(stdout);
 	return rig_machine_exec(&demo->rig, &node->machine, (char *const *)argv);
@@ -140,7 +140,7 @@ static int demo_move(struct demo *demo, struct rig_node *from, struct rig_node *
 
 	rig_last_acknowledged(&demo->rig, &last);
 	error = rig_machine_run(&demo->rig, &from->machine, RIG_ENTER_ALL, argv, NULL, output,
-				sizeof output);
+				sizeof(output));
 	if (error)
 		return error < 0 ? error
 				 : rig_fail(&demo->rig, EIO, "move %s %s ended with status %d: %s",
@@ -153,7 +153,7 @@ static int demo_move(struct demo *demo, struct rig_node *from, struct rig_node *
 	json_array_append_new(moves, json_pack("{sssssI}", "from", from->machine.name, "to",
 					       to->machine.name, "outage_ms",
 					       (json_int_t)(first.mono_ms - last.mono_ms)));
-	snprintf(output, sizeof output, "lunkeeper move %s %s", DEMO_GROUP, to->machine.name);
+	snprintf(output, sizeof(output), "lunkeeper move %s %s", DEMO_GROUP, to->machine.name);
 	say(demo, "%s%s#%s %-*s  %s%llu ms%s from %s's last acknowledged write to %s's first",
 	    colour(CLI_DIM), from->machine.name, colour(CLI_PLAIN),
 	    30 - (int)strlen(from->machine.name), output, colour(CLI_BOLD),
@@ -274,7 +274,7 @@ static void demo_timeline(const struct demo *demo)
 		demo_scale(column, write                        ? CLI_GOOD
 				   : moment == RIG_MOMENT_FAULT ? CLI_BAD
 								: CLI_NOTE);
-		printf("  %s\n", demo_moment_text(demo, moment, text, sizeof text));
+		printf("  %s\n", demo_moment_text(demo, moment, text, sizeof(text)));
 	}
 }
 
@@ -307,7 +307,7 @@ static int demo_kill(struct demo *demo)
 
 static int demo_verify(struct demo *demo)
 {
-	struct rig_verdict *verdict = calloc(1, sizeof *verdict);
+	struct rig_verdict *verdict = calloc(1, sizeof(*verdict));
 	bool good;
 	int error;
 
@@ -345,7 +345,7 @@ static int demo_return(struct demo *demo)
 	int error;
 
 	act(demo, "The dead node comes back");
-	error = rig_fault(&demo->rig, 2, revive, told, sizeof told);
+	error = rig_fault(&demo->rig, 2, revive, told, sizeof(told));
 	if (!error)
 		error = rig_wait_state(&demo->rig, demo->jerry, DEMO_GROUP, "standby",
 				       demo->wait_ms);
@@ -356,7 +356,7 @@ static int demo_return(struct demo *demo)
 			      NULL};
 
 	rig_machine_run(&demo->rig, &demo->jerry->machine, RIG_ENTER_ALL, argv, NULL, output,
-			sizeof output);
+			sizeof(output));
 	attempt = json_loads(output, 0, NULL);
 	refused = json_is_true(json_object_get(attempt, "refused"));
 	rig_group_look(&demo->rig, demo->jerry, DEMO_GROUP, &view);
@@ -388,7 +388,7 @@ static int demo_play(struct demo *demo)
 	if (!demo->json)
 		printf("%sLunKeeper: who owns which LUN, as the LUN itself says%s\n",
 		       colour(CLI_BOLD), colour(CLI_PLAIN));
-	for (size_t i = 0; i < sizeof acts / sizeof acts[0] && !error; i++)
+	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]) && !error; i++)
 		error = acts[i](demo);
 	if (error)
 		cli_error("demo: %s", demo->rig.message);
@@ -448,7 +448,7 @@ int rig_guarded(const char *name, bool keep, int (*play)(void *user), void *user
 	while (waitpid(demo_child, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!keep && geteuid() == 0) {
-		int error = rig_down(name, message, sizeof message);
+		int error = rig_down(name, message, sizeof(message));
 
 		if (error && error != -ENOENT)
 			cli_error("%s", message);

@@ -418,14 +418,14 @@ static const struct fault faults[] = {
 	{"start-target", NULL, "power on", fault_start_target},
 };
 
-#define FAULT_COUNT (sizeof faults / sizeof faults[0])
+#define FAULT_COUNT (sizeof(faults) / sizeof(faults[0]))
 
 void rig_fault_help(FILE *out)
 {
 	for (size_t i = 0; i < FAULT_COUNT; i++) {
 		char line[64];
 
-		snprintf(line, sizeof line, "%s %s", faults[i].name,
+		snprintf(line, sizeof(line), "%s %s", faults[i].name,
 			 faults[i].arguments ? faults[i].arguments : "");
 		fprintf(out, "  %-24s %s\n", line, faults[i].help);
 	}
@@ -480,7 +480,7 @@ int rig_fault(struct rig *rig, int argc, char **argv, char *told, size_t size)
 	rig_loops_note(rig);
 	rig->fault_ms = rig_now_ms();
 	if (argc > 1)
-		snprintf(argument, sizeof argument, "%s%s%s", argv[1], argc > 2 ? " " : "",
+		snprintf(argument, sizeof(argument), "%s%s%s", argv[1], argc > 2 ? " " : "",
 			 argc > 2 ? argv[2] : "");
 	return fault->run(rig, node, argc > 1 ? argument : NULL, told, size);
 }

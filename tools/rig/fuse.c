@@ -23,7 +23,7 @@ static void fuse_abort(const struct rig_fuse *fuse)
 	char path[RIG_PATH_MAX];
 	int fd;
 
-	snprintf(path, sizeof path, CONNECTIONS "/%u/abort", fuse->connection);
+	snprintf(path, sizeof(path), CONNECTIONS "/%u/abort", fuse->connection);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;

@@ -12,7 +12,7 @@ static const struct rig_kind *const kinds[] = {&rig_kind_netns, &rig_kind_vm};
 
 const struct rig_kind *rig_kind_find(const char *name)
 {
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (!strcmp(kinds[i]->name, name))
 			return kinds[i];
 	return NULL;

@@ -104,7 +104,7 @@ static uint64_t loop_sequence(unsigned number)
 	char path[64], *text;
 	uint64_t sequence = 0;
 
-	snprintf(path, sizeof path, "/sys/block/loop%u/diskseq", number);
+	snprintf(path, sizeof(path), "/sys/block/loop%u/diskseq", number);
 	text = rig_read_file(path, NULL);
 	if (text)
 		sequence = strtoull(text, NULL, 10);
@@ -117,7 +117,7 @@ static bool loop_is_gone(const struct rig_loop *loop)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "/sys/block/loop%u/loop", loop->number);
+	snprintf(path, sizeof(path), "/sys/block/loop%u/loop", loop->number);
 	return access(path, F_OK) < 0 ||
 	       (loop->sequence && loop_sequence(loop->number) != loop->sequence);
 }
@@ -127,7 +127,7 @@ static void loop_detach(const struct rig_loop *loop)
 	char path[32];
 	int fd;
 
-	snprintf(path, sizeof path, "/dev/loop%u", loop->number);
+	snprintf(path, sizeof(path), "/dev/loop%u", loop->number);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return;

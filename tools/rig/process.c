@@ -52,11 +52,11 @@ static int process_stat(pid_t pid, char *state, uint64_t *start_time)
 	ssize_t got;
 	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	got = read(fd, text, sizeof text - 1);
+	got = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	if (got <= 0)
 		return -ESRCH;
@@ -129,8 +129,8 @@ bool rig_process_wait_gone(const struct rig_process *process, unsigned timeout_m
 
 static void run_child(const char *const argv[], int in, int out)
 {
-	/* Whoever is killed while it waits leaves nothing that goes on making what `down` removes.
-	 */
+	/* Whoever is killed while it waits leaves nothing that goes on making what `down`
+	 * removes. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
@@ -158,7 +158,7 @@ static void run_collect(int fd, char *output, size_t size)
 	for (;;) {
 		bool room = used + 1 < size;
 		ssize_t got = read(fd, room ? output + used : scrap,
-				   room ? size - 1 - used : sizeof scrap);
+				   room ? size - 1 - used : sizeof(scrap));
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -223,7 +223,7 @@ const char *rig_self(void)
 	static char path[RIG_PATH_MAX];
 
 	if (!path[0]) {
-		ssize_t got = readlink("/proc/self/exe", path, sizeof path - 1);
+		ssize_t got = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
 		path[got > 0 ? got : 0] = 0;
 	}
@@ -236,7 +236,7 @@ const char *rig_programs(void)
 	char *slash;
 
 	if (!folder[0]) {
-		snprintf(folder, sizeof folder, "%s", rig_self());
+		snprintf(folder, sizeof(folder), "%s", rig_self());
 		slash = strrchr(folder, '/');
 		if (slash)
 			*slash = 0;

@@ -24,7 +24,7 @@ static uint32_t record_checksum(const char *data, size_t length)
 void rig_record_encode(struct rig_record *record, char line[RIG_RECORD_SIZE])
 {
 	char text[RIG_RECORD_SIZE + 64];
-	int used = snprintf(text, sizeof text,
+	int used = snprintf(text, sizeof(text),
 			    "seq=%020llu epoch=%06u node=%-16s mono=%015llu wall=%013llu ",
 			    (unsigned long long)record->sequence, record->epoch % 1000000,
 			    record->node, (unsigned long long)(record->mono_ms % 1000000000000000),
@@ -33,7 +33,7 @@ void rig_record_encode(struct rig_record *record, char line[RIG_RECORD_SIZE])
 	memset(line, ' ', CHECKED);
 	memcpy(line, text, used < CHECKED ? (size_t)used : CHECKED);
 	record->checksum = record_checksum(line, CHECKED);
-	snprintf(text, sizeof text, "crc=%08x\n", record->checksum);
+	snprintf(text, sizeof(text), "crc=%08x\n", record->checksum);
 	memcpy(line + CHECKED, text, 13);
 }
 
@@ -64,7 +64,7 @@ void rig_acknowledged_encode(const char record[RIG_RECORD_SIZE], uint64_t mono_m
 {
 	char text[32];
 
-	snprintf(text, sizeof text, "ack=%015llu ",
+	snprintf(text, sizeof(text), "ack=%015llu ",
 		 (unsigned long long)(mono_ms % 1000000000000000));
 	memcpy(line, text, 20);
 	memcpy(line + 20, record, RIG_RECORD_SIZE);

@@ -25,8 +25,8 @@ struct rig_record {
 	uint32_t checksum; /* CRC-32 of what stands before it */
 };
 
-/* Pure, both. encode: fills line, which ends with a newline and is not 0-ended, and the checksum.
- */
+/* Pure, both. encode: fills line, which ends with a newline and is not 0-ended, and the
+ * checksum. */
 void rig_record_encode(struct rig_record *record, char line[RIG_RECORD_SIZE]);
 /* False: no record, or one that is not intact. */
 bool rig_record_decode(struct rig_record *record, const char line[RIG_RECORD_SIZE]);

@@ -6,8 +6,8 @@
  * with its machines' inits, so that `rig down` can always take all of it away, whatever happened
  * before. Functions return 0 or -errno and leave a sentence for people in rig->message.
  */
-#ifndef TOOLS_RIG_H
-#define TOOLS_RIG_H
+#ifndef TOOLS_RIG_RIG_H
+#define TOOLS_RIG_RIG_H
 
 #include <stdbool.h>
 #include <stddef.h>

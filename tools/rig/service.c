@@ -51,12 +51,12 @@ static int service_address(const char *text, struct sockaddr_in *address)
 	char host[INET_ADDRSTRLEN], *end;
 	unsigned long port;
 
-	if (!colon || (size_t)(colon - text) >= sizeof host)
+	if (!colon || (size_t)(colon - text) >= sizeof(host))
 		return -EINVAL;
 	memcpy(host, text, (size_t)(colon - text));
 	host[colon - text] = 0;
 	port = strtoul(colon + 1, &end, 10);
-	memset(address, 0, sizeof *address);
+	memset(address, 0, sizeof(*address));
 	address->sin_family = AF_INET;
 	address->sin_port = htons((uint16_t)port);
 	if (*end || end == colon + 1 || !port || port > 65535 ||
@@ -85,9 +85,9 @@ static int server_open(struct server *server)
 		cli_error("cannot open %s: %s", server->file, strerror(-error));
 		return error;
 	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (fd < 0 ||
-	    bind(fd, (const struct sockaddr *)&server->address, sizeof server->address) < 0 ||
+	    bind(fd, (const struct sockaddr *)&server->address, sizeof(server->address)) < 0 ||
 	    listen(fd, CLIENTS_MAX) < 0) {
 		error = -errno;
 		cli_error("cannot listen at %s: %s", server->listen, strerror(-error));
@@ -106,7 +106,7 @@ static void server_accept(struct server *server)
 
 	if (fd < 0)
 		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (server->count <= CLIENTS_MAX) {
 		server->polled[server->count++] = (struct pollfd){.fd = fd, .events = POLLIN};
 		return;
@@ -127,7 +127,7 @@ static int server_answer(struct server *server, struct pollfd *client)
 		error = rig_appender_append(&server->appender, line);
 		if (error)
 			return error;
-		if (send(client->fd, line, sizeof line, 0) == (ssize_t)sizeof line)
+		if (send(client->fd, line, sizeof(line), 0) == (ssize_t)sizeof(line))
 			return 0;
 	} else if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
 		return 0;
@@ -234,14 +234,14 @@ static bool client_connect(struct client *client)
 {
 	uint64_t end = rig_now_ms() + client->connect_ms;
 	int one = 1, error = 0;
-	socklen_t size = sizeof error;
+	socklen_t size = sizeof(error);
 
 	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (client->fd < 0)
 		return false;
-	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (connect(client->fd, (const struct sockaddr *)&client->address,
-		    sizeof client->address) == 0)
+		    sizeof(client->address)) == 0)
 		return true;
 	if (errno == EINPROGRESS && client_wait(client, POLLOUT, end) &&
 	    getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && !error)
@@ -295,8 +295,8 @@ static int client_run(struct client *client)
 			continue;
 		}
 		rig_acknowledged_encode(line, rig_now_ms(), acknowledged);
-		if (write(client->log_fd, acknowledged, sizeof acknowledged) !=
-		    (ssize_t)sizeof acknowledged) {
+		if (write(client->log_fd, acknowledged, sizeof(acknowledged)) !=
+		    (ssize_t)sizeof(acknowledged)) {
 			cli_error("cannot write to %s: %s", client->log, strerror(errno));
 			return CLI_EXIT_FAILED;
 		}

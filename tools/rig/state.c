@@ -22,7 +22,7 @@ int rig_fail(struct rig *rig, int error, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(rig->message, sizeof rig->message, format, arguments);
+	vsnprintf(rig->message, sizeof(rig->message), format, arguments);
 	va_end(arguments);
 	return error < 0 ? error : -error;
 }
@@ -68,7 +68,7 @@ int rig_write_file(struct rig *rig, const char *path, const char *text)
 	size_t length = strlen(text);
 	int fd;
 
-	snprintf(temporary, sizeof temporary, "%s.new", path);
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return rig_fail(rig, errno, "cannot write %s: %s", temporary, strerror(errno));
@@ -215,7 +215,7 @@ static void get_machine(const json_t *object, const char *name, struct rig_machi
 {
 	const json_t *item = json_object_get(object, name), *cut = json_object_get(item, "cut");
 
-	get_text(item, "name", machine->name, sizeof machine->name);
+	get_text(item, "name", machine->name, sizeof(machine->name));
 	machine->number = (unsigned)get_number(item, "number");
 	get_process(item, "init", &machine->init);
 	machine->frozen = json_is_true(json_object_get(item, "frozen"));
@@ -237,11 +237,11 @@ static int state_load(struct rig *rig)
 				"rig %s was never made to its end; `lunkeeper rig down --name %s` "
 				"takes the rest away",
 				rig->name, rig->name);
-	get_text(state, "kind", kind, sizeof kind);
+	get_text(state, "kind", kind, sizeof(kind));
 	if (rig_kind_find(kind))
 		rig->kind = rig_kind_find(kind);
-	get_text(state, "cluster", rig->cluster, sizeof rig->cluster);
-	get_text(state, "first_lun", rig->first_lun, sizeof rig->first_lun);
+	get_text(state, "cluster", rig->cluster, sizeof(rig->cluster));
+	get_text(state, "first_lun", rig->first_lun, sizeof(rig->first_lun));
 	rig->complete = json_is_true(json_object_get(state, "complete"));
 	rig->daemons = json_is_true(json_object_get(state, "daemons"));
 	rig->created_ms = get_number(state, "created_ms");
@@ -295,7 +295,7 @@ static int rig_name(struct rig *rig, const char *name)
 	char names[64][RIG_NAME_MAX];
 	size_t count;
 
-	memset(rig, 0, sizeof *rig);
+	memset(rig, 0, sizeof(*rig));
 	rig->lock = -1;
 	rig->kind = &rig_kind_netns;
 	if (!name || !*name) {
@@ -317,8 +317,8 @@ static int rig_name(struct rig *rig, const char *name)
 		return rig_fail(rig, EINVAL,
 				"'%s' cannot name a rig: 1 to 15 of a-z, 0-9 and '-' are expected",
 				name);
-	snprintf(rig->name, sizeof rig->name, "%s", name);
-	snprintf(rig->folder, sizeof rig->folder, "%s/%s", RIG_ROOT, name);
+	snprintf(rig->name, sizeof(rig->name), "%s", name);
+	snprintf(rig->folder, sizeof(rig->folder), "%s/%s", RIG_ROOT, name);
 	return 0;
 }
 

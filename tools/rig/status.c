@@ -120,11 +120,11 @@ void rig_status_print(struct rig *rig)
 	printf("%srig %s%s%s of %s, up for %s, %s\n", cli_colour(stdout, CLI_BOLD), rig->name,
 	       cli_colour(stdout, CLI_PLAIN), rig->complete ? "" : " (incomplete)",
 	       rig->kind->machines,
-	       cli_duration_text(rig_wall_ms() - rig->created_ms, age, sizeof age), rig->folder);
+	       cli_duration_text(rig_wall_ms() - rig->created_ms, age, sizeof(age)), rig->folder);
 	printf("target %s is %s%s%s%s: %u LUN%s of %s, %s%s\n", rig->kind->target,
 	       cli_colour(stdout, state_colour(target)), target, cli_colour(stdout, CLI_PLAIN),
 	       rig_process_lives(&rig->slow) ? " (slow)" : "", rig->lun_count,
-	       rig->lun_count == 1 ? "" : "s", cli_size_text(rig->lun_size, size, sizeof size),
+	       rig->lun_count == 1 ? "" : "s", cli_size_text(rig->lun_size, size, sizeof(size)),
 	       rig_target_url(1, 0, url), rig->lun_count > 1 ? " and on" : "");
 	for (size_t i = 0; i < rig->node_count; i++)
 		print_node(table, rig, &rig->nodes[i]);

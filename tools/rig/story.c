@@ -32,7 +32,7 @@ void rig_group_look(struct rig *rig, struct rig_node *node, const char *group,
 	json_t *request, *answer, *item;
 	size_t i;
 
-	memset(view, 0, sizeof *view);
+	memset(view, 0, sizeof(*view));
 	if (node->machine.frozen)
 		return;
 	request = json_pack("{ssss}", "command", "status", "group", group);
@@ -45,10 +45,10 @@ void rig_group_look(struct rig *rig, struct rig_node *node, const char *group,
 		if (strcmp(json_string_value(json_object_get(item, "name")), group))
 			continue;
 		view->known = true;
-		story_text(item, "state", view->state, sizeof view->state);
-		story_text(item, "service", view->service, sizeof view->service);
-		story_text(item, "gate", view->gate, sizeof view->gate);
-		story_text(holder, "node", view->holder, sizeof view->holder);
+		story_text(item, "state", view->state, sizeof(view->state));
+		story_text(item, "service", view->service, sizeof(view->service));
+		story_text(item, "gate", view->gate, sizeof(view->gate));
+		story_text(holder, "node", view->holder, sizeof(view->holder));
 		view->look_age_ms = json_integer_value(json_object_get(item, "look_age_ms"));
 	}
 	json_decref(answer);
@@ -126,8 +126,8 @@ static bool story_acknowledged_at(int fd, off_t place, struct rig_acknowledged *
 {
 	char line[RIG_ACKNOWLEDGED_SIZE];
 
-	found->any = pread(fd, line, sizeof line, place * RIG_ACKNOWLEDGED_SIZE) ==
-			     (ssize_t)sizeof line &&
+	found->any = pread(fd, line, sizeof(line), place * RIG_ACKNOWLEDGED_SIZE) ==
+			     (ssize_t)sizeof(line) &&
 		     rig_acknowledged_decode(&found->record, &found->mono_ms, line);
 	return found->any;
 }
@@ -149,7 +149,7 @@ void rig_last_acknowledged(const struct rig *rig, struct rig_acknowledged *last)
 	off_t lines;
 	int fd = story_open_log(rig, &lines);
 
-	memset(last, 0, sizeof *last);
+	memset(last, 0, sizeof(*last));
 	if (fd < 0)
 		return;
 	while (lines > 0 && !story_acknowledged_at(fd, lines - 1, last))
@@ -164,7 +164,7 @@ static void story_find_change(const struct rig *rig, uint32_t after, struct rig_
 	off_t lines;
 	int fd = story_open_log(rig, &lines);
 
-	memset(last, 0, sizeof *last);
+	memset(last, 0, sizeof(*last));
 	for (off_t at = lines - 1; fd >= 0 && at >= 0; at--) {
 		struct rig_acknowledged found;
 
@@ -221,10 +221,10 @@ static json_t *story_events(struct rig *rig, struct rig_node *node, int64_t sinc
 	request = json_pack("{sssIsi}", "command", "events", "since_id", (json_int_t)since_id,
 			    "limit", limit);
 	error = control_client_send(client, request, ASK_MS * rig->kind->patience, message,
-				    sizeof message);
+				    sizeof(message));
 	while (!error) {
 		error = control_client_receive(client, &line, ASK_MS * rig->kind->patience, message,
-					       sizeof message);
+					       sizeof(message));
 		if (error)
 			break;
 		if (json_object_get(line, "end") || !json_object_get(line, "id")) {

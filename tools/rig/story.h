@@ -66,8 +66,8 @@ struct rig_timeline {
 	char text[RIG_MOMENT_COUNT][160];
 };
 
-/* Fills in what the survivor's history tells; LAST_WRITE, FAULT and FIRST_WRITE are the caller's.
- */
+/* Fills in what the survivor's history tells; LAST_WRITE, FAULT and FIRST_WRITE are the
+ * caller's. */
 void rig_timeline_read(struct rig *rig, struct rig_node *survivor, const char *group,
 		       int64_t since_id, struct rig_timeline *timeline);
 json_t *rig_timeline_json(const struct rig_timeline *timeline);

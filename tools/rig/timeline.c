@@ -54,7 +54,7 @@ static enum rig_moment timeline_moment(const json_t *event)
 	char state[32] = "";
 
 	if (!strcmp(kind, "state") && sscanf(text, "%*s -> %31[a-z-]", state) == 1)
-		for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+		for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 			if (!strcmp(state, states[i].state))
 				return states[i].moment;
 	if (!strcmp(kind, "order") && !strncmp(text, "REGISTER as a challenger", 24))
@@ -94,7 +94,7 @@ void rig_timeline_read(struct rig *rig, struct rig_node *survivor, const char *g
 		timeline->at_ms[moment] =
 			(uint64_t)json_integer_value(json_object_get(event, "mono_ms"));
 		timeline_why(event_text(event, "text"), timeline->text[moment],
-			     sizeof timeline->text[moment]);
+			     sizeof(timeline->text[moment]));
 	}
 	json_decref(events);
 }
@@ -128,25 +128,25 @@ int rig_failover(struct rig *rig, const char *group, const char *fault, struct r
 	struct rig_node *survivor;
 	int error;
 
-	memset(timeline, 0, sizeof *timeline);
+	memset(timeline, 0, sizeof(*timeline));
 	for (size_t i = 0; i < rig->node_count; i++)
 		since[i] = &rig->nodes[i] != owner && rig_machine_runs(&rig->nodes[i].machine)
 				   ? rig_last_event(rig, &rig->nodes[i])
 				   : 0;
 	/* Before the fault: some take so long that the successor writes when they are done. */
 	rig_last_acknowledged(rig, &last);
-	error = rig_fault(rig, 2, argv, told, sizeof told);
+	error = rig_fault(rig, 2, argv, told, sizeof(told));
 	if (error)
 		return error;
 	timeline->at_ms[RIG_MOMENT_FAULT] = rig->fault_ms;
-	snprintf(timeline->text[RIG_MOMENT_FAULT], sizeof timeline->text[0], "%s", told);
+	snprintf(timeline->text[RIG_MOMENT_FAULT], sizeof(timeline->text[0]), "%s", told);
 	error = rig_wait_acknowledged(rig, last.record.epoch, timeout_ms, &last, &first);
 	if (error)
 		return error;
 	timeline->at_ms[RIG_MOMENT_LAST_WRITE] = last.mono_ms;
 	timeline->at_ms[RIG_MOMENT_FIRST_WRITE] = first.mono_ms;
-	snprintf(timeline->from, sizeof timeline->from, "%s", last.record.node);
-	snprintf(timeline->to, sizeof timeline->to, "%s", first.record.node);
+	snprintf(timeline->from, sizeof(timeline->from), "%s", last.record.node);
+	snprintf(timeline->to, sizeof(timeline->to), "%s", first.record.node);
 	survivor = rig_find_node(rig, timeline->to);
 	if (!survivor)
 		return rig_fail(rig, EIO, "a writer on '%s', which is no node of the rig",

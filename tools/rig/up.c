@@ -24,8 +24,8 @@ static int up_add_node(struct rig *rig, const char *name, size_t length)
 	struct rig_node *node = &rig->nodes[rig->node_count];
 	char text[RIG_NAME_MAX];
 
-	snprintf(text, sizeof text, "%.*s", (int)length, name);
-	if (length >= sizeof text || !rig_name_is_good(text) || !strcmp(text, "san"))
+	snprintf(text, sizeof(text), "%.*s", (int)length, name);
+	if (length >= sizeof(text) || !rig_name_is_good(text) || !strcmp(text, "san"))
 		return rig_fail(
 			rig, EINVAL,
 			"'%s' cannot name a node: 1 to 15 of a-z, 0-9 and '-' are expected, "
@@ -36,7 +36,7 @@ static int up_add_node(struct rig *rig, const char *name, size_t length)
 	if (rig->node_count == RIG_NODES_MAX)
 		return rig_fail(rig, EINVAL, "a rig has at most %d nodes", RIG_NODES_MAX);
 	rig->node_count++;
-	snprintf(node->machine.name, sizeof node->machine.name, "%s", text);
+	snprintf(node->machine.name, sizeof(node->machine.name), "%s", text);
 	node->machine.number = (unsigned)rig->node_count;
 	return 0;
 }
@@ -56,8 +56,8 @@ static int up_name_nodes(struct rig *rig, const struct rig_options *options)
 		size_t i = rig->node_count;
 		char name[RIG_NAME_MAX];
 
-		snprintf(name, sizeof name, "node%zu", i + 1);
-		error = i < sizeof up_names / sizeof up_names[0]
+		snprintf(name, sizeof(name), "node%zu", i + 1);
+		error = i < sizeof(up_names) / sizeof(up_names[0])
 				? up_add_node(rig, up_names[i], strlen(up_names[i]))
 				: up_add_node(rig, name, strlen(name));
 	}
@@ -80,9 +80,9 @@ int rig_make_disks(struct rig *rig, const struct rig_options *options)
 		char program[64], output[1024];
 		const char *argv[] = {program, "-q", path, NULL};
 
-		snprintf(program, sizeof program, "mkfs.%s", options->file_system);
+		snprintf(program, sizeof(program), "mkfs.%s", options->file_system);
 		rig_target_file(rig, 1, path);
-		if (rig_run(argv, NULL, output, sizeof output))
+		if (rig_run(argv, NULL, output, sizeof(output)))
 			return rig_fail(rig, EIO, "%s: %s", program, output);
 	}
 	return 0;
@@ -106,15 +106,15 @@ static int up_steps(struct rig *rig, const struct rig_options *options)
 {
 	int error;
 
-	snprintf(rig->cluster, sizeof rig->cluster, "%s",
+	snprintf(rig->cluster, sizeof(rig->cluster), "%s",
 		 options->cluster ? options->cluster : rig->name);
 	if (options->service && !strcmp(options->service, "builtin"))
-		snprintf(rig->first_lun, sizeof rig->first_lun, "mailstore");
+		snprintf(rig->first_lun, sizeof(rig->first_lun), "mailstore");
 	rig->lun_count = options->luns;
 	rig->lun_size = options->size;
 	rig->io_threads = options->io_threads;
 	rig->daemons = !options->no_daemons;
-	snprintf(rig->san.name, sizeof rig->san.name, "san");
+	snprintf(rig->san.name, sizeof(rig->san.name), "san");
 	error = up_name_nodes(rig, options);
 	if (!error)
 		error = up_make_folders(rig);
@@ -128,11 +128,11 @@ static int up_steps(struct rig *rig, const struct rig_options *options)
 
 int rig_up(struct rig *rig, const struct rig_options *options)
 {
-	char message[sizeof rig->message], ignored[sizeof rig->message];
+	char message[sizeof(rig->message)], ignored[sizeof(rig->message)];
 	int error;
 
 	if (geteuid() != 0) {
-		memset(rig, 0, sizeof *rig);
+		memset(rig, 0, sizeof(*rig));
 		rig->lock = -1;
 		return rig_fail(rig, EPERM, "making namespaces needs root: run it with sudo");
 	}
@@ -144,10 +144,10 @@ int rig_up(struct rig *rig, const struct rig_options *options)
 	if (!error)
 		error = up_steps(rig, options);
 	if (error && !options->keep) {
-		snprintf(message, sizeof message, "%s", rig->message);
+		snprintf(message, sizeof(message), "%s", rig->message);
 		rig_close(rig);
-		rig_down(options->name, ignored, sizeof ignored);
-		snprintf(rig->message, sizeof rig->message, "%s", message);
+		rig_down(options->name, ignored, sizeof(ignored));
+		snprintf(rig->message, sizeof(rig->message), "%s", message);
 	}
 	return error;
 }

@@ -58,8 +58,8 @@ static void verify_change(struct rig_verdict *verdict, const struct rig_record *
 	if (verdict->change_count == RIG_CHANGES_MAX)
 		return;
 	verdict->change_count++;
-	snprintf(change->from, sizeof change->from, "%s", last->node);
-	snprintf(change->to, sizeof change->to, "%s", record->node);
+	snprintf(change->from, sizeof(change->from), "%s", last->node);
+	snprintf(change->to, sizeof(change->to), "%s", record->node);
 	change->epoch = record->epoch;
 	change->last_ms = last_ms;
 	change->first_ms = first_ms;
@@ -71,7 +71,7 @@ void rig_verify_texts(struct rig_verdict *verdict, const char *log, size_t log_l
 	struct rig_record last = {0}, record;
 	uint64_t last_ms = 0, now_ms;
 
-	memset(verdict, 0, sizeof *verdict);
+	memset(verdict, 0, sizeof(*verdict));
 	verify_file(verdict, file, file_length);
 	for (size_t at = 0; at + RIG_ACKNOWLEDGED_SIZE <= log_length; at += RIG_ACKNOWLEDGED_SIZE) {
 		if (!rig_acknowledged_decode(&record, &now_ms, log + at)) {
@@ -155,16 +155,16 @@ static int verify_file_system(struct rig *rig, const char *copy, const char *ins
 	const char *check[] = {"e2fsck", "-f", "-n", copy, NULL};
 	char request[RIG_PATH_MAX * 2], output[4096];
 	const char *dump[] = {"debugfs", "-R", request, copy, NULL};
-	int status = rig_run(replay, NULL, output, sizeof output);
+	int status = rig_run(replay, NULL, output, sizeof(output));
 
 	if (status < 0 || status > 2)
 		return rig_fail(rig, EIO, "the journal cannot be replayed: %s", output);
-	status = rig_run(check, NULL, output, sizeof output);
+	status = rig_run(check, NULL, output, sizeof(output));
 	verdict->file_system_clean = status == 0;
-	snprintf(verdict->file_system, sizeof verdict->file_system, "%.399s", output);
-	snprintf(request, sizeof request, "dump %s %s", inside, records);
+	snprintf(verdict->file_system, sizeof(verdict->file_system), "%.399s", output);
+	snprintf(request, sizeof(request), "dump %s %s", inside, records);
 	unlink(records);
-	if (rig_run(dump, NULL, output, sizeof output) || access(records, R_OK) < 0)
+	if (rig_run(dump, NULL, output, sizeof(output)) || access(records, R_OK) < 0)
 		return rig_fail(rig, EIO, "cannot read %s from the file system: %s", inside,
 				output);
 	return 0;
@@ -173,7 +173,7 @@ static int verify_file_system(struct rig *rig, const char *copy, const char *ins
 int rig_verify(struct rig *rig, const char *inside, struct rig_verdict *verdict)
 {
 	char path[RIG_PATH_MAX], copy[RIG_PATH_MAX], records[RIG_PATH_MAX];
-	struct rig_verdict *found = calloc(1, sizeof *found);
+	struct rig_verdict *found = calloc(1, sizeof(*found));
 	size_t log_length = 0, file_length = 0;
 	char *log, *file = NULL;
 	int error;
@@ -193,7 +193,7 @@ int rig_verify(struct rig *rig, const char *inside, struct rig_verdict *verdict)
 		file = rig_read_file(records, &file_length);
 		rig_verify_texts(verdict, log, log_length, file ? file : "", file_length);
 		verdict->file_system_clean = found->file_system_clean;
-		memcpy(verdict->file_system, found->file_system, sizeof found->file_system);
+		memcpy(verdict->file_system, found->file_system, sizeof(found->file_system));
 	}
 	unlink(copy);
 	unlink(records);
@@ -271,7 +271,7 @@ int cmd_rig_verify(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	verdict = calloc(1, sizeof *verdict);
+	verdict = calloc(1, sizeof(*verdict));
 	if (!verdict || rig_open(&rig, name) || rig_verify(&rig, inside, verdict)) {
 		cli_error("%s", verdict ? rig.message : "out of memory");
 		free(verdict);

@@ -57,8 +57,8 @@ static int writer_append(struct writer *writer)
 	if (error)
 		return error;
 	rig_acknowledged_encode(line, rig_now_ms(), acknowledged);
-	if (write(writer->log_fd, acknowledged, sizeof acknowledged) !=
-	    (ssize_t)sizeof acknowledged)
+	if (write(writer->log_fd, acknowledged, sizeof(acknowledged)) !=
+	    (ssize_t)sizeof(acknowledged))
 		return errno ? -errno : -EIO;
 	return 0;
 }

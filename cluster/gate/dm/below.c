@@ -43,13 +43,13 @@ static void walk_leaves(const char *folder, unsigned depth,
 	bool any = false;
 	DIR *slaves;
 
-	snprintf(path, sizeof path, "%s/slaves", folder);
+	snprintf(path, sizeof(path), "%s/slaves", folder);
 	slaves = depth < DEPTH_MAX ? opendir(path) : NULL;
 	while (slaves && (entry = readdir(slaves))) {
 		if (entry->d_name[0] == '.')
 			continue;
 		any = true;
-		snprintf(path, sizeof path, "%.2000s/slaves/%s", folder, entry->d_name);
+		snprintf(path, sizeof(path), "%.2000s/slaves/%s", folder, entry->d_name);
 		walk_leaves(path, depth + 1, leaf, user);
 	}
 	if (slaves)
@@ -68,9 +68,9 @@ uint64_t gate_dm_below_sectors(const char *sysfs, uint32_t major, uint32_t minor
 	char folder[PATH_MAX], path[PATH_MAX + 8], text[32];
 	ssize_t length;
 
-	block_folder(sysfs, major, minor, folder, sizeof folder);
-	snprintf(path, sizeof path, "%s/size", folder);
-	length = read_file(path, text, sizeof text - 1);
+	block_folder(sysfs, major, minor, folder, sizeof(folder));
+	snprintf(path, sizeof(path), "%s/size", folder);
+	length = read_file(path, text, sizeof(text) - 1);
 	if (length <= 0)
 		return 0;
 	text[length] = '\0';
@@ -90,14 +90,14 @@ static void check_leaf(const char *folder, void *user)
 	const char *name = strrchr(folder, '/');
 	ssize_t length;
 
-	snprintf(path, sizeof path, "%.4000s/device/vpd_pg83", folder);
-	length = read_file(path, page, sizeof page);
+	snprintf(path, sizeof(path), "%.4000s/device/vpd_pg83", folder);
+	length = read_file(path, page, sizeof(page));
 	if (length <= 0 || scsi_wwid_present(identity->wwid, page, (size_t)length))
 		return;
-	if (scsi_wwid_decode(wwid, sizeof wwid, page, (size_t)length))
-		snprintf(wwid, sizeof wwid, "nothing");
-	snprintf(identity->wrong, sizeof identity->wrong, "%s", wwid);
-	snprintf(identity->disk, sizeof identity->disk, "%.60s", name ? name + 1 : folder);
+	if (scsi_wwid_decode(wwid, sizeof(wwid), page, (size_t)length))
+		snprintf(wwid, sizeof(wwid), "nothing");
+	snprintf(identity->wrong, sizeof(identity->wrong), "%s", wwid);
+	snprintf(identity->disk, sizeof(identity->disk), "%.60s", name ? name + 1 : folder);
 }
 
 int gate_dm_below_check(const char *sysfs, uint32_t major, uint32_t minor, const char *wwid,
@@ -106,7 +106,7 @@ int gate_dm_below_check(const char *sysfs, uint32_t major, uint32_t minor, const
 	struct identity identity = {.wwid = wwid};
 	char folder[PATH_MAX];
 
-	block_folder(sysfs, major, minor, folder, sizeof folder);
+	block_folder(sysfs, major, minor, folder, sizeof(folder));
 	walk_leaves(folder, 0, check_leaf, &identity);
 	if (!*identity.wrong)
 		return 0;
@@ -155,16 +155,16 @@ static void forbid_leaf(const char *folder, void *user)
 	struct dirent *entry;
 	DIR *disks;
 
-	snprintf(path, sizeof path, "%.4000s/device/scsi_disk", folder);
+	snprintf(path, sizeof(path), "%.4000s/device/scsi_disk", folder);
 	disks = opendir(path);
 	while (disks && (entry = readdir(disks))) {
 		int file;
 
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof path, "%.3000s/device/scsi_disk/%s/max_write_same_blocks",
+		snprintf(path, sizeof(path), "%.3000s/device/scsi_disk/%s/max_write_same_blocks",
 			 folder, entry->d_name);
-		if (read_file(path, value, sizeof value) >= 2 && value[0] == '0' &&
+		if (read_file(path, value, sizeof(value)) >= 2 && value[0] == '0' &&
 		    value[1] == '\n')
 			continue;
 		zeroing->found++;
@@ -185,7 +185,7 @@ bool gate_dm_below_zeroes(const char *sysfs, uint32_t major, uint32_t minor)
 	struct zeroing zeroing = {0};
 	char folder[PATH_MAX];
 
-	block_folder(sysfs, major, minor, folder, sizeof folder);
+	block_folder(sysfs, major, minor, folder, sizeof(folder));
 	walk_leaves(folder, 0, forbid_leaf, &zeroing);
 	return zeroing.found > 0;
 }
@@ -195,7 +195,7 @@ unsigned gate_dm_below_forbid_zeroing(const char *sysfs, uint32_t major, uint32_
 	struct zeroing zeroing = {.forbid = true};
 	char folder[PATH_MAX];
 
-	block_folder(sysfs, major, minor, folder, sizeof folder);
+	block_folder(sysfs, major, minor, folder, sizeof(folder));
 	walk_leaves(folder, 0, forbid_leaf, &zeroing);
 	return zeroing.refused;
 }

@@ -31,10 +31,10 @@ static int message(struct gate_dm_thread *thread, const struct gate_dm_device *d
 			 !strstr(verb, "if_no");
 	int error;
 
-	snprintf(text, sizeof text, "%s", verb);
+	snprintf(text, sizeof(text), "%s", verb);
 	if (with_path)
 		gate_dm_message_text(verb, device->below_major, device->below_minor, text,
-				     sizeof text);
+				     sizeof(text));
 	error = gate_dm_message(thread->control, device->name, text);
 	if (error != -EBUSY)
 		return error;
@@ -46,8 +46,8 @@ static int message(struct gate_dm_thread *thread, const struct gate_dm_device *d
 int gate_dm_device_switch(struct gate_dm_thread *thread, struct gate_dm_device *device,
 			  enum gate_state state)
 {
-	/* In this order no moment lets through, or fails, what the state before or behind does not.
-	 */
+	/* In this order no moment lets through, or fails, what the state before or behind
+	 * does not. */
 	static const char *const verbs[][2] = {
 		[GATE_STATE_FAILED] = {"fail_path", "fail_if_no_path"},
 		[GATE_STATE_HELD] = {"queue_if_no_path", "fail_path"},
@@ -78,7 +78,7 @@ int gate_dm_device_observe(struct gate_dm_thread *thread, const struct gate_dm_d
 	*state = GATE_STATE_FAILED;
 	if (device->strange)
 		return 0;
-	error = gate_dm_status(thread->control, device->name, false, target, text, sizeof text);
+	error = gate_dm_status(thread->control, device->name, false, target, text, sizeof(text));
 	if (error)
 		return error;
 	if (strcmp(target, GATE_DM_TARGET) == 0 && gate_dm_status_parse(text, &status))
@@ -94,7 +94,7 @@ static uint64_t in_flight_at(uint32_t major, uint32_t minor)
 	char path[64];
 	FILE *file;
 
-	snprintf(path, sizeof path, SYSFS "/dev/block/%u:%u/inflight", major, minor);
+	snprintf(path, sizeof(path), SYSFS "/dev/block/%u:%u/inflight", major, minor);
 	file = fopen(path, "re");
 	if (!file)
 		return 0;
@@ -110,7 +110,7 @@ uint64_t gate_dm_device_ios(const struct gate_dm_device *device)
 	unsigned long long reads = 0, writes = 0;
 	FILE *file;
 
-	snprintf(path, sizeof path, SYSFS "/dev/block/%u:%u/stat", device->major, device->minor);
+	snprintf(path, sizeof(path), SYSFS "/dev/block/%u:%u/stat", device->major, device->minor);
 	file = fopen(path, "re");
 	if (!file)
 		return 0;
@@ -249,7 +249,7 @@ void gate_dm_device_forbid_zeroing(const struct gate_dm *gate, const struct gate
 	    !gate_dm_below_zeroes(SYSFS, device->below_major, device->below_minor) ||
 	    atomic_load(&forbidding_threads) >= FORBID_THREADS_MOST)
 		return;
-	forbidding = calloc(1, sizeof *forbidding);
+	forbidding = calloc(1, sizeof(*forbidding));
 	if (!forbidding)
 		return;
 	forbidding->major = device->below_major;
@@ -277,12 +277,12 @@ static int forbid(const struct gate_dm *gate, const struct gate_dm_device *devic
 	gate_dm_device_forbid_zeroing(gate, device);
 	if (gate->trim_covered)
 		return 0;
-	snprintf(path, sizeof path, SYSFS "/dev/block/%u:%u/queue/discard_max_bytes", device->major,
-		 device->minor);
+	snprintf(path, sizeof(path), SYSFS "/dev/block/%u:%u/queue/discard_max_bytes",
+		 device->major, device->minor);
 	file = open(path, O_RDWR | O_CLOEXEC);
 	if (file < 0)
 		return -errno;
-	if (read(file, value, sizeof value - 1) <= 0 ||
+	if (read(file, value, sizeof(value) - 1) <= 0 ||
 	    (strcmp(value, "0\n") != 0 && pwrite(file, "0", 1, 0) != 1))
 		error = -EIO;
 	close(file);
@@ -293,13 +293,13 @@ static int make_link(const struct gate_dm *gate, const struct gate_dm_device *de
 {
 	char fresh[PATH_MAX + 8], target[32], *slash;
 
-	snprintf(fresh, sizeof fresh, "%s", gate->link);
+	snprintf(fresh, sizeof(fresh), "%s", gate->link);
 	slash = strrchr(fresh, '/');
 	*slash = '\0';
 	if (mkdir(fresh, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	snprintf(fresh, sizeof fresh, "%s.new", gate->link);
-	snprintf(target, sizeof target, "/dev/dm-%u", device->minor);
+	snprintf(fresh, sizeof(fresh), "%s.new", gate->link);
+	snprintf(target, sizeof(target), "/dev/dm-%u", device->minor);
 	unlink(fresh);
 	return symlink(target, fresh) < 0 || rename(fresh, gate->link) < 0 ? -errno : 0;
 }
@@ -334,7 +334,7 @@ static int fill(struct gate_dm *gate, struct gate_dm_thread *thread, struct gate
 	int error;
 
 	*what = "the table cannot be loaded";
-	gate_dm_table_text(device->below_major, device->below_minor, false, table, sizeof table);
+	gate_dm_table_text(device->below_major, device->below_minor, false, table, sizeof(table));
 	error = gate_dm_load(thread->control, device->name, device->sectors, GATE_DM_TARGET, table);
 	if (error == -EBUSY)
 		*what = "something else on this machine uses the device below";
@@ -394,7 +394,7 @@ int gate_dm_device_resize(struct gate_dm *gate, struct gate_dm_thread *thread,
 	char table[GATE_DM_TABLE_SIZE];
 	int error;
 
-	gate_dm_table_text(device->below_major, device->below_minor, true, table, sizeof table);
+	gate_dm_table_text(device->below_major, device->below_minor, true, table, sizeof(table));
 	error = gate_dm_load(thread->control, device->name, sectors, GATE_DM_TARGET, table);
 	if (error)
 		return error;

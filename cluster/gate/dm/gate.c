@@ -13,7 +13,7 @@ struct gate_dm *gate_dm_new(uv_loop_t *loop, const struct gate_dm_setup *setup,
 			    void (*changed)(struct gate_dm *gate, void *user), void *user)
 {
 	struct gate_dm_pool *pool = gate_dm_pool_get(loop);
-	struct gate_dm *gate = pool ? calloc(1, sizeof *gate) : NULL;
+	struct gate_dm *gate = pool ? calloc(1, sizeof(*gate)) : NULL;
 
 	if (!gate)
 		return NULL;
@@ -29,8 +29,8 @@ struct gate_dm *gate_dm_new(uv_loop_t *loop, const struct gate_dm_setup *setup,
 	gate->wants.hold_limit_ms =
 		setup->hold_limit_ms ? setup->hold_limit_ms : GATE_DM_HOLD_LIMIT_DEFAULT_MS;
 	gate->due_ms = GATE_DM_NEVER;
-	snprintf(gate->wants.below, sizeof gate->wants.below, "%s", setup->device);
-	snprintf(gate->link, sizeof gate->link, "%.2000s/dev/%s", setup->run_folder, setup->name);
+	snprintf(gate->wants.below, sizeof(gate->wants.below), "%s", setup->device);
+	snprintf(gate->link, sizeof(gate->link), "%.2000s/dev/%s", setup->run_folder, setup->name);
 	if (!gate->lun || (setup->wwid && !gate->wwid)) {
 		free(gate->lun);
 		free(gate->wwid);
@@ -57,7 +57,7 @@ uint32_t gate_dm_want(struct gate_dm *gate, enum gate_dm_device_want device, enu
 void gate_dm_set_device(struct gate_dm *gate, const char *device)
 {
 	gate_dm_lock(gate);
-	snprintf(gate->wants.below, sizeof gate->wants.below, "%s", device);
+	snprintf(gate->wants.below, sizeof(gate->wants.below), "%s", device);
 	gate_dm_unlock(gate);
 }
 

@@ -5,8 +5,8 @@
  * devices"). What is wanted is told from the loop; threads bring it about, whatever the storage
  * below does, and tell when they have. The device outlives the daemon.
  */
-#ifndef CLUSTER_GATE_DM_H
-#define CLUSTER_GATE_DM_H
+#ifndef CLUSTER_GATE_DM_GATE_H
+#define CLUSTER_GATE_DM_GATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -83,8 +83,8 @@ const struct gate_dm_view *gate_dm_view(const struct gate_dm *gate);
 const char *gate_dm_link(const struct gate_dm *gate); /* "/run/lunkeeper/dev/mailstore" */
 const char *gate_dm_cause_text(enum gate_dm_cause cause);
 
-/* remove: fails and removes the device too. closed() may be NULL; `changed` is not called any more.
- */
+/* remove: fails and removes the device too. closed() may be NULL; `changed` is not called
+ * any more. */
 void gate_dm_free(struct gate_dm *gate, bool remove, void (*closed)(void *user), void *user);
 
 #endif

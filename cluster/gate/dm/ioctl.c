@@ -32,13 +32,13 @@ union buffer {
 
 static void prepare(struct dm_ioctl *head, size_t size, const char *name, uint32_t flags)
 {
-	memset(head, 0, sizeof *head);
+	memset(head, 0, sizeof(*head));
 	head->version[0] = DM_VERSION_MAJOR;
 	head->data_size = (uint32_t)size;
-	head->data_start = sizeof *head;
+	head->data_start = sizeof(*head);
 	head->flags = flags;
 	if (name)
-		snprintf(head->name, sizeof head->name, "%s", name);
+		snprintf(head->name, sizeof(head->name), "%s", name);
 }
 
 static int issue(int control, unsigned long command, void *buffer)
@@ -58,7 +58,7 @@ int gate_dm_control_open(char *message, size_t message_size)
 			 strerror(-error));
 		return error;
 	}
-	prepare(&head, sizeof head, NULL, 0);
+	prepare(&head, sizeof(head), NULL, 0);
 	error = issue(control, DM_VERSION, &head);
 	/* Events by poll() came with 4.37, Linux 4.14. */
 	if (error == 0 && head.version[1] < 37)
@@ -80,7 +80,7 @@ int gate_dm_possible(char *text, size_t size)
 
 	if (control < 0)
 		return control;
-	prepare(&buffer.head, sizeof buffer, GATE_DM_TARGET, 0);
+	prepare(&buffer.head, sizeof(buffer), GATE_DM_TARGET, 0);
 	error = issue(control, DM_GET_TARGET_VERSION, &buffer);
 	close(control);
 	if (error) {
@@ -90,7 +90,7 @@ int gate_dm_possible(char *text, size_t size)
 			 GATE_DM_TARGET, strerror(-error));
 		return error;
 	}
-	memcpy(&found, buffer.bytes + sizeof buffer.head, sizeof found);
+	memcpy(&found, buffer.bytes + sizeof(buffer.head), sizeof(found));
 	snprintf(text, size, "device-mapper, target %s %u.%u.%u", GATE_DM_TARGET, found.version[0],
 		 found.version[1], found.version[2]);
 	return 0;
@@ -100,10 +100,10 @@ static void take_info(const struct dm_ioctl *head, struct gate_dm_info *info)
 {
 	dev_t device = (dev_t)head->dev; /* the kernel's encoding is glibc's for its 32 bits */
 
-	memset(info, 0, sizeof *info);
+	memset(info, 0, sizeof(*info));
 	info->major = major(device);
 	info->minor = minor(device);
-	memcpy(info->uuid, head->uuid, sizeof info->uuid - 1);
+	memcpy(info->uuid, head->uuid, sizeof(info->uuid) - 1);
 	info->open_count = head->open_count;
 	info->suspended = head->flags & DM_SUSPEND_FLAG;
 	info->has_table = head->flags & DM_ACTIVE_PRESENT_FLAG;
@@ -115,8 +115,8 @@ int gate_dm_create(int control, const char *name, const char *uuid, struct gate_
 	struct dm_ioctl head;
 	int error;
 
-	prepare(&head, sizeof head, name, 0);
-	snprintf(head.uuid, sizeof head.uuid, "%s", uuid);
+	prepare(&head, sizeof(head), name, 0);
+	snprintf(head.uuid, sizeof(head.uuid), "%s", uuid);
 	error = issue(control, DM_DEV_CREATE, &head);
 	if (error == 0)
 		take_info(&head, info);
@@ -128,15 +128,15 @@ int gate_dm_load(int control, const char *name, uint64_t sectors, const char *ta
 {
 	union buffer buffer;
 	struct dm_target_spec spec = {.length = sectors};
-	size_t room = sizeof buffer - sizeof buffer.head - sizeof spec;
+	size_t room = sizeof(buffer) - sizeof(buffer.head) - sizeof(spec);
 
 	if (strlen(parameters) >= room)
 		return -E2BIG;
-	prepare(&buffer.head, sizeof buffer, name, 0);
+	prepare(&buffer.head, sizeof(buffer), name, 0);
 	buffer.head.target_count = 1;
-	snprintf(spec.target_type, sizeof spec.target_type, "%s", target);
-	memcpy(buffer.bytes + sizeof buffer.head, &spec, sizeof spec);
-	snprintf(buffer.bytes + sizeof buffer.head + sizeof spec, room, "%s", parameters);
+	snprintf(spec.target_type, sizeof(spec.target_type), "%s", target);
+	memcpy(buffer.bytes + sizeof(buffer.head), &spec, sizeof(spec));
+	snprintf(buffer.bytes + sizeof(buffer.head) + sizeof(spec), room, "%s", parameters);
 	return issue(control, DM_TABLE_LOAD, &buffer);
 }
 
@@ -144,7 +144,7 @@ int gate_dm_clear(int control, const char *name)
 {
 	struct dm_ioctl head;
 
-	prepare(&head, sizeof head, name, 0);
+	prepare(&head, sizeof(head), name, 0);
 	return issue(control, DM_TABLE_CLEAR, &head);
 }
 
@@ -152,7 +152,7 @@ static int suspend_or_resume(int control, const char *name, uint32_t flags)
 {
 	struct dm_ioctl head;
 
-	prepare(&head, sizeof head, name, flags | DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG);
+	prepare(&head, sizeof(head), name, flags | DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG);
 	head.event_nr = UDEV_FLAGS;
 	return issue(control, DM_DEV_SUSPEND, &head);
 }
@@ -171,13 +171,13 @@ int gate_dm_message(int control, const char *name, const char *text)
 {
 	union buffer buffer;
 	struct dm_target_msg message = {.sector = 0};
-	size_t offset = sizeof buffer.head + sizeof message;
+	size_t offset = sizeof(buffer.head) + sizeof(message);
 
-	if (strlen(text) >= sizeof buffer - offset)
+	if (strlen(text) >= sizeof(buffer) - offset)
 		return -E2BIG;
-	prepare(&buffer.head, sizeof buffer, name, 0);
-	memcpy(buffer.bytes + sizeof buffer.head, &message, sizeof message);
-	snprintf(buffer.bytes + offset, sizeof buffer - offset, "%s", text);
+	prepare(&buffer.head, sizeof(buffer), name, 0);
+	memcpy(buffer.bytes + sizeof(buffer.head), &message, sizeof(message));
+	snprintf(buffer.bytes + offset, sizeof(buffer) - offset, "%s", text);
 	return issue(control, DM_TARGET_MSG, &buffer);
 }
 
@@ -186,7 +186,7 @@ int gate_dm_info(int control, const char *name, struct gate_dm_info *info)
 	struct dm_ioctl head;
 	int error;
 
-	prepare(&head, sizeof head, name, 0);
+	prepare(&head, sizeof(head), name, 0);
 	error = issue(control, DM_DEV_STATUS, &head);
 	if (error == 0)
 		take_info(&head, info);
@@ -201,7 +201,7 @@ int gate_dm_status(int control, const char *name, bool table, char *target, char
 	size_t start, end;
 	int error;
 
-	prepare(&buffer.head, sizeof buffer, name,
+	prepare(&buffer.head, sizeof(buffer), name,
 		DM_NOFLUSH_FLAG | (table ? DM_STATUS_TABLE_FLAG : 0));
 	error = issue(control, DM_TABLE_STATUS, &buffer);
 	if (error)
@@ -210,13 +210,13 @@ int gate_dm_status(int control, const char *name, bool table, char *target, char
 		return -ENODATA;
 	start = buffer.head.data_start;
 	end = buffer.head.data_size;
-	if ((buffer.head.flags & DM_BUFFER_FULL_FLAG) || end > sizeof buffer || start > end ||
-	    end - start <= sizeof spec)
+	if ((buffer.head.flags & DM_BUFFER_FULL_FLAG) || end > sizeof(buffer) || start > end ||
+	    end - start <= sizeof(spec))
 		return -EMSGSIZE;
-	memcpy(&spec, buffer.bytes + start, sizeof spec);
-	snprintf(target, DM_MAX_TYPE_NAME, "%.*s", (int)sizeof spec.target_type - 1,
+	memcpy(&spec, buffer.bytes + start, sizeof(spec));
+	snprintf(target, DM_MAX_TYPE_NAME, "%.*s", (int)sizeof(spec.target_type) - 1,
 		 spec.target_type);
-	start += sizeof spec;
+	start += sizeof(spec);
 	snprintf(text, text_size, "%.*s", (int)(end - start), buffer.bytes + start);
 	return 0;
 }
@@ -225,7 +225,7 @@ int gate_dm_remove(int control, const char *name, bool deferred)
 {
 	struct dm_ioctl head;
 
-	prepare(&head, sizeof head, name, deferred ? DM_DEFERRED_REMOVE : 0);
+	prepare(&head, sizeof(head), name, deferred ? DM_DEFERRED_REMOVE : 0);
 	head.event_nr = UDEV_FLAGS;
 	return issue(control, DM_DEV_REMOVE, &head);
 }
@@ -247,8 +247,8 @@ static void walk_list(const char *bytes, size_t size,
 		events_at = (at + name_at + length + 1 + 7) & ~(size_t)7;
 		if (entry.dev == 0 || length == size - at - name_at)
 			return;
-		if (events_at + sizeof events <= size)
-			memcpy(&events, bytes + events_at, sizeof events);
+		if (events_at + sizeof(events) <= size)
+			memcpy(&events, bytes + events_at, sizeof(events));
 		if (strncmp(name, "lunkeeper-", 10) == 0)
 			each(name, events, user);
 		if (entry.next == 0)
@@ -270,9 +270,9 @@ int gate_dm_list(int control, void (*each)(const char *name, uint32_t events, vo
 		if (!bytes)
 			return -ENOMEM;
 		prepare(&head, size, NULL, 0);
-		memcpy(bytes, &head, sizeof head);
+		memcpy(bytes, &head, sizeof(head));
 		error = issue(control, DM_LIST_DEVICES, bytes);
-		memcpy(&head, bytes, sizeof head);
+		memcpy(&head, bytes, sizeof(head));
 		full = error == 0 && (head.flags & DM_BUFFER_FULL_FLAG);
 		if (error == 0 && !full && head.data_start < head.data_size &&
 		    head.data_size <= size)
@@ -290,6 +290,6 @@ int gate_dm_arm(int control)
 {
 	struct dm_ioctl head;
 
-	prepare(&head, sizeof head, NULL, 0);
+	prepare(&head, sizeof(head), NULL, 0);
 	return issue(control, DM_DEV_ARM_POLL, &head);
 }

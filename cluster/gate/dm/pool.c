@@ -51,7 +51,7 @@ static void kick_watcher(struct gate_dm_pool *pool)
 {
 	uint64_t one = 1;
 
-	if (write(pool->kick, &one, sizeof one) < 0)
+	if (write(pool->kick, &one, sizeof(one)) < 0)
 		return; /* it is full of kicks that were not taken yet */
 }
 
@@ -68,9 +68,9 @@ void gate_dm_tell(struct gate_dm *gate, const struct gate_dm_view *view)
 	bool news;
 
 	gate_dm_lock(gate);
-	news = memcmp(&gate->told, view, sizeof *view) != 0;
+	news = memcmp(&gate->told, view, sizeof(*view)) != 0;
 	if (news) {
-		memcpy(&gate->told, view, sizeof *view);
+		memcpy(&gate->told, view, sizeof(*view));
 		gate->news = true;
 	}
 	gate_dm_unlock(gate);
@@ -249,7 +249,7 @@ static void work(struct gate_dm_pool *pool, struct gate_dm_thread *thread)
 		pthread_cond_signal(&pool->wake); /* another looks for the rest */
 		pthread_mutex_unlock(&pool->lock);
 		if (thread->control < 0) /* the module may have been loaded meanwhile */
-			thread->control = gate_dm_control_open(message, sizeof message);
+			thread->control = gate_dm_control_open(message, sizeof(message));
 		due = gate_dm_work(gate, thread);
 		pthread_mutex_lock(&pool->lock);
 		gate->busy = false;
@@ -319,7 +319,7 @@ int gate_dm_suspend_begins(struct gate_dm *gate, struct gate_dm_thread *thread,
 		gate->suspends++;
 		gate->suspend_until_ms = clock_now_ms() + most_ms;
 		gate->suspend_queues = device->state != GATE_STATE_FAILED;
-		memcpy(gate->suspend_name, device->name, sizeof gate->suspend_name);
+		memcpy(gate->suspend_name, device->name, sizeof(gate->suspend_name));
 		kick_watcher(gate->pool);
 		error = 0;
 	}
@@ -357,7 +357,7 @@ static void end_suspend(struct gate_dm_pool *pool, struct gate_dm *gate, int con
 	char name[GATE_DM_NAME_SIZE];
 	uint32_t which = gate->suspends;
 
-	memcpy(name, gate->suspend_name, sizeof name);
+	memcpy(name, gate->suspend_name, sizeof(name));
 	if (gate->suspend_queues && control >= 0) {
 		pthread_mutex_unlock(&pool->lock);
 		gate_dm_message(control, name, "queue_if_no_path");
@@ -425,7 +425,7 @@ static void *watch_main(void *argument)
 		uint64_t kicks;
 
 		if (control < 0)
-			control = gate_dm_control_open(message, sizeof message);
+			control = gate_dm_control_open(message, sizeof(message));
 		if (control < 0 && (wait_ms < 0 || wait_ms > WATCH_RETRY_MS))
 			wait_ms = WATCH_RETRY_MS;
 		polls[1].fd = control;
@@ -435,7 +435,7 @@ static void *watch_main(void *argument)
 		}
 		if (poll(polls, 2, wait_ms) <= 0)
 			continue;
-		if ((polls[0].revents & POLLIN) && read(pool->kick, &kicks, sizeof kicks) < 0)
+		if ((polls[0].revents & POLLIN) && read(pool->kick, &kicks, sizeof(kicks)) < 0)
 			continue;
 		if (polls[1].revents)
 			listed = false;
@@ -493,7 +493,7 @@ struct gate_dm_pool *gate_dm_pool_get(uv_loop_t *loop)
 
 	if (current)
 		return current;
-	pool = calloc(1, sizeof *pool);
+	pool = calloc(1, sizeof(*pool));
 	if (!pool)
 		return NULL;
 	pool->loop = loop;

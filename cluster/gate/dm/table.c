@@ -106,7 +106,7 @@ int gate_dm_status_parse(const char *text, struct gate_dm_status *status)
 	uint64_t groups, group, paths, numbers, failures;
 	struct word word;
 
-	memset(status, 0, sizeof *status);
+	memset(status, 0, sizeof(*status));
 	if (!skip_list(&text) || !skip_list(&text) || !next_number(&text, 1, &groups) ||
 	    groups != 1 || !next_number(&text, 1, &group))
 		return -EBADMSG;

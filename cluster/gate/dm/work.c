@@ -26,7 +26,7 @@ static void tell(struct gate_dm *gate, const struct gate_dm_wants *wants)
 	const struct gate_dm_device *now = &gate->now;
 	struct gate_dm_view view;
 
-	memset(&view, 0, sizeof view);
+	memset(&view, 0, sizeof(view));
 	view.known = gate->known;
 	view.order = wants->order;
 	view.present = now->there;
@@ -43,8 +43,8 @@ static void tell(struct gate_dm *gate, const struct gate_dm_wants *wants)
 	view.made_in_ms = gate->made_in_ms;
 	view.in_flight = view.quiet ? 0 : gate->in_flight;
 	if (now->there)
-		snprintf(view.device, sizeof view.device, GATE_DM_FOLDER "%s", now->name);
-	snprintf(view.problem, sizeof view.problem, "%s", gate->problem);
+		snprintf(view.device, sizeof(view.device), GATE_DM_FOLDER "%s", now->name);
+	snprintf(view.problem, sizeof(view.problem), "%s", gate->problem);
 	gate_dm_tell(gate, &view);
 }
 
@@ -58,12 +58,12 @@ struct found {
 static bool link_leads_to(const struct gate_dm *gate, const struct gate_dm_device *device)
 {
 	char target[64], wanted[32];
-	ssize_t length = readlink(gate->link, target, sizeof target - 1);
+	ssize_t length = readlink(gate->link, target, sizeof(target) - 1);
 
 	if (length < 0)
 		return false;
 	target[length] = '\0';
-	snprintf(wanted, sizeof wanted, "/dev/dm-%u", device->minor);
+	snprintf(wanted, sizeof(wanted), "/dev/dm-%u", device->minor);
 	return strcmp(target, wanted) == 0;
 }
 
@@ -72,7 +72,7 @@ static int read_device(struct gate_dm_thread *thread, struct gate_dm_device *dev
 	char target[16], text[GATE_DM_TABLE_SIZE];
 	struct gate_dm_status status;
 	bool queues;
-	int error = gate_dm_status(thread->control, device->name, true, target, text, sizeof text);
+	int error = gate_dm_status(thread->control, device->name, true, target, text, sizeof(text));
 
 	if (error == 0 && strcmp(target, GATE_DM_TARGET) != 0) {
 		device->retired = device->proven = true;
@@ -82,7 +82,7 @@ static int read_device(struct gate_dm_thread *thread, struct gate_dm_device *dev
 		error = gate_dm_queues_parse(text, &queues);
 	if (error == 0)
 		error = gate_dm_status(thread->control, device->name, false, target, text,
-				       sizeof text);
+				       sizeof(text));
 	if (error == 0)
 		error = gate_dm_status_parse(text, &status);
 	if (error)
@@ -110,7 +110,7 @@ static void on_found(const char *name, uint32_t events, void *user)
 		return;
 	if (device.serial >= gate->next_serial)
 		gate->next_serial = device.serial + 1;
-	snprintf(device.name, sizeof device.name, "%s", name);
+	snprintf(device.name, sizeof(device.name), "%s", name);
 	device.major = info.major;
 	device.minor = info.minor;
 	/* The daemon died in the middle of something: a table that it had not made live never
@@ -155,10 +155,10 @@ static void came_by_itself(struct gate_dm *gate, const struct gate_dm_wants *wan
 
 static bool lost(struct gate_dm *gate, const struct gate_dm_wants *wants)
 {
-	snprintf(gate->problem, sizeof gate->problem, "%.140s is gone: somebody removed it",
+	snprintf(gate->problem, sizeof(gate->problem), "%.140s is gone: somebody removed it",
 		 gate->now.name);
 	unlink(gate->link);
-	memset(&gate->now, 0, sizeof gate->now);
+	memset(&gate->now, 0, sizeof(gate->now));
 	came_by_itself(gate, wants, GATE_DM_CAUSE_HOPELESS);
 	return true;
 }
@@ -254,7 +254,7 @@ static bool set_state(struct gate_dm *gate, struct gate_dm_thread *thread,
 		return lost(gate, wants);
 	gate->unswitched = error != 0;
 	if (error)
-		snprintf(gate->problem, sizeof gate->problem, "%.120s cannot be switched: %s",
+		snprintf(gate->problem, sizeof(gate->problem), "%.120s cannot be switched: %s",
 			 device->name, strerror(-error));
 	else if (again)
 		gate->problem[0] = '\0';
@@ -312,7 +312,7 @@ static bool put_away(struct gate_dm *gate, const struct gate_dm_wants *wants)
 	if (!device->used) /* nobody ever did; so there is nothing to wait for */
 		device->retired = true;
 	gate->old[gate->old_count++] = *device;
-	memset(device, 0, sizeof *device);
+	memset(device, 0, sizeof(*device));
 	return true;
 }
 
@@ -324,7 +324,7 @@ static bool make(struct gate_dm *gate, struct gate_dm_thread *thread,
 	if (gate->now.there || wants->device != GATE_DM_DEVICE_FRESH || gate->by_itself ||
 	    gate->retry_ms > began)
 		return false;
-	if (gate_dm_device_make(gate, thread, wants->below, gate->problem, sizeof gate->problem) ==
+	if (gate_dm_device_make(gate, thread, wants->below, gate->problem, sizeof(gate->problem)) ==
 	    0) {
 		gate->failures = 0;
 		gate->problem[0] = '\0';
@@ -411,7 +411,7 @@ uint64_t gate_dm_work(struct gate_dm *gate, struct gate_dm_thread *thread)
 	read_wants(gate, &wants);
 	gate->unusable = thread->control < 0;
 	if (gate->unusable) {
-		gate_dm_control_open(gate->problem, sizeof gate->problem);
+		gate_dm_control_open(gate->problem, sizeof(gate->problem));
 		gate->known = true;
 		gate->failures += wants.device == GATE_DM_DEVICE_FRESH;
 	} else if (!gate->searched) {

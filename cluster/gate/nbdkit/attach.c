@@ -3,12 +3,13 @@
  * A device on the daemon's loop: one job at a time, on a worker where it may block, with a timer
  * that ends the helper process, and with it whatever blocks, when the job takes too long.
  *
- *           attach_make()            helper serves           device and link are there
- *     NONE -------------> CLEARING ---------------> STARTING ------> FINISHING ------> ATTACHED
- *      ^                     |                          |                |                |
- *      |                     +-- failed, or too late, or attach_remove() +                |
- * attach_remove() |                     v v
- *      +----------------- REMOVING <------------------------------------------------------+
+ *        attach_make()             helper serves            device and link are there
+ *   NONE ------------> CLEARING ----------------> STARTING -----> FINISHING -----> ATTACHED
+ *    ^                     |                          |               |               |
+ *    |                     +------- failed, or too late, or attach_remove() ----------+
+ *    |                                                |
+ *    |                                                v
+ *    +-------------------------------------------- REMOVING
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +112,7 @@ static void log_last_line(const struct attach *attach, char *line, size_t size)
 {
 	char text[512];
 	int fd = open(attach->names.log, O_RDONLY | O_CLOEXEC);
-	ssize_t count = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+	ssize_t count = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 	if (fd >= 0)
 		close(fd);
 	while (count > 0 && text[count - 1] == '\n')
@@ -125,8 +126,8 @@ static void helper_gone(struct attach *attach)
 {
 	char line[300];
 	if (attach->step == STEP_STARTING) {
-		log_last_line(attach, line, sizeof line);
-		snprintf(attach->message, sizeof attach->message, "%s: its helper ended: %s",
+		log_last_line(attach, line, sizeof(line));
+		snprintf(attach->message, sizeof(attach->message), "%s: its helper ended: %s",
 			 attach->names.name, line);
 		attach->job_error = -EIO;
 		step_remove(attach);
@@ -162,7 +163,7 @@ static void watch_event(uv_poll_t *watch, int status, int events)
 static void watch_start(struct attach *attach)
 {
 	int fd = (int)syscall(SYS_pidfd_open, attach->record.pid, 0);
-	uv_poll_t *watch = fd < 0 ? NULL : calloc(1, sizeof *watch);
+	uv_poll_t *watch = fd < 0 ? NULL : calloc(1, sizeof(*watch));
 	if (!watch) {
 		if (fd >= 0)
 			close(fd);
@@ -193,7 +194,7 @@ static void helper_kill(struct attach *attach)
 static void helper_protect(pid_t pid)
 {
 	char path[48];
-	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -217,7 +218,7 @@ static void uri_append(char *uri, size_t size, const char *text)
 
 static int spawn(struct attach *attach, char **arguments)
 {
-	uv_process_t *process = calloc(1, sizeof *process);
+	uv_process_t *process = calloc(1, sizeof(*process));
 	int log =
 		open(attach->names.log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	uv_stdio_container_t streams[] = {
@@ -267,30 +268,30 @@ static int helper_start(struct attach *attach)
 		attach->names.name, "-unix",      attach->socket, attach->nbd_device, NULL};
 	int error;
 
-	uri_append(uri, sizeof uri, attach->names.name);
-	snprintf(uri + strlen(uri), sizeof uri - strlen(uri), "?socket=");
-	uri_append(uri, sizeof uri, attach->socket);
-	snprintf(size, sizeof size, "%u", attach->block_size);
+	uri_append(uri, sizeof(uri), attach->names.name);
+	snprintf(uri + strlen(uri), sizeof(uri) - strlen(uri), "?socket=");
+	uri_append(uri, sizeof(uri), attach->socket);
+	snprintf(size, sizeof(size), "%u", attach->block_size);
 	if (attach->kind == ATTACH_KIND_NBD) {
-		error = attach_nbd_free(attach->nbd_device, sizeof attach->nbd_device);
+		error = attach_nbd_free(attach->nbd_device, sizeof(attach->nbd_device));
 		if (error == 0)
 			error = spawn(attach, client);
 	} else {
 		error = spawn(attach, nbdfuse);
 	}
 	if (error < 0) {
-		snprintf(attach->message, sizeof attach->message, "%s: %s cannot be started: %s",
+		snprintf(attach->message, sizeof(attach->message), "%s: %s cannot be started: %s",
 			 attach->names.name,
 			 attach->kind == ATTACH_KIND_NBD ? client[0] : nbdfuse[0],
 			 strerror(-error));
 		return error;
 	}
 	attach_record_start(&attach->record, attach->kind, attach->process->pid);
-	snprintf(attach->record.device, sizeof attach->record.device, "%s",
+	snprintf(attach->record.device, sizeof(attach->record.device), "%s",
 		 attach->kind == ATTACH_KIND_NBD ? attach->nbd_device : "");
 	error = attach_record_write(&attach->names, &attach->record);
 	if (error < 0)
-		snprintf(attach->message, sizeof attach->message, "cannot write %.300s: %s",
+		snprintf(attach->message, sizeof(attach->message), "cannot write %.300s: %s",
 			 attach->names.state, strerror(-error));
 	return error;
 }
@@ -309,7 +310,7 @@ static void job_clear(uv_work_t *work)
 	}
 	unlink(attach->names.state);
 	attach->job_error =
-		attach_folders_make(&attach->names, attach->message, sizeof attach->message);
+		attach_folders_make(&attach->names, attach->message, sizeof(attach->message));
 }
 
 static void job_finish(uv_work_t *work)
@@ -319,12 +320,12 @@ static void job_finish(uv_work_t *work)
 	attach->job_error =
 		attach->kind == ATTACH_KIND_NBD
 			? attach_nbd_make(&attach->names, &attach->record, attach->message,
-					  sizeof attach->message)
+					  sizeof(attach->message))
 			: attach_loop_make(&attach->names, attach->block_size, &attach->record,
-					   attach->message, sizeof attach->message);
+					   attach->message, sizeof(attach->message));
 	if (attach->job_error == 0)
 		attach->job_error = attach_link_make(&attach->names, attach->record.device,
-						     attach->message, sizeof attach->message);
+						     attach->message, sizeof(attach->message));
 }
 
 static void job_remove(uv_work_t *work)
@@ -358,7 +359,7 @@ static bool helper_ready(const struct attach *attach)
 	char path[64];
 	if (attach->kind != ATTACH_KIND_NBD)
 		return access(attach->names.pid, F_OK) == 0;
-	snprintf(path, sizeof path, "/sys/block/%.20s/pid", attach->nbd_device + strlen("/dev/"));
+	snprintf(path, sizeof(path), "/sys/block/%.20s/pid", attach->nbd_device + strlen("/dev/"));
 	return access(path, F_OK) == 0;
 }
 
@@ -383,7 +384,7 @@ static void step_clear(struct attach *attach)
 	attach->state = ATTACH_STATE_MAKING;
 	attach->cancelled = attach->too_late = false;
 	attach->started_ns = uv_hrtime();
-	memset(&attach->record, 0, sizeof attach->record);
+	memset(&attach->record, 0, sizeof(attach->record));
 	attach->message[0] = '\0';
 	job_start(attach, STEP_CLEARING, job_clear, now_ms() + attach->timeout_ms);
 	uv_timer_start(&attach->timer, tick, POLL_MS, POLL_MS);
@@ -419,14 +420,14 @@ static void removed(struct attach *attach)
 
 	attach->step = STEP_IDLE;
 	attach->state = ATTACH_STATE_NONE;
-	memset(&attach->record, 0, sizeof attach->record);
+	memset(&attach->record, 0, sizeof(attach->record));
 	uv_timer_stop(&attach->timer);
 	if (attach->process) { /* lives on behind a device that is in use */
 		attach->process->data = NULL;
 		attach->process = NULL;
 	}
 	if (attach->cancelled)
-		snprintf(attach->message, sizeof attach->message, "%s: removed before it was made",
+		snprintf(attach->message, sizeof(attach->message), "%s: removed before it was made",
 			 attach->names.name);
 	end_make(attach, error);
 	end_remove(attach, remark);
@@ -446,7 +447,7 @@ static void job_ended(uv_work_t *work, int status)
 		uv_timer_stop(&attach->timer);
 	} else if (attach->cancelled || attach->job_error < 0) {
 		if (attach->too_late)
-			snprintf(attach->message, sizeof attach->message,
+			snprintf(attach->message, sizeof(attach->message),
 				 "%s: not made within %u ms", attach->names.name,
 				 attach->timeout_ms);
 		step_remove(attach);
@@ -456,7 +457,7 @@ static void job_ended(uv_work_t *work, int status)
 		if (attach->job_error < 0)
 			step_remove(attach);
 	} else if (!attach->process) { /* it died while the device was made */
-		snprintf(attach->message, sizeof attach->message, "%s: its helper ended",
+		snprintf(attach->message, sizeof(attach->message), "%s: its helper ended",
 			 attach->names.name);
 		attach->job_error = -EIO;
 		step_remove(attach);
@@ -472,15 +473,15 @@ struct attach *attach_new(uv_loop_t *loop, const struct attach_setup *setup,
 			  void (*lost)(struct attach *attach, const char *reason, void *user),
 			  void *user)
 {
-	struct attach *attach = calloc(1, sizeof *attach);
+	struct attach *attach = calloc(1, sizeof(*attach));
 	if (!attach)
 		return NULL;
 	if (attach_names_fill(&attach->names, setup->run_folder, setup->name) < 0 ||
-	    strlen(setup->nbd_socket) >= sizeof attach->socket) {
+	    strlen(setup->nbd_socket) >= sizeof(attach->socket)) {
 		free(attach);
 		return NULL;
 	}
-	snprintf(attach->socket, sizeof attach->socket, "%s", setup->nbd_socket);
+	snprintf(attach->socket, sizeof(attach->socket), "%s", setup->nbd_socket);
 	attach->loop = loop;
 	attach->block_size = setup->block_size ? setup->block_size : 512;
 	attach->timeout_ms = setup->timeout_ms ? setup->timeout_ms : ATTACH_TIMEOUT_DEFAULT_MS;
@@ -506,8 +507,8 @@ bool attach_adopt(struct attach *attach)
 		return false;
 	if (!attach_process_alive(&attach->record) || !attach->record.device[0] ||
 	    !attach_device_present(&attach->names, &attach->record) ||
-	    attach_link_make(&attach->names, attach->record.device, message, sizeof message) < 0) {
-		memset(&attach->record, 0, sizeof attach->record);
+	    attach_link_make(&attach->names, attach->record.device, message, sizeof(message)) < 0) {
+		memset(&attach->record, 0, sizeof(attach->record));
 		return false;
 	}
 	attach->kind = attach->record.kind;
@@ -568,7 +569,7 @@ static void flush_ended(uv_work_t *work, int status)
 	(void)status;
 	attach->flushing = false;
 	if (attach->flush_error < 0)
-		snprintf(message, sizeof message, "%s: caches not dropped: %s", attach->names.name,
+		snprintf(message, sizeof(message), "%s: caches not dropped: %s", attach->names.name,
 			 strerror(-attach->flush_error));
 	if (attach->flush_done && !attach->freeing)
 		attach->flush_done(attach, attach->flush_error, message, attach->flush_user);

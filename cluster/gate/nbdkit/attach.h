@@ -6,8 +6,8 @@
  * here ends within a bounded time, also when the device is in use or its gate is held: what cannot
  * be taken apart now is detached lazily and goes when its last user does.
  */
-#ifndef CLUSTER_ATTACH_H
-#define CLUSTER_ATTACH_H
+#ifndef CLUSTER_GATE_NBDKIT_ATTACH_H
+#define CLUSTER_GATE_NBDKIT_ATTACH_H
 
 #include <stdbool.h>
 #include <stddef.h>

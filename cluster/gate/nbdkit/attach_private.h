@@ -9,8 +9,8 @@
  *     state      what has been attached
  *     log        the helper's standard error
  */
-#ifndef CLUSTER_ATTACH_PRIVATE_H
-#define CLUSTER_ATTACH_PRIVATE_H
+#ifndef CLUSTER_GATE_NBDKIT_ATTACH_PRIVATE_H
+#define CLUSTER_GATE_NBDKIT_ATTACH_PRIVATE_H
 
 #include <sys/types.h>
 

@@ -29,15 +29,15 @@ int attach_names_fill(struct attach_names *names, const char *run_folder, const 
 	if (!name_good(name) || strlen(run_folder) + strlen(name) + 16 > ATTACH_PATH_MAX ||
 	    strchr(run_folder, '\n'))
 		return -EINVAL;
-	snprintf(names->name, sizeof names->name, "%s", name);
-	snprintf(names->folder, sizeof names->folder, "%s/attach/%s", run_folder, name);
-	snprintf(names->mount, sizeof names->mount, "%s/mnt", names->folder);
-	snprintf(names->disk, sizeof names->disk, "%s/mnt/disk", names->folder);
-	snprintf(names->pid, sizeof names->pid, "%s/pid", names->folder);
-	snprintf(names->state, sizeof names->state, "%s/state", names->folder);
-	snprintf(names->log, sizeof names->log, "%s/log", names->folder);
-	snprintf(names->link_folder, sizeof names->link_folder, "%s/dev", run_folder);
-	snprintf(names->link, sizeof names->link, "%s/dev/%s", run_folder, name);
+	snprintf(names->name, sizeof(names->name), "%s", name);
+	snprintf(names->folder, sizeof(names->folder), "%s/attach/%s", run_folder, name);
+	snprintf(names->mount, sizeof(names->mount), "%s/mnt", names->folder);
+	snprintf(names->disk, sizeof(names->disk), "%s/mnt/disk", names->folder);
+	snprintf(names->pid, sizeof(names->pid), "%s/pid", names->folder);
+	snprintf(names->state, sizeof(names->state), "%s/state", names->folder);
+	snprintf(names->log, sizeof(names->log), "%s/log", names->folder);
+	snprintf(names->link_folder, sizeof(names->link_folder), "%s/dev", run_folder);
+	snprintf(names->link, sizeof(names->link), "%s/dev/%s", run_folder, name);
 	return 0;
 }
 
@@ -56,7 +56,7 @@ static int small_file_read(const char *path, char *text, size_t size)
 static void boot_id(char *boot, size_t size)
 {
 	char text[64] = "";
-	small_file_read(BOOT_ID, text, sizeof text);
+	small_file_read(BOOT_ID, text, sizeof(text));
 	text[strcspn(text, "\n")] = '\0';
 	snprintf(boot, size, "%.36s", text);
 }
@@ -66,8 +66,8 @@ static void boot_id(char *boot, size_t size)
 uint64_t attach_process_started(pid_t pid)
 {
 	char path[40], text[1024];
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	if (pid <= 0 || small_file_read(path, text, sizeof text) < 0)
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (pid <= 0 || small_file_read(path, text, sizeof(text)) < 0)
 		return 0;
 	char *at = strrchr(text, ')');
 	if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')
@@ -85,8 +85,8 @@ bool attach_process_alive(const struct attach_record *record)
 
 void attach_record_start(struct attach_record *record, enum attach_kind kind, pid_t pid)
 {
-	memset(record, 0, sizeof *record);
-	boot_id(record->boot, sizeof record->boot);
+	memset(record, 0, sizeof(*record));
+	boot_id(record->boot, sizeof(record->boot));
 	record->kind = kind;
 	record->pid = pid;
 	record->pid_started = attach_process_started(pid);
@@ -95,13 +95,13 @@ void attach_record_start(struct attach_record *record, enum attach_kind kind, pi
 int attach_record_write(const struct attach_names *names, const struct attach_record *record)
 {
 	char path[ATTACH_PATH_MAX + 16], text[RECORD_MAX];
-	int length = snprintf(text, sizeof text,
+	int length = snprintf(text, sizeof(text),
 			      "lunkeeper-attach 1 %s %d %d %" PRIu64 " %" PRIu64 " %" PRIu64
 			      " %" PRIu64 " %s\n",
 			      record->boot, (int)record->kind, (int)record->pid,
 			      record->pid_started, record->file_device, record->file_inode,
 			      record->sequence, record->device[0] ? record->device : "-");
-	snprintf(path, sizeof path, "%s.new", names->state);
+	snprintf(path, sizeof(path), "%s.new", names->state);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -127,8 +127,8 @@ int attach_record_read(const struct attach_names *names, struct attach_record *r
 	char text[RECORD_MAX], boot[40];
 	int kind, pid;
 
-	memset(record, 0, sizeof *record);
-	int error = small_file_read(names->state, text, sizeof text);
+	memset(record, 0, sizeof(*record));
+	int error = small_file_read(names->state, text, sizeof(text));
 	if (error < 0)
 		return error;
 	if (sscanf(text,
@@ -137,7 +137,7 @@ int attach_record_read(const struct attach_names *names, struct attach_record *r
 		   record->boot, &kind, &pid, &record->pid_started, &record->file_device,
 		   &record->file_inode, &record->sequence, record->device) != 8)
 		return -EBADMSG;
-	boot_id(boot, sizeof boot);
+	boot_id(boot, sizeof(boot));
 	if (strcmp(boot, record->boot) != 0)
 		return -ENOENT;
 	record->kind = (enum attach_kind)kind;

@@ -24,9 +24,8 @@
 
 #define LOOP_TRIES 16 /* others may take the free device that we were told of */
 #define KILL_WAIT_MS 1000
-#define LEFTOVER_WAIT_MS                                                                           \
-	300 /* for a helper to end by itself, as it does when its mount is gone                    \
-	     */
+/* For a helper to end by itself, as it does when its mount is gone. */
+#define LEFTOVER_WAIT_MS 300
 
 static int failed(char *message, size_t size, const char *what, const char *name, int error)
 {
@@ -44,7 +43,7 @@ static int folder_make(const char *path, mode_t mode, char *message, size_t size
 int attach_folders_make(const struct attach_names *names, char *message, size_t size)
 {
 	char parent[ATTACH_PATH_MAX];
-	snprintf(parent, sizeof parent, "%s", names->folder);
+	snprintf(parent, sizeof(parent), "%s", names->folder);
 	*strrchr(parent, '/') = '\0';
 	int error = folder_make(parent, 0700, message, size);
 	if (error == 0)
@@ -61,10 +60,10 @@ static bool program_found(const char *name)
 {
 	char path[ATTACH_PATH_MAX], places[2048];
 	const char *list = getenv("PATH");
-	snprintf(places, sizeof places, "%s", list ? list : "/usr/sbin:/usr/bin:/sbin:/bin");
+	snprintf(places, sizeof(places), "%s", list ? list : "/usr/sbin:/usr/bin:/sbin:/bin");
 	char *rest = places;
 	for (char *place = strsep(&rest, ":"); place; place = strsep(&rest, ":")) {
-		snprintf(path, sizeof path, "%.300s/%s", place, name);
+		snprintf(path, sizeof(path), "%.300s/%s", place, name);
 		if (access(path, X_OK) == 0)
 			return true;
 	}
@@ -100,9 +99,10 @@ static bool ends_with(const char *text, const char *end)
 static bool loop_file_is(const char *device, const char *end)
 {
 	char path[64], text[ATTACH_PATH_MAX + 20] = "";
-	snprintf(path, sizeof path, "/sys/block/%.20s/loop/backing_file", device + strlen("/dev/"));
+	snprintf(path, sizeof(path), "/sys/block/%.20s/loop/backing_file",
+		 device + strlen("/dev/"));
 	FILE *file = fopen(path, "re");
-	if (file && !fgets(text, sizeof text, file))
+	if (file && !fgets(text, sizeof(text), file))
 		text[0] = '\0';
 	if (file)
 		fclose(file);
@@ -115,7 +115,7 @@ static uint64_t loop_sequence(const char *device)
 {
 	char path[64];
 	unsigned long long sequence = 0;
-	snprintf(path, sizeof path, "/sys/block/%.20s/diskseq", device + strlen("/dev/"));
+	snprintf(path, sizeof(path), "/sys/block/%.20s/diskseq", device + strlen("/dev/"));
 	FILE *file = fopen(path, "re");
 	if (file && fscanf(file, "%llu", &sequence) != 1)
 		sequence = 0;
@@ -158,8 +158,8 @@ static void loop_search(const struct attach_names *names, struct attach_record *
 		struct attach_record candidate = *record;
 		if (strncmp(entry->d_name, "loop", 4) != 0 || strlen(entry->d_name) > 16)
 			continue;
-		snprintf(device, sizeof device, "/dev/%.16s", entry->d_name);
-		memcpy(candidate.device, device, sizeof device);
+		snprintf(device, sizeof(device), "/dev/%.16s", entry->d_name);
+		memcpy(candidate.device, device, sizeof(device));
 		if (loop_file_is(device, names->disk) && loop_is(device, &candidate)) {
 			candidate.sequence = loop_sequence(device);
 			*record = candidate;
@@ -209,12 +209,12 @@ int attach_loop_make(const struct attach_names *names, uint32_t block_size,
 		error = failed(message, size, "cannot open", "/dev/loop-control", errno);
 	if (error == 0) {
 		char device[ATTACH_DEVICE_MAX];
-		error = loop_configure(control, file, block_size, names, device, sizeof device);
+		error = loop_configure(control, file, block_size, names, device, sizeof(device));
 		if (error < 0)
 			failed(message, size, "cannot set up a loop device on", names->disk,
 			       -error);
 		else
-			memcpy(record->device, device, sizeof device);
+			memcpy(record->device, device, sizeof(device));
 	}
 	if (error == 0) {
 		record->sequence = loop_sequence(record->device);
@@ -249,10 +249,10 @@ int attach_nbd_free(char *device, size_t size)
 {
 	for (int number = 0; number < 256; number++) {
 		char path[64];
-		snprintf(path, sizeof path, "/sys/block/nbd%d", number);
+		snprintf(path, sizeof(path), "/sys/block/nbd%d", number);
 		if (access(path, F_OK) < 0)
 			return -ENODEV;
-		snprintf(path, sizeof path, "/sys/block/nbd%d/pid", number);
+		snprintf(path, sizeof(path), "/sys/block/nbd%d/pid", number);
 		if (access(path, F_OK) < 0) {
 			snprintf(device, size, "/dev/nbd%d", number);
 			return 0;
@@ -265,7 +265,7 @@ int attach_nbd_free(char *device, size_t size)
 static bool nbd_is(const struct attach_record *record)
 {
 	char path[64];
-	snprintf(path, sizeof path, "/sys/block/%.20s/pid", record->device + strlen("/dev/"));
+	snprintf(path, sizeof(path), "/sys/block/%.20s/pid", record->device + strlen("/dev/"));
 	FILE *file = fopen(path, "re");
 	int pid = 0;
 	if (file && fscanf(file, "%d", &pid) != 1)
@@ -310,7 +310,7 @@ int attach_link_make(const struct attach_names *names, const char *device, char 
 		     size_t size)
 {
 	char temporary[ATTACH_PATH_MAX + 160];
-	snprintf(temporary, sizeof temporary, "%s/.%s.new", names->link_folder, names->name);
+	snprintf(temporary, sizeof(temporary), "%s/.%s.new", names->link_folder, names->name);
 	unlink(temporary);
 	if (symlink(device, temporary) < 0)
 		return failed(message, size, "cannot make", temporary, errno);
@@ -325,7 +325,7 @@ int attach_link_make(const struct attach_names *names, const char *device, char 
 void attach_link_remove(const struct attach_names *names, const char *device)
 {
 	char target[ATTACH_DEVICE_MAX + 1] = "";
-	ssize_t length = readlink(names->link, target, sizeof target - 1);
+	ssize_t length = readlink(names->link, target, sizeof(target) - 1);
 	if (length > 0 && (!device || strcmp(target, device) == 0))
 		unlink(names->link);
 }
@@ -370,7 +370,7 @@ int attach_remove_leftovers(const char *run_folder, const char *const *keep)
 {
 	char path[ATTACH_PATH_MAX];
 	int count = 0;
-	snprintf(path, sizeof path, "%.390s/attach", run_folder);
+	snprintf(path, sizeof(path), "%.390s/attach", run_folder);
 	DIR *folder = opendir(path);
 	for (struct dirent *entry; folder && (entry = readdir(folder));) {
 		struct attach_names names;

@@ -54,7 +54,7 @@ static void gate_init(struct gate *gate, uv_loop_t *loop)
 int gate_open(uv_loop_t *loop, const struct gate_setup *setup, const struct gate_events *events,
 	      void *user, struct gate **gate, char *message, size_t message_size)
 {
-	struct gate *made = calloc(1, sizeof *made);
+	struct gate *made = calloc(1, sizeof(*made));
 	int error = -EINVAL;
 
 	snprintf(message, message_size, "gate of %s: %s", setup->group,
@@ -62,9 +62,9 @@ int gate_open(uv_loop_t *loop, const struct gate_setup *setup, const struct gate
 	if (!made)
 		return -ENOMEM;
 	if (setup->lun_count >= 1 && setup->lun_count <= GATE_LUNS_MAX &&
-	    strlen(setup->group) < sizeof made->group) {
-		snprintf(made->group, sizeof made->group, "%s", setup->group);
-		made->paths = calloc(setup->lun_count, sizeof *made->paths);
+	    strlen(setup->group) < sizeof(made->group)) {
+		snprintf(made->group, sizeof(made->group), "%s", setup->group);
+		made->paths = calloc(setup->lun_count, sizeof(*made->paths));
 		error = made->paths ? gate_process_prepare(made, setup, message, message_size)
 				    : -ENOMEM;
 	}
@@ -122,7 +122,7 @@ void gate_view(const struct gate *gate, struct gate_view *view)
 		.in_flight = gate->snapshot.in_flight,
 		.counters = gate->snapshot.counters,
 	};
-	snprintf(view->reason, sizeof view->reason, "%s", gate->reason);
+	snprintf(view->reason, sizeof(view->reason), "%s", gate->reason);
 }
 
 const struct gate_message_lun *gate_lun_view(const struct gate *gate, uint16_t lun)
@@ -190,7 +190,7 @@ void gate_close(struct gate *gate, bool stop, void (*closed)(void *user), void *
 	gate->closing = true;
 	gate->closed = closed;
 	gate->closed_user = user;
-	memset(&gate->events, 0, sizeof gate->events);
+	memset(&gate->events, 0, sizeof(gate->events));
 	for (size_t i = 0; i < gate->file.lun_count; i++)
 		gate->paths[i].base.changed = NULL;
 	uv_timer_stop(&gate->beat);

@@ -5,8 +5,8 @@
  * switches it, and offers the gate's own nexuses as paths. The process outlives the daemon and its
  * restarts; a gate that is open stays open meanwhile.
  */
-#ifndef CLUSTER_GATE_H
-#define CLUSTER_GATE_H
+#ifndef CLUSTER_GATE_NBDKIT_GATE_H
+#define CLUSTER_GATE_NBDKIT_GATE_H
 
 #include <uv.h>
 

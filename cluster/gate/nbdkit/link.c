@@ -63,7 +63,7 @@ void gate_link_down(struct gate *gate, const char *reason)
 	gate->fail_check_ms = 0;
 	gate->pid = 0;
 	uv_timer_stop(&gate->beat);
-	snprintf(gate->reason, sizeof gate->reason, "%s", reason);
+	snprintf(gate->reason, sizeof(gate->reason), "%s", reason);
 	path_gate_end_all(gate, -ENOTCONN);
 	for (size_t i = 0; i < gate->file.lun_count; i++)
 		path_gate_lost(&gate->paths[i], gate->reason);
@@ -93,10 +93,10 @@ int gate_link_send(struct gate *gate, const struct gate_message *message)
 {
 	if (gate->link != GATE_LINK_UP && gate->link != GATE_LINK_GREETING)
 		return -ENOTCONN;
-	long length = gate_wire_encode(message, gate->output, sizeof gate->output);
+	long length = gate_wire_encode(message, gate->output, sizeof(gate->output));
 	if (length < 0)
 		return (int)length;
-	struct outgoing *outgoing = malloc(sizeof *outgoing + (size_t)length);
+	struct outgoing *outgoing = malloc(sizeof(*outgoing) + (size_t)length);
 	if (!outgoing)
 		return -ENOMEM;
 	memcpy(outgoing->bytes, gate->output, (size_t)length);
@@ -236,7 +236,7 @@ static void take_message(struct gate *gate, const struct gate_message *message)
 					       message->attention.ascq, gate->user);
 		return;
 	case GATE_MESSAGE_REFUSED:
-		snprintf(reason, sizeof reason, "refused by the gate process: %.300s",
+		snprintf(reason, sizeof(reason), "refused by the gate process: %.300s",
 			 message->reason);
 		gate_link_down(gate, reason);
 		return;
@@ -280,7 +280,7 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	struct gate_connection *connection = handle->data;
 	(void)suggested;
 	*buffer = uv_buf_init((char *)connection->input + connection->used,
-			      (unsigned)(sizeof connection->input - connection->used));
+			      (unsigned)(sizeof(connection->input) - connection->used));
 }
 
 static void received(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
@@ -304,7 +304,7 @@ static void spawn(struct gate *gate)
 {
 	if (gate_process_spawn(gate) < 0) {
 		char reason[GATE_WIRE_TEXT_MAX];
-		snprintf(reason, sizeof reason, "%s", gate->reason);
+		snprintf(reason, sizeof(reason), "%s", gate->reason);
 		gate->reason[0] = '\0';
 		gate_link_down(gate, reason);
 		return;
@@ -340,7 +340,7 @@ static void connect_failed(struct gate *gate, int error)
 			return;
 		}
 	}
-	snprintf(reason, sizeof reason, "%.250s: %s", gate->file.control, uv_strerror(error));
+	snprintf(reason, sizeof(reason), "%.250s: %s", gate->file.control, uv_strerror(error));
 	gate_link_down(gate, reason);
 }
 
@@ -349,7 +349,7 @@ static void connected(uv_connect_t *request, int status)
 	struct gate_connection *connection = request->data;
 	struct gate *gate = connection->gate;
 	struct ucred peer;
-	socklen_t size = sizeof peer;
+	socklen_t size = sizeof(peer);
 	uv_os_fd_t fd;
 
 	if (!gate)
@@ -375,7 +375,7 @@ void gate_link_connect(struct gate *gate)
 {
 	if (gate->connection || gate->closing)
 		return;
-	struct gate_connection *connection = calloc(1, sizeof *connection);
+	struct gate_connection *connection = calloc(1, sizeof(*connection));
 	if (!connection) {
 		gate_link_down(gate, "out of memory");
 		return;

@@ -136,7 +136,7 @@ static void send_request(struct path *path, struct scsi_request *request,
 	request->path_private.serial = gate->next_id;
 	if (type == GATE_MESSAGE_COMMAND) {
 		message.command.cdb_length = request->cdb_length;
-		memcpy(message.command.cdb, request->cdb, sizeof message.command.cdb);
+		memcpy(message.command.cdb, request->cdb, sizeof(message.command.cdb));
 		message.command.direction = request->direction;
 		message.command.data_length =
 			request->direction == SCSI_DIRECTION_NONE ? 0 : request->data_length;
@@ -195,11 +195,11 @@ void path_gate_init(struct gate *gate, uint16_t lun)
 	path->base.ops = &operations;
 	path->base.loop = gate->loop;
 	path->base.state = PATH_STATE_CONNECTING;
-	snprintf(path->base.name, sizeof path->base.name, "%s", config->url);
+	snprintf(path->base.name, sizeof(path->base.name), "%s", config->url);
 	path->info.lun = lun;
 	path->info.nexus = GATE_NEXUS_CONNECTING;
-	snprintf(path->info.name, sizeof path->info.name, "%s", config->name);
-	snprintf(path->info.reason, sizeof path->info.reason,
+	snprintf(path->info.name, sizeof(path->info.name), "%s", config->name);
+	snprintf(path->info.reason, sizeof(path->info.reason),
 		 "the gate process is not connected yet");
 }
 

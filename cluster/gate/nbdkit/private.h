@@ -9,8 +9,8 @@
  *  +------------------> DOWN ----+ (after a delay) |            |
  *    ended, or too late  ^  ^----------------------+------------+  connection lost
  */
-#ifndef CLUSTER_GATE_PRIVATE_H
-#define CLUSTER_GATE_PRIVATE_H
+#ifndef CLUSTER_GATE_NBDKIT_PRIVATE_H
+#define CLUSTER_GATE_NBDKIT_PRIVATE_H
 
 #include "cluster/gate/nbdkit/gate.h"
 

@@ -97,12 +97,12 @@ static bool qualifier_taken(const struct gate *gate, const char *run_folder, int
 {
 	char path[GATE_PATH_MAX + 300];
 	bool taken = false;
-	snprintf(path, sizeof path, "%s/gate", run_folder);
+	snprintf(path, sizeof(path), "%s/gate", run_folder);
 	DIR *folder = opendir(path);
 	for (struct dirent *entry; folder && !taken && (entry = readdir(folder));) {
 		if (entry->d_name[0] == '.' || strcmp(entry->d_name, gate->group) == 0)
 			continue;
-		snprintf(path, sizeof path, "%s/gate/%s/config", run_folder, entry->d_name);
+		snprintf(path, sizeof(path), "%s/gate/%s/config", run_folder, entry->d_name);
 		taken = qualifier_of(path) == qualifier;
 	}
 	if (folder)
@@ -132,7 +132,7 @@ static void plugin_find(char *path, size_t size)
 {
 	char program[PATH_MAX];
 	const char *named = getenv("LUNKEEPER_GATE");
-	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	if (named) {
 		snprintf(path, size, "%s", named);
 		return;
@@ -163,9 +163,9 @@ static int luns_fill(struct gate *gate, const struct gate_setup *setup, char *me
 	for (size_t i = 0; i < setup->lun_count; i++) {
 		const struct gate_lun_setup *from = &setup->luns[i];
 		struct gate_lun_config *to = &gate->file.luns[i];
-		if (!name_good(from->name) || !copy(to->name, sizeof to->name, from->name) ||
-		    !copy(to->url, sizeof to->url, from->url) || !to->url[0] ||
-		    !copy(to->wwid, sizeof to->wwid, from->wwid)) {
+		if (!name_good(from->name) || !copy(to->name, sizeof(to->name), from->name) ||
+		    !copy(to->url, sizeof(to->url), from->url) || !to->url[0] ||
+		    !copy(to->wwid, sizeof(to->wwid), from->wwid)) {
 			snprintf(message, size,
 				 "gate of %s: the name, URL or wwid of LUN '%.100s' cannot be used",
 				 gate->group, from->name);
@@ -182,21 +182,21 @@ static int luns_fill(struct gate *gate, const struct gate_setup *setup, char *me
 static int names_fill(struct gate *gate, const struct gate_setup *setup, char *message, size_t size)
 {
 	struct gate_file *file = &gate->file;
-	int length = snprintf(gate->folder, sizeof gate->folder, "%s/gate/%s", setup->run_folder,
+	int length = snprintf(gate->folder, sizeof(gate->folder), "%s/gate/%s", setup->run_folder,
 			      gate->group);
-	if (length < 0 || (size_t)length + sizeof "/control" > GATE_SOCKET_MAX) {
+	if (length < 0 || (size_t)length + sizeof("/control") > GATE_SOCKET_MAX) {
 		snprintf(message, size, "%s/control: too long for a socket's name (at most %d)",
 			 gate->folder, GATE_SOCKET_MAX - 1);
 		return -ENAMETOOLONG;
 	}
-	snprintf(gate->config, sizeof gate->config, "%.300s/config", gate->folder);
-	snprintf(gate->log, sizeof gate->log, "%.300s/log", gate->folder);
-	snprintf(file->group, sizeof file->group, "%s", gate->group);
-	snprintf(file->control, sizeof file->control, "%.300s/control", gate->folder);
-	snprintf(file->nbd, sizeof file->nbd, "%.300s/nbd", gate->folder);
-	snprintf(file->lock, sizeof file->lock, "%.300s/lock", gate->folder);
-	if (!copy(file->initiator_name, sizeof file->initiator_name, setup->initiator_name) ||
-	    !copy(file->secrets_file, sizeof file->secrets_file, setup->secrets_file)) {
+	snprintf(gate->config, sizeof(gate->config), "%.300s/config", gate->folder);
+	snprintf(gate->log, sizeof(gate->log), "%.300s/log", gate->folder);
+	snprintf(file->group, sizeof(file->group), "%s", gate->group);
+	snprintf(file->control, sizeof(file->control), "%.300s/control", gate->folder);
+	snprintf(file->nbd, sizeof(file->nbd), "%.300s/nbd", gate->folder);
+	snprintf(file->lock, sizeof(file->lock), "%.300s/lock", gate->folder);
+	if (!copy(file->initiator_name, sizeof(file->initiator_name), setup->initiator_name) ||
+	    !copy(file->secrets_file, sizeof(file->secrets_file), setup->secrets_file)) {
 		snprintf(message, size,
 			 "gate of %s: the initiator's or secrets file's name is too long",
 			 gate->group);
@@ -216,13 +216,13 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 	int error = names_fill(gate, setup, message, size);
 
 	gate->file.lun_count = gate->file.lun_capacity = setup->lun_count;
-	gate->file.luns = calloc(setup->lun_count, sizeof *gate->file.luns);
+	gate->file.luns = calloc(setup->lun_count, sizeof(*gate->file.luns));
 	gate->text = malloc(room);
 	if (!gate->file.luns || !gate->text)
 		return message_errno(message, size, gate->group, ENOMEM);
 	if (error == 0)
 		error = luns_fill(gate, setup, message, size);
-	snprintf(parent, sizeof parent, "%s/gate", setup->run_folder);
+	snprintf(parent, sizeof(parent), "%s/gate", setup->run_folder);
 	if (error == 0)
 		error = folder_make(parent, message, size);
 	if (error == 0)
@@ -235,18 +235,18 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 		return message_errno(message, size, gate->config, (int)-length);
 	gate->text_length = (size_t)length;
 	gate->digest = gate_wire_digest(gate->text, gate->text_length);
-	copy(gate->nbdkit, sizeof gate->nbdkit, setup->nbdkit ? setup->nbdkit : "nbdkit");
+	copy(gate->nbdkit, sizeof(gate->nbdkit), setup->nbdkit ? setup->nbdkit : "nbdkit");
 	if (setup->plugin)
-		copy(gate->plugin, sizeof gate->plugin, setup->plugin);
+		copy(gate->plugin, sizeof(gate->plugin), setup->plugin);
 	else
-		plugin_find(gate->plugin, sizeof gate->plugin);
+		plugin_find(gate->plugin, sizeof(gate->plugin));
 	return 0;
 }
 
 static int config_write(struct gate *gate)
 {
 	char temporary[GATE_PATH_MAX + 8];
-	snprintf(temporary, sizeof temporary, "%s.new", gate->config);
+	snprintf(temporary, sizeof(temporary), "%s.new", gate->config);
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -264,8 +264,8 @@ static void log_last_line(const struct gate *gate, char *line, size_t size)
 	char tail[1000], *rest = tail;
 	int fd = open(gate->log, O_RDONLY | O_CLOEXEC);
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	off_t start = end > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : 0;
-	ssize_t count = fd < 0 ? 0 : pread(fd, tail, sizeof tail - 1, start);
+	off_t start = end > (off_t)sizeof(tail) - 1 ? end - (off_t)sizeof(tail) + 1 : 0;
+	ssize_t count = fd < 0 ? 0 : pread(fd, tail, sizeof(tail) - 1, start);
 	if (fd >= 0)
 		close(fd);
 	tail[count > 0 ? count : 0] = '\0';
@@ -291,8 +291,8 @@ static void process_ended(uv_process_t *process, int64_t status, int number)
 	gate->process = NULL;
 	if (gate->link != GATE_LINK_SPAWNING || gate->closing)
 		return; /* the connection's end tells */
-	log_last_line(gate, line, sizeof line);
-	snprintf(reason, sizeof reason, "the gate process ended at its start (%s %d): %s",
+	log_last_line(gate, line, sizeof(line));
+	snprintf(reason, sizeof(reason), "the gate process ended at its start (%s %d): %s",
 		 number ? "signal" : "status", number ? number : (int)status, line);
 	gate_link_down(gate, reason);
 }
@@ -302,11 +302,11 @@ int gate_process_spawn(struct gate *gate)
 	char parameter[GATE_PATH_MAX + 16];
 	int error = config_write(gate);
 	int log = error < 0 ? -1 : open(gate->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	uv_process_t *process = calloc(1, sizeof *process);
+	uv_process_t *process = calloc(1, sizeof(*process));
 
 	if (error == 0 && log < 0)
 		error = -errno;
-	snprintf(parameter, sizeof parameter, "config=%s", gate->config);
+	snprintf(parameter, sizeof(parameter), "config=%s", gate->config);
 	char *arguments[] = {gate->nbdkit, "-f",      "-U", gate->file.nbd,
 			     gate->plugin, parameter, NULL};
 	uv_stdio_container_t streams[] = {
@@ -340,7 +340,7 @@ int gate_process_spawn(struct gate *gate)
 	if (log >= 0)
 		close(log);
 	if (error < 0)
-		snprintf(gate->reason, sizeof gate->reason,
+		snprintf(gate->reason, sizeof(gate->reason),
 			 "the gate process of %s cannot be started: %.200s: %s", gate->group,
 			 error == -ENOENT ? gate->nbdkit : gate->folder, strerror(-error));
 	gate->started = error == 0;
@@ -382,14 +382,14 @@ int gate_kill_all(const char *run_folder)
 {
 	char path[GATE_PATH_MAX + 300];
 	int count = 0;
-	snprintf(path, sizeof path, "%s/gate", run_folder);
+	snprintf(path, sizeof(path), "%s/gate", run_folder);
 	DIR *folder = opendir(path);
 	if (!folder)
 		return errno == ENOENT ? 0 : -errno;
 	for (struct dirent *entry; (entry = readdir(folder));) {
 		if (entry->d_name[0] == '.')
 			continue;
-		snprintf(path, sizeof path, "%s/gate/%s/lock", run_folder, entry->d_name);
+		snprintf(path, sizeof(path), "%s/gate/%s/lock", run_folder, entry->d_name);
 		pid_t pid = lock_holder(path);
 		if (!pid || kill(pid, SIGKILL) < 0)
 			continue;

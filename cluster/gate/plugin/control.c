@@ -86,8 +86,8 @@ static void written(uv_write_t *write, int status)
 static void send_message(struct client *client, const struct gate_message *message)
 {
 	struct control *control = client->plugin->control;
-	long length = gate_wire_encode(message, control->output, sizeof control->output);
-	struct outgoing *outgoing = length > 0 ? malloc(sizeof *outgoing + (size_t)length) : NULL;
+	long length = gate_wire_encode(message, control->output, sizeof(control->output));
+	struct outgoing *outgoing = length > 0 ? malloc(sizeof(*outgoing) + (size_t)length) : NULL;
 
 	if (!outgoing) {
 		client_drop(client, "a message could not be made");
@@ -144,9 +144,9 @@ static void send_lun(struct client *client, const struct plugin_lun *lun)
 	info->blocks = lun->geometry.blocks;
 	info->block_size = lun->geometry.block_size;
 	info->in_flight = lun->in_flight;
-	snprintf(info->name, sizeof info->name, "%s", lun->config.name);
-	snprintf(info->wwid, sizeof info->wwid, "%s", lun->wwid);
-	snprintf(info->reason, sizeof info->reason, "%s", lun->reason);
+	snprintf(info->name, sizeof(info->name), "%s", lun->config.name);
+	snprintf(info->wwid, sizeof(info->wwid), "%s", lun->wwid);
+	snprintf(info->reason, sizeof(info->reason), "%s", lun->reason);
 	send_message(client, &message);
 }
 
@@ -227,8 +227,8 @@ static void command_end(struct command *command)
 static void command_done(struct scsi_request *request)
 {
 	struct command *command = request->user;
-	/* A key that is known to be there; what another node does to it later is seen by looking.
-	 */
+	/* A key that is known to be there; what another node does to it later is seen by
+	 * looking. */
 	if (command->registers && request->result.outcome == SCSI_OUTCOME_OK &&
 	    command->lun->key != command->new_key) {
 		command->lun->key = command->new_key;
@@ -277,7 +277,7 @@ static void command_start(struct client *client, const struct gate_message *mess
 		client_drop(client, "a command out of range");
 		return;
 	}
-	command = calloc(1, sizeof *command + order->data_length);
+	command = calloc(1, sizeof(*command) + order->data_length);
 	if (!command) {
 		client_drop(client, "out of memory");
 		return;
@@ -337,7 +337,7 @@ static void order_set(struct plugin *plugin, const struct gate_message_set *set)
 static void refuse(struct client *client, const char *why)
 {
 	struct gate_message message = {.type = GATE_MESSAGE_REFUSED};
-	snprintf(message.reason, sizeof message.reason, "%s", why);
+	snprintf(message.reason, sizeof(message.reason), "%s", why);
 	send_message(client, &message);
 	client_drop(client, why);
 }
@@ -427,7 +427,7 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	struct client *client = handle->data;
 	(void)suggested;
 	*buffer = uv_buf_init((char *)client->input + client->used,
-			      (unsigned)(sizeof client->input - client->used));
+			      (unsigned)(sizeof(client->input) - client->used));
 }
 
 static void received(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
@@ -448,7 +448,7 @@ static void received(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
 static bool peer_allowed(uv_pipe_t *pipe)
 {
 	struct ucred peer;
-	socklen_t size = sizeof peer;
+	socklen_t size = sizeof(peer);
 	uv_os_fd_t fd;
 	if (uv_fileno((uv_handle_t *)pipe, &fd) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
@@ -460,7 +460,7 @@ static void connection(uv_stream_t *listener, int status)
 {
 	struct plugin *plugin = listener->data;
 	struct control *control = plugin->control;
-	struct client *client = status < 0 ? NULL : calloc(1, sizeof *client);
+	struct client *client = status < 0 ? NULL : calloc(1, sizeof(*client));
 
 	if (!client)
 		return;
@@ -482,7 +482,7 @@ static void connection(uv_stream_t *listener, int status)
 
 int control_start(struct plugin *plugin)
 {
-	struct control *control = calloc(1, sizeof *control);
+	struct control *control = calloc(1, sizeof(*control));
 	int error;
 
 	if (!control)

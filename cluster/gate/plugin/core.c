@@ -44,7 +44,7 @@ void plugin_log(const char *format, ...)
 	    status.st_size > LOG_MAX && ftruncate(STDERR_FILENO, 0) < 0)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
-	strftime(when, sizeof when, "%F %T", gmtime_r(&now.tv_sec, &parts));
+	strftime(when, sizeof(when), "%F %T", gmtime_r(&now.tv_sec, &parts));
 	va_start(arguments, format);
 	flockfile(stderr);
 	fprintf(stderr, "%s.%03ld ", when, now.tv_nsec / 1000000);
@@ -289,7 +289,7 @@ static int core_prepare(struct plugin *plugin)
 	plugin->started_ms = core_now_ms();
 	plugin->told_quiet = true;
 	/* Another process's nexuses must not bear the numbers of this one's. */
-	if (getrandom(&plugin->next_serial, sizeof plugin->next_serial, GRND_NONBLOCK) < 0)
+	if (getrandom(&plugin->next_serial, sizeof(plugin->next_serial), GRND_NONBLOCK) < 0)
 		plugin->next_serial = (uint32_t)uv_hrtime();
 	uv_async_init(&plugin->loop, &plugin->wake, on_wake);
 	uv_timer_init(&plugin->loop, &plugin->pump_timer);

@@ -25,7 +25,7 @@ static void unusable(struct plugin_lun *lun, const char *reason)
 /* SPC-5 6.11, all pages' header is enough. */
 static void mode_sense6_encode(struct scsi_request *request, void *buffer)
 {
-	memset(request, 0, sizeof *request);
+	memset(request, 0, sizeof(*request));
 	request->cdb[0] = 0x1a;
 	request->cdb[1] = 0x08; /* DBD */
 	request->cdb[2] = 0x3f;
@@ -42,12 +42,12 @@ static bool wwid_fits(struct plugin_lun *lun)
 	const uint8_t *page = lun->identify.buffer;
 	char reason[GATE_WIRE_TEXT_MAX];
 
-	if (scsi_wwid_decode(lun->wwid, sizeof lun->wwid, page, request->result.transferred) < 0)
+	if (scsi_wwid_decode(lun->wwid, sizeof(lun->wwid), page, request->result.transferred) < 0)
 		lun->wwid[0] = '\0';
 	if (!lun->config.wwid[0] ||
 	    scsi_wwid_present(lun->config.wwid, page, request->result.transferred))
 		return true;
-	snprintf(reason, sizeof reason,
+	snprintf(reason, sizeof(reason),
 		 "another logical unit: its identity is %.100s, the configuration says wwid = "
 		 "%.100s; check the "
 		 "target's LUN mapping for this node",
@@ -101,7 +101,7 @@ static void identify_end(struct plugin_lun *lun)
 	/* NBD clients know the size from their connecting on; a device that grew may go on, one
 	 * that shrank may not. */
 	if (old->blocks && (found->block_size != old->block_size || found->blocks < old->blocks)) {
-		snprintf(reason, sizeof reason,
+		snprintf(reason, sizeof(reason),
 			 "its size changed from %llu blocks of %u to %llu of %u",
 			 (unsigned long long)old->blocks, old->block_size,
 			 (unsigned long long)found->blocks, found->block_size);
@@ -184,8 +184,8 @@ static bool identify_do_without(struct plugin_lun *lun)
 	case IDENTIFY_DONE:
 		break;
 	}
-	snprintf(reason, sizeof reason, "%s: %s", names[lun->identify.step],
-		 scsi_result_text(&lun->identify.request.result, text, sizeof text));
+	snprintf(reason, sizeof(reason), "%s: %s", names[lun->identify.step],
+		 scsi_result_text(&lun->identify.request.result, text, sizeof(text)));
 	unusable(lun, reason);
 	return false;
 }
@@ -228,15 +228,15 @@ static void identify_send(struct plugin_lun *lun)
 	struct scsi_request *request = &lun->identify.request;
 	uint8_t *buffer = lun->identify.buffer;
 
-	memset(request, 0, sizeof *request);
-	memset(buffer, 0, sizeof lun->identify.buffer);
+	memset(request, 0, sizeof(*request));
+	memset(buffer, 0, sizeof(lun->identify.buffer));
 	switch (lun->identify.step) {
 	case IDENTIFY_READY:
 		scsi_test_unit_ready_encode(request);
 		break;
 	case IDENTIFY_WWID:
 		scsi_inquiry_page_encode(request, VPD_DEVICE_IDENTIFICATION, buffer,
-					 sizeof lun->identify.buffer);
+					 sizeof(lun->identify.buffer));
 		break;
 	case IDENTIFY_CAPACITY:
 		scsi_read_capacity16_encode(request, buffer);

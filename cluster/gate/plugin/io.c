@@ -17,7 +17,7 @@ static void io_encode(struct gate_io *io)
 	struct scsi_request *request = &io->request;
 	bool flush = io->kind == IO_FLUSH || io->behind;
 
-	memset(request, 0, sizeof *request);
+	memset(request, 0, sizeof(*request));
 	if (flush) {
 		scsi_synchronize_cache16_encode(request, 0, 0);
 		return;
@@ -45,7 +45,7 @@ static void io_encode(struct gate_io *io)
 /* SBC-4 5.29: SYNCHRONIZE CACHE (10), for devices that do not know the other. */
 static void io_encode_sync10(struct scsi_request *request)
 {
-	memset(request, 0, sizeof *request);
+	memset(request, 0, sizeof(*request));
 	request->cdb[0] = 0x35;
 	request->cdb_length = 10;
 }
@@ -88,8 +88,8 @@ static int io_errno(const struct gate_io *io, const struct scsi_result *result)
 	return -EIO;
 }
 
-/* A device may be busy for as long as it may be silent; only what is repeated at once is counted.
- */
+/* A device may be busy for as long as it may be silent; only what is repeated at once is
+ * counted. */
 static enum scsi_retry_verdict io_judge(struct plugin *plugin, struct gate_io *io,
 					uint32_t *wait_ms)
 {
@@ -139,7 +139,7 @@ static void io_refused(struct plugin *plugin, struct gate_io *io)
 	}
 	plugin_log("LUN %s: command %02Xh at block %llu: %s", io->lun->config.name,
 		   io->request.cdb[0], (unsigned long long)io->block,
-		   scsi_result_text(result, text, sizeof text));
+		   scsi_result_text(result, text, sizeof(text)));
 	core_finish(plugin, io, io_errno(io, result));
 }
 
@@ -161,7 +161,7 @@ static void io_unknown(struct plugin *plugin, struct gate_io *io)
 		}
 		plugin_log("LUN %s: command %02Xh at block %llu: %s", io->lun->config.name,
 			   io->request.cdb[0], (unsigned long long)io->block,
-			   scsi_result_text(result, text, sizeof text));
+			   scsi_result_text(result, text, sizeof(text)));
 		core_finish(plugin, io, -EIO);
 		return;
 	}

@@ -28,7 +28,7 @@ void nexus_set(struct plugin_lun *lun, enum gate_nexus nexus, const char *reason
 	plugin_log("LUN %s: nexus %s -> %s%s%s", lun->config.name, gate_nexus_name(lun->nexus),
 		   gate_nexus_name(nexus), *reason ? ": " : "", reason);
 	lun->nexus = nexus;
-	snprintf(lun->reason, sizeof lun->reason, "%s", reason);
+	snprintf(lun->reason, sizeof(lun->reason), "%s", reason);
 	if (nexus == GATE_NEXUS_UP) {
 		lun->serial = ++lun->plugin->next_serial;
 		lun->delay_ms = DELAY_FIRST_MS;
@@ -105,7 +105,7 @@ static void nexus_try(struct plugin_lun *lun)
 		path_reconnect(lun->path);
 		return;
 	}
-	if (path_make(lun, message, sizeof message) < 0) {
+	if (path_make(lun, message, sizeof(message)) < 0) {
 		nexus_set(lun, GATE_NEXUS_DOWN, message);
 		nexus_try_later(lun);
 	}

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The nbdkit plugin: a group's LUNs as NBD exports, behind the gate. Here are nbdkit's callbacks,
- *called by its worker threads; all they do is to cut requests into commands and hand them to the
- *thread that owns the gate (private.h).
+ * called by its worker threads; all they do is to cut requests into commands and hand them to the
+ * thread that owns the gate (private.h).
  *
- *	nbdkit -f -U /run/lunkeeper/gate/mail/nbd lunkeeper-gate.so
- *config=/run/lunkeeper/gate/mail/config
+ *     nbdkit -f -U RUN/gate/mail/nbd lunkeeper-gate.so config=RUN/gate/mail/config
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -71,16 +70,16 @@ static int gate_config(const char *key, const char *value)
 		return -1;
 	}
 	plugin.file.lun_capacity = GATE_LUNS_MAX;
-	plugin.file.luns = calloc(GATE_LUNS_MAX, sizeof *plugin.file.luns);
+	plugin.file.luns = calloc(GATE_LUNS_MAX, sizeof(*plugin.file.luns));
 	if (!plugin.file.luns ||
-	    gate_wire_file_parse(&plugin.file, text, length, message, sizeof message) < 0) {
+	    gate_wire_file_parse(&plugin.file, text, length, message, sizeof(message)) < 0) {
 		nbdkit_error("%s: %s", value, plugin.file.luns ? message : "out of memory");
 		free(text);
 		return -1;
 	}
 	plugin.configuration = gate_wire_digest(text, length);
 	free(text);
-	plugin.luns = calloc(plugin.file.lun_count, sizeof *plugin.luns);
+	plugin.luns = calloc(plugin.file.lun_count, sizeof(*plugin.luns));
 	for (size_t i = 0; plugin.luns && i < plugin.file.lun_count; i++) {
 		plugin.luns[i].plugin = &plugin;
 		plugin.luns[i].number = (uint16_t)i;
@@ -113,7 +112,7 @@ static int gate_get_ready(void)
 		return -1;
 	}
 	char pid[24];
-	int length = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+	int length = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
 	if (ftruncate(fd, 0) < 0 || write(fd, pid, (size_t)length) != length)
 		nbdkit_debug("the lock file has no process number: %m");
 	unlink(plugin.file.nbd); /* whoever bound it is gone */
@@ -191,7 +190,7 @@ static void *gate_open_export(int readonly)
 		nbdkit_error("no LUN '%s' here", name ? name : "");
 		return NULL;
 	}
-	connection = calloc(1, sizeof *connection);
+	connection = calloc(1, sizeof(*connection));
 	if (!connection)
 		return NULL;
 	pthread_mutex_lock(&plugin.lock);

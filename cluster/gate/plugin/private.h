@@ -5,17 +5,22 @@
  * (core.c), what became of each command (io.c), the nexuses
  * (nexus.c, identify.c), the daemon's connection (control.c).
  *
- *            SET open                      a request is sent when the gate is OPEN, and only then
- *     HELD ------------> OPEN
- *      ^ ^ <------------ |  SET held, nexus lost, conflict, no answer: what comes back unfinished
- * waits, in its order | |               | SET  | | SET failed, alone for the hold limit held | v |
- *     FAILED <-----------+  SET failed: waiting requests end with EIO; in flight: their nexus is
- * dropped, so they end too. Connections made before this moment stay dead (epoch).
+ *                 SET open
+ *        HELD -----------------> OPEN     a request is sent when the gate is OPEN, and only then
+ *      waits in <---------------- |
+ *      its order    SET held, nexus lost, conflict, no answer: what comes back unfinished waits
+ *         |                       |
+ *         | SET failed, or alone  | SET failed
+ *         | for the hold limit    |
+ *         v                       |
+ *       FAILED <------------------+
+ *      waiting requests end with EIO; in flight: their nexus is dropped, so they end too.
+ *      Connections made before this moment stay dead (epoch).
  *
  * Invariants, checked at every change: FAILED: nothing waits. Not OPEN: in_flight never grows.
  */
-#ifndef CLUSTER_GATE_PLUGIN_H
-#define CLUSTER_GATE_PLUGIN_H
+#ifndef CLUSTER_GATE_PLUGIN_PRIVATE_H
+#define CLUSTER_GATE_PLUGIN_PRIVATE_H
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -26,11 +31,10 @@
 #include "scsi/identity.h"
 #include "scsi/path.h"
 
-#define GATE_IO_TRANSFER_MAX                                                                       \
-	(1024u * 1024u) /* one command's data, unless VPD B0h asks for less                        \
-			 */
-#define GATE_IO_ABORTED_MAX                                                                        \
-	5u /* times that a command is sent again after TASK ABORTED and the like */
+/* One command's data in bytes, unless VPD B0h asks for less. */
+#define GATE_IO_TRANSFER_MAX (1024u * 1024u)
+/* Times that a command is sent again after TASK ABORTED and the like. */
+#define GATE_IO_ABORTED_MAX 5u
 #define GATE_ZERO_BLOCKS_MAX 8192u /* blocks of one WRITE SAME or UNMAP */
 #define GATE_BLOCK_SIZE_MAX 65536u
 #define GATE_IDENTIFY_BUFFER 512
@@ -47,8 +51,7 @@ struct gate_io {
 	struct plugin_lun *lun;
 	enum io_kind kind;
 	bool fua;
-	bool behind; /* second step: SYNCHRONIZE CACHE behind a write, where the device knows no FUA
-		      */
+	bool behind; /* second step: SYNCHRONIZE CACHE after a write, if the device knows no FUA */
 	uint64_t block;
 	uint32_t blocks;
 	void *data;

@@ -60,7 +60,7 @@ static void takeover_changed(struct path *path, enum path_state state, const cha
 	takeover->up += state == PATH_STATE_UP;
 	if (state == PATH_STATE_DOWN) {
 		takeover->down++;
-		snprintf(takeover->message, sizeof takeover->message, "%s",
+		snprintf(takeover->message, sizeof(takeover->message), "%s",
 			 reason ? reason : "lost");
 	}
 }
@@ -117,8 +117,8 @@ static void takeover_order(struct takeover *takeover, size_t lun, const struct p
 {
 	uint8_t data[PR_OUT_PARAMETER_LENGTH];
 
-	memset(&takeover->request, 0, sizeof takeover->request);
-	pr_out_encode(&takeover->request, out, data, sizeof data);
+	memset(&takeover->request, 0, sizeof(takeover->request));
+	pr_out_encode(&takeover->request, out, data, sizeof(data));
 	takeover->failed += takeover_send(takeover, lun, false) != SCSI_OUTCOME_OK;
 }
 
@@ -127,12 +127,12 @@ static bool takeover_look(struct takeover *takeover, size_t lun, uint64_t key)
 	struct pr_reservation reservation;
 	uint8_t data[256];
 
-	memset(&takeover->request, 0, sizeof takeover->request);
-	pr_in_encode(&takeover->request, PR_IN_READ_KEYS, data, sizeof data);
+	memset(&takeover->request, 0, sizeof(takeover->request));
+	pr_in_encode(&takeover->request, PR_IN_READ_KEYS, data, sizeof(data));
 	if (takeover_send(takeover, lun, false) != SCSI_OUTCOME_OK)
 		return false;
-	memset(&takeover->request, 0, sizeof takeover->request);
-	pr_in_encode(&takeover->request, PR_IN_READ_RESERVATION, data, sizeof data);
+	memset(&takeover->request, 0, sizeof(takeover->request));
+	pr_in_encode(&takeover->request, PR_IN_READ_RESERVATION, data, sizeof(data));
 	if (takeover_send(takeover, lun, false) != SCSI_OUTCOME_OK)
 		return false;
 	return pr_reservation_decode(&reservation, data, takeover->request.result.transferred) ==
@@ -149,7 +149,7 @@ static void takeover_take(struct takeover *takeover, size_t lun, uint64_t dead, 
 
 	takeover_order(takeover, lun, &enrol);
 	takeover_order(takeover, lun, &preempt);
-	memset(&takeover->request, 0, sizeof takeover->request);
+	memset(&takeover->request, 0, sizeof(takeover->request));
 	takeover->failed += takeover_send(takeover, lun, true) != SCSI_OUTCOME_OK;
 	takeover->failed += !takeover_look(takeover, lun, key);
 }
@@ -171,7 +171,7 @@ static int takeover_open(struct takeover *takeover)
 	const struct path_kind *const kinds[] = {&path_kind_iscsi, NULL};
 	char url[RIG_PATH_MAX];
 
-	takeover->paths = calloc(takeover->count, sizeof *takeover->paths);
+	takeover->paths = calloc(takeover->count, sizeof(*takeover->paths));
 	if (!takeover->paths || uv_loop_init(&takeover->loop))
 		return -ENOMEM;
 	for (size_t i = 0; i < takeover->count; i++) {
@@ -179,7 +179,7 @@ static int takeover_open(struct takeover *takeover)
 		size_t count;
 		int error = path_open_all(kinds, &takeover->loop,
 					  rig_target_url((unsigned)i + 1, 0, url), &options, paths,
-					  &count, takeover->message, sizeof takeover->message);
+					  &count, takeover->message, sizeof(takeover->message));
 
 		if (error)
 			return error;

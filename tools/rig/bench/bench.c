@@ -46,7 +46,7 @@ json_t *bench_spread(uint64_t *values, size_t count)
 {
 	if (!count)
 		return json_null();
-	qsort(values, count, sizeof *values, compare);
+	qsort(values, count, sizeof(*values), compare);
 	return json_pack("{sIsIsIsI}", "count", (json_int_t)count, "min", (json_int_t)values[0],
 			 "median", (json_int_t)values[count / 2], "max",
 			 (json_int_t)values[count - 1]);
@@ -202,7 +202,7 @@ static void print_all(FILE *out, const struct bench_run *run)
 
 	uname(&system);
 	gmtime_r(&now, &parts);
-	strftime(date, sizeof date, "%Y-%m-%d", &parts);
+	strftime(date, sizeof(date), "%Y-%m-%d", &parts);
 	fprintf(out,
 		"# Benchmarks\n\nMade by `make bench` on %s: Linux %s, %ld cores, everything "
 		"(target, "
@@ -235,7 +235,7 @@ static const struct bench_part {
 } bench_parts[] = {
 	{"failover", bench_failover}, {"takeover", bench_takeover}, {"steady", bench_steady}};
 
-#define PARTS (sizeof bench_parts / sizeof bench_parts[0])
+#define PARTS (sizeof(bench_parts) / sizeof(bench_parts[0]))
 
 static int bench_play(void *user)
 {

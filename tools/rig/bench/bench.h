@@ -3,8 +3,8 @@
  * `lunkeeper rig bench`: each part fills in a JSON object, from which the text, docs/benchmarks.md
  * and the JSON output are made.
  */
-#ifndef TOOLS_RIG_BENCH_H
-#define TOOLS_RIG_BENCH_H
+#ifndef TOOLS_RIG_BENCH_BENCH_H
+#define TOOLS_RIG_BENCH_BENCH_H
 
 #include "tools/rig/story.h"
 

@@ -50,7 +50,7 @@ static int failover_one(struct rig *rig, unsigned rest_ms, struct failover_times
 	rig_node_clean(rig);
 	revive[1] = owner->machine.name;
 	if (!error)
-		error = rig_fault(rig, 2, revive, told, sizeof told);
+		error = rig_fault(rig, 2, revive, told, sizeof(told));
 	return error ? error : rig_wait_state(rig, owner, GROUP, "standby", WAIT_MS);
 }
 
@@ -73,7 +73,7 @@ int bench_failover(struct bench *bench)
 	int error = 0;
 
 	json_object_set_new(bench->document, "failover", list);
-	for (size_t c = 0; c < sizeof failover_cases / sizeof failover_cases[0] && !error; c++) {
+	for (size_t c = 0; c < sizeof(failover_cases) / sizeof(failover_cases[0]) && !error; c++) {
 		const struct failover_case *what = &failover_cases[c];
 		const struct rig_options options = {.name = "bench",
 						    .nodes = 2,
@@ -89,7 +89,7 @@ int bench_failover(struct bench *bench)
 						    .loss_ms = UINT32_MAX};
 		char message[512];
 
-		times = calloc(1, sizeof *times);
+		times = calloc(1, sizeof(*times));
 		if (!times)
 			return rig_fail(&bench->rig, ENOMEM, "out of memory");
 		bench_say(bench, "failover, %s", what->text);
@@ -106,7 +106,7 @@ int bench_failover(struct bench *bench)
 		free(times);
 		rig_close(&bench->rig);
 		if (!error)
-			error = rig_down(options.name, message, sizeof message);
+			error = rig_down(options.name, message, sizeof(message));
 	}
 	return error;
 }

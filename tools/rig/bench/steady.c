@@ -28,7 +28,7 @@ static uint64_t steady_ticks(pid_t pid)
 	char path[64], *text, *at;
 	unsigned long long user = 0, system = 0;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	text = rig_read_file(path, NULL);
 	at = text ? strrchr(text, ')') : NULL;
 	if (at)
@@ -43,7 +43,7 @@ static uint64_t steady_resident(pid_t pid)
 	char path[64], *text, *at;
 	unsigned long long resident = 0;
 
-	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	text = rig_read_file(path, NULL);
 	at = text ? strstr(text, "VmRSS:") : NULL;
 	if (at)
@@ -110,7 +110,7 @@ static int steady_measure(struct bench *bench, json_t *list, const char *text)
 	int error = 0;
 
 	for (int i = 1; i <= STEADY_GROUPS && !error; i++) {
-		snprintf(group, sizeof group, "group%d", i);
+		snprintf(group, sizeof(group), "group%d", i);
 		owner = &rig->nodes[0];
 		error = rig_wait_running(rig, &owner, group, WAIT_MS);
 	}
@@ -143,7 +143,7 @@ int bench_steady(struct bench *bench)
 	int error = 0;
 
 	json_object_set_new(bench->document, "steady", list);
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0] && !error; i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) && !error; i++) {
 		struct rig_options options = {.name = "bench",
 					      .nodes = 2,
 					      .luns = STEADY_LUNS,
@@ -159,7 +159,7 @@ int bench_steady(struct bench *bench)
 		bench_say(bench, "steady state of %d LUNs in %d groups, %s", STEADY_LUNS,
 			  STEADY_GROUPS, cases[i].text);
 		error = bench_groups(&bench->rig, &options, STEADY_LUNS, STEADY_GROUPS,
-				     cases[i].more, file, sizeof file);
+				     cases[i].more, file, sizeof(file));
 		if (!error)
 			error = rig_up(&bench->rig, &options);
 		unlink(file);
@@ -167,7 +167,7 @@ int bench_steady(struct bench *bench)
 			error = steady_measure(bench, list, cases[i].text);
 		rig_close(&bench->rig);
 		if (!error)
-			error = rig_down(options.name, message, sizeof message);
+			error = rig_down(options.name, message, sizeof(message));
 	}
 	return error;
 }

@@ -64,7 +64,7 @@ static int takeover_by_daemon(struct bench *bench, unsigned luns, json_t *row)
 	int error;
 
 	options.luns = luns;
-	error = bench_groups(rig, &options, luns, 1, "", file, sizeof file);
+	error = bench_groups(rig, &options, luns, 1, "", file, sizeof(file));
 	if (!error)
 		error = rig_up(rig, &options);
 	unlink(file);
@@ -101,8 +101,8 @@ static json_t *takeover_helper(struct rig *rig, struct rig_node *node, const cha
 			      "--key",    TOM_KEY, "--dead",   JERRY_KEY, NULL};
 	json_t *answer;
 
-	snprintf(count, sizeof count, "%u", luns);
-	rig_machine_run(rig, &node->machine, RIG_ENTER_ALL, argv, NULL, output, sizeof output);
+	snprintf(count, sizeof(count), "%u", luns);
+	rig_machine_run(rig, &node->machine, RIG_ENTER_ALL, argv, NULL, output, sizeof(output));
 	brace = strchr(output, '{');
 	answer = brace ? json_loads(brace, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
 	if (!answer || json_integer_value(json_object_get(answer, "failed"))) {
@@ -123,7 +123,7 @@ static int takeover_prepare(struct rig *rig, unsigned luns)
 	struct rig_process process;
 	int error;
 
-	snprintf(count, sizeof count, "%u", luns);
+	snprintf(count, sizeof(count), "%u", luns);
 	rig_path(rig, log, "hold.log");
 	unlink(log);
 	error = rig_machine_spawn(rig, &rig->nodes[0].machine, argv, log, &process);
@@ -178,7 +178,7 @@ static int takeover_rig_ends(struct bench *bench, int error)
 	rig_close(&bench->rig);
 	if (error)
 		return error;
-	error = rig_down(takeover_rig.name, message, sizeof message);
+	error = rig_down(takeover_rig.name, message, sizeof(message));
 	return error ? rig_fail(&bench->rig, error, "%s", message) : 0;
 }
 
@@ -189,7 +189,7 @@ int bench_takeover(struct bench *bench)
 	int error = 0;
 
 	json_object_set_new(bench->document, "takeover", list);
-	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0] && !error; i++) {
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && !error; i++) {
 		json_t *row = json_pack("{sI}", "luns", (json_int_t)sizes[i]);
 
 		if (sizes[i] > bench->largest) {

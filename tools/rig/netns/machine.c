@@ -82,7 +82,7 @@ static void machine_streams(const struct rig *rig, const struct rig_machine *mac
 static void __attribute__((noreturn)) machine_init(struct rig *rig, struct rig_machine *machine,
 						   rig_machine_setup *setup, int go, int ready)
 {
-	char byte, title[16], message[sizeof rig->message] = "";
+	char byte, title[16], message[sizeof(rig->message)] = "";
 	sigset_t children;
 
 	/* Nothing is begun before rig.json knows this process: who made it may have died by now. */
@@ -96,13 +96,13 @@ static void __attribute__((noreturn)) machine_init(struct rig *rig, struct rig_m
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &children, NULL);
-	snprintf(title, sizeof title, "rig:%.11s", machine->name);
+	snprintf(title, sizeof(title), "rig:%.11s", machine->name);
 	prctl(PR_SET_NAME, title);
 	umask(022);
 	rig_cgroup_join(rig, machine->name);
 	if (sethostname(machine->name, strlen(machine->name)) < 0 || chdir("/") < 0)
-		snprintf(message, sizeof message, "cannot set the host name: %s", strerror(errno));
-	else if (setup(rig, machine, message, sizeof message) == 0)
+		snprintf(message, sizeof(message), "cannot set the host name: %s", strerror(errno));
+	else if (setup(rig, machine, message, sizeof(message)) == 0)
 		message[0] = 0;
 	if (write(3, message, strlen(message) + 1) < 0 || message[0])
 		_exit(1);
@@ -113,11 +113,11 @@ static void __attribute__((noreturn)) machine_init(struct rig *rig, struct rig_m
 /* Waits for the sentence that the new init says: empty when all is well. */
 static int machine_wait_ready(struct rig *rig, struct rig_machine *machine, int ready)
 {
-	char message[sizeof rig->message];
+	char message[sizeof(rig->message)];
 	ssize_t got;
 
 	do
-		got = read(ready, message, sizeof message - 1);
+		got = read(ready, message, sizeof(message) - 1);
 	while (got < 0 && errno == EINTR);
 	if (got > 0 && !message[0])
 		return 0;
@@ -144,7 +144,7 @@ static int machine_fork(struct rig *rig, struct rig_machine *machine, rig_machin
 		return rig_fail(rig, errno, "cannot make namespaces for %s: %s%s", machine->name,
 				strerror(errno), errno == EPERM ? " (this needs root)" : "");
 	machine->frozen = false;
-	memset(machine->cut, 0, sizeof machine->cut);
+	memset(machine->cut, 0, sizeof(machine->cut));
 	rig_process_note(&machine->init, (pid_t)pid);
 	return rig_save(rig);
 }
@@ -180,7 +180,7 @@ static int machine_hold_mounts(const struct rig_machine *machine)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)machine->init.pid);
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)machine->init.pid);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
@@ -279,7 +279,7 @@ static void machine_set_path(void)
 {
 	char path[4096];
 
-	snprintf(path, sizeof path, "%s:%s", rig_programs(),
+	snprintf(path, sizeof(path), "%s:%s", rig_programs(),
 		 getenv("PATH") ? getenv("PATH") : "/usr/sbin:/usr/bin:/sbin:/bin");
 	setenv("PATH", path, 1);
 }
@@ -364,7 +364,7 @@ static int spawn_inside(void *user)
 	setsid();
 	log = open(spawn->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	got = readlinkat(spawn->proc, "self", number, sizeof number);
+	got = readlinkat(spawn->proc, "self", number, sizeof(number));
 	if (log < 0 || null < 0 || got <= 0 || write(spawn->report, number, (size_t)got) != got)
 		_exit(125);
 	dup2(null, STDIN_FILENO);
@@ -389,7 +389,7 @@ int rig_machine_spawn(struct rig *rig, const struct rig_machine *machine, const 
 	status = rig_machine_call(rig, machine, RIG_ENTER_ALL, spawn_inside, &spawn);
 	close(report[1]);
 	close(spawn.proc);
-	if (status == 0 && read(report[0], number, sizeof number - 1) <= 0)
+	if (status == 0 && read(report[0], number, sizeof(number) - 1) <= 0)
 		status = 125;
 	close(report[0]);
 	if (status)

@@ -27,7 +27,7 @@ static int net_batch(struct rig *rig, const struct rig_machine *machine, const c
 	const char *argv[] = {program, "-batch", "-", NULL};
 	char output[1024];
 	int status = rig_machine_run(rig, machine, RIG_ENTER_NETWORK, argv, commands, output,
-				     sizeof output);
+				     sizeof(output));
 
 	if (status == 0)
 		return 0;
@@ -39,10 +39,10 @@ static int net_batch(struct rig *rig, const struct rig_machine *machine, const c
 int rig_net_make(struct rig *rig)
 {
 	char commands[512], address[16];
-	int used = snprintf(commands, sizeof commands, "link set lo up\n");
+	int used = snprintf(commands, sizeof(commands), "link set lo up\n");
 
 	for (unsigned i = 0; i < RIG_NETWORKS; i++)
-		used += snprintf(commands + used, sizeof commands - (size_t)used,
+		used += snprintf(commands + used, sizeof(commands) - (size_t)used,
 				 "link add br%u address 02:4c:00:00:00:%02x type bridge\n"
 				 "addr add %s/24 dev br%u\n"
 				 "link set br%u up\n",
@@ -53,15 +53,15 @@ int rig_net_make(struct rig *rig)
 int rig_net_plug(struct rig *rig, struct rig_machine *machine)
 {
 	char outside[1024] = "", inside[512], address[16];
-	int out = 0, in = snprintf(inside, sizeof inside, "link set lo up\n"), error;
+	int out = 0, in = snprintf(inside, sizeof(inside), "link set lo up\n"), error;
 
 	for (unsigned i = 0; i < RIG_NETWORKS; i++) {
-		out += snprintf(outside + out, sizeof outside - (size_t)out,
+		out += snprintf(outside + out, sizeof(outside) - (size_t)out,
 				"link add p%u.%u type veth peer name eth%u netns %d\n"
 				"link set p%u.%u master br%u up\n",
 				machine->number, i, i, (int)machine->init.pid, machine->number, i,
 				i);
-		in += snprintf(inside + in, sizeof inside - (size_t)in,
+		in += snprintf(inside + in, sizeof(inside) - (size_t)in,
 			       "addr add %s/24 dev eth%u\nlink set eth%u up\n",
 			       rig_net_address(machine->number, i, address), i, i);
 	}
@@ -76,7 +76,7 @@ int rig_net_unplug(struct rig *rig, struct rig_machine *machine)
 
 	/* A veth pair goes when one end of it does. */
 	for (unsigned i = 0; i < RIG_NETWORKS; i++)
-		used += snprintf(commands + used, sizeof commands - (size_t)used,
+		used += snprintf(commands + used, sizeof(commands) - (size_t)used,
 				 "link del p%u.%u\n", machine->number, i);
 	return net_batch(rig, &rig->san, "ip", commands);
 }
@@ -89,7 +89,7 @@ int netns_cut(struct rig *rig, struct rig_machine *machine, unsigned network, bo
 	for (unsigned i = 0; i < RIG_NETWORKS; i++) {
 		if (network != RIG_NETWORKS && network != i)
 			continue;
-		used += snprintf(commands + used, sizeof commands - (size_t)used,
+		used += snprintf(commands + used, sizeof(commands) - (size_t)used,
 				 "link set dev p%u.%u state %d\n", machine->number, i,
 				 cut ? PORT_DISABLED : PORT_FORWARDING);
 		machine->cut[i] = cut;
@@ -104,7 +104,7 @@ int netns_delay(struct rig *rig, struct rig_machine *machine, unsigned milliseco
 	int used = 0, error;
 
 	for (unsigned i = 0; i < RIG_NETWORKS; i++)
-		used += snprintf(commands + used, sizeof commands - (size_t)used,
+		used += snprintf(commands + used, sizeof(commands) - (size_t)used,
 				 "qdisc replace dev eth%u root netem delay %ums\n", i,
 				 milliseconds);
 	error = net_batch(rig, machine, "tc", commands);

@@ -2,8 +2,8 @@
  *
  * Rigs of namespaces, tools/rig/kind.h: what netns.c puts together.
  */
-#ifndef TOOLS_RIG_NETNS_H
-#define TOOLS_RIG_NETNS_H
+#ifndef TOOLS_RIG_NETNS_NETNS_H
+#define TOOLS_RIG_NETNS_NETNS_H
 
 #include "tools/rig/kind.h"
 

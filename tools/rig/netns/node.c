@@ -54,7 +54,7 @@ static int node_cover(const char *path, const char *name, char *message, size_t 
 	struct dirent *entry;
 	DIR *folder;
 
-	snprintf(original, sizeof original, "%s/%s", ORIGINALS, name);
+	snprintf(original, sizeof(original), "%s/%s", ORIGINALS, name);
 	if (node_bind(path, original, message, size) ||
 	    node_mount_fresh(path, "tmpfs", "mode=755,size=16m", message, size))
 		return -1;
@@ -67,9 +67,9 @@ static int node_cover(const char *path, const char *name, char *message, size_t 
 
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
-		snprintf(from, sizeof from, "%s/%s", original, entry->d_name);
-		snprintf(to, sizeof to, "%s/%s", path, entry->d_name);
-		got = readlink(from, link, sizeof link - 1);
+		snprintf(from, sizeof(from), "%s/%s", original, entry->d_name);
+		snprintf(to, sizeof(to), "%s/%s", path, entry->d_name);
+		got = readlink(from, link, sizeof(link) - 1);
 		link[got > 0 ? got : 0] = 0;
 		if (symlink(got > 0 ? link : from, to) < 0) {
 			closedir(folder);
@@ -101,7 +101,7 @@ static int node_make_run(struct rig *rig, struct rig_machine *machine, char *mes
 	(void)machine;
 	if (folder < 0)
 		return node_say(message, size, "open", rig->folder);
-	snprintf(self, sizeof self, "/proc/self/fd/%d", folder);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", folder);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return node_say(message, size, "make private", "/");
 	if (node_mount_fresh("/run", "tmpfs", "mode=755", message, size) ||
@@ -127,24 +127,24 @@ static int node_make_etc(struct rig *rig, struct rig_machine *machine, char *mes
 {
 	char text[4096], path[RIG_PATH_MAX], address[16];
 	uint64_t hash = 1469598103934665603u;
-	int used = snprintf(text, sizeof text, "127.0.0.1 localhost\n%s san\n",
+	int used = snprintf(text, sizeof(text), "127.0.0.1 localhost\n%s san\n",
 			    rig_net_address(0, 0, address));
 
 	for (size_t i = 0; i < rig->node_count; i++)
-		used += snprintf(text + used, sizeof text - (size_t)used, "%s %s\n",
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "%s %s\n",
 				 rig_net_address(rig->nodes[i].machine.number, 0, address),
 				 rig->nodes[i].machine.name);
 	if (node_cover("/etc", "etc", message, size) ||
 	    node_own_file("/etc/hosts", text, message, size))
 		return -1;
-	snprintf(text, sizeof text, "%s\n", machine->name);
+	snprintf(text, sizeof(text), "%s\n", machine->name);
 	if (node_own_file("/etc/hostname", text, message, size))
 		return -1;
 	/* FNV-1a: the same at every boot, another one on every node. */
-	snprintf(text, sizeof text, "%s/%s", rig->name, machine->name);
+	snprintf(text, sizeof(text), "%s/%s", rig->name, machine->name);
 	for (const char *at = text; *at; at++)
 		hash = (hash ^ (unsigned char)*at) * 1099511628211u;
-	snprintf(text, sizeof text, "%016llx%016llx\n", (unsigned long long)hash,
+	snprintf(text, sizeof(text), "%016llx%016llx\n", (unsigned long long)hash,
 		 (unsigned long long)~hash);
 	if (node_own_file("/etc/machine-id", text, message, size))
 		return -1;
@@ -152,7 +152,7 @@ static int node_make_etc(struct rig *rig, struct rig_machine *machine, char *mes
 	unlink("/etc/lunkeeper");
 	if (mkdir("/etc/iscsi", 0755) < 0)
 		return node_say(message, size, "make", "/etc/iscsi");
-	snprintf(text, sizeof text, "InitiatorName=%s\n", rig_initiator(rig, machine->name, path));
+	snprintf(text, sizeof(text), "InitiatorName=%s\n", rig_initiator(rig, machine->name, path));
 	if (node_own_file("/etc/iscsi/initiatorname.iscsi", text, message, size))
 		return -1;
 	return node_bind(rig_path(rig, path, "%s/etc", machine->name), "/etc/lunkeeper", message,
@@ -181,7 +181,7 @@ int netns_node_boot(struct rig *rig, struct rig_node *node)
 	char path[RIG_PATH_MAX];
 	int error;
 
-	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
 		if (mkdir(rig_path(rig, path, "%s%s", node->machine.name, folders[i]), 0755) < 0 &&
 		    errno != EEXIST)
 			return rig_fail(rig, errno, "cannot make %s: %s", path, strerror(errno));
@@ -252,8 +252,8 @@ int netns_control_open(struct rig *rig, struct rig_node *node, unsigned timeout_
 	char path[64], message[300];
 	int error;
 
-	snprintf(path, sizeof path, "/proc/%d/root%s", (int)node->machine.init.pid,
+	snprintf(path, sizeof(path), "/proc/%d/root%s", (int)node->machine.init.pid,
 		 CONTROL_PATH_DEFAULT);
-	error = control_client_open(client, path, timeout_ms, message, sizeof message);
+	error = control_client_open(client, path, timeout_ms, message, sizeof(message));
 	return error ? rig_fail(rig, -error, "%s: %s", node->machine.name, message) : 0;
 }

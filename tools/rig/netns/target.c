@@ -48,13 +48,13 @@ int netns_target_check(struct rig *rig)
 	static const char *const programs[][2] = {
 		{"tgtd", "tgt"}, {"tgtadm", "tgt"}, {"ip", "iproute2"}, {"bridge", "iproute2"}};
 
-	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		char command[64];
 		const char *argv[] = {"sh", "-c", command, NULL};
 		char output[64];
 
-		snprintf(command, sizeof command, "command -v %s", programs[i][0]);
-		if (rig_run(argv, NULL, output, sizeof output) != 0)
+		snprintf(command, sizeof(command), "command -v %s", programs[i][0]);
+		if (rig_run(argv, NULL, output, sizeof(output)) != 0)
 			return rig_fail(rig, ENOENT,
 					"%s is not here; `apt-get install %s` brings it",
 					programs[i][0], programs[i][1]);
@@ -73,7 +73,7 @@ static int tgtadm(const char *const arguments[])
 	while (*arguments && count < 23)
 		argv[count++] = *arguments++;
 	argv[count] = NULL;
-	status = rig_run(argv, NULL, output, sizeof output);
+	status = rig_run(argv, NULL, output, sizeof(output));
 	if (status)
 		dprintf(STDERR_FILENO, "%s", output);
 	return status;
@@ -86,7 +86,7 @@ static int target_wait(void)
 	uint64_t end = rig_now_ms() + START_WAIT_MS;
 	char output[4096];
 
-	while (rig_run(argv, NULL, output, sizeof output) != 0) {
+	while (rig_run(argv, NULL, output, sizeof(output)) != 0) {
 		if (rig_now_ms() > end)
 			return -1;
 		rig_sleep_ms(5);
@@ -110,7 +110,7 @@ static int target_fill(void *user)
 	if (tgtadm(target))
 		return 3;
 	for (unsigned i = 1; i <= rig->lun_count; i++) {
-		snprintf(number, sizeof number, "%u", i);
+		snprintf(number, sizeof(number), "%u", i);
 		netns_target_file(rig, i, file);
 		if (tgtadm(lun))
 			return 4;
@@ -126,7 +126,7 @@ int netns_target_start(struct rig *rig)
 
 	if (rig_process_lives(&rig->target))
 		return rig_fail(rig, EALREADY, "the target is on");
-	snprintf(threads, sizeof threads, "%u", rig->io_threads);
+	snprintf(threads, sizeof(threads), "%u", rig->io_threads);
 	rig_path(rig, log, "san/tgtd.log");
 	rig->target_stalled = false;
 	status = rig_machine_spawn(rig, &rig->san, argv, log, &rig->target);
@@ -230,13 +230,13 @@ static int target_drop(void *user)
 	int count = 0;
 
 	rig_initiator(drop->rig, drop->machine->name, initiator);
-	if (rig_run(show, NULL, output, sizeof output))
+	if (rig_run(show, NULL, output, sizeof(output)))
 		return 255;
 	for (line = strtok_r(output, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		const char *at = strstr(line, "I_T nexus: ");
 
 		if (at)
-			snprintf(nexus, sizeof nexus, "%s", at + strlen("I_T nexus: "));
+			snprintf(nexus, sizeof(nexus), "%s", at + strlen("I_T nexus: "));
 		at = strstr(line, "Initiator: ");
 		if (!at)
 			continue;

@@ -32,7 +32,7 @@ int vm_agent_connect(struct rig *rig, const struct rig_machine *machine, unsigne
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(AGENT_PORT)};
 	int before, fd, yes = 1, error = 0;
-	socklen_t length = sizeof error;
+	socklen_t length = sizeof(error);
 	struct pollfd ready;
 	char text[16];
 
@@ -49,8 +49,8 @@ int vm_agent_connect(struct rig *rig, const struct rig_machine *machine, unsigne
 	if (fd < 0)
 		return rig_fail(rig, errno, "no socket: %s", strerror(errno));
 	inet_pton(AF_INET, rig_net_address(machine->number, RIG_NETWORKS, text), &address.sin_addr);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS)
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 && errno != EINPROGRESS)
 		error = errno;
 	ready = (struct pollfd){.fd = fd, .events = POLLOUT};
 	if (!error && poll(&ready, 1, (int)timeout_ms) <= 0)
@@ -139,7 +139,7 @@ static void job_said(struct vm_job *job, char letter, const char *data, size_t l
 static void job_feed(struct vm_job *job)
 {
 	char data[4096];
-	ssize_t got = read(job->input, data, sizeof data);
+	ssize_t got = read(job->input, data, sizeof(data));
 
 	if (got < 0 && errno == EINTR)
 		return;
@@ -245,11 +245,11 @@ int vm_shell(struct rig *rig, const struct rig_machine *machine, char *output, s
 	int status;
 
 	va_start(arguments, format);
-	vsnprintf(command, sizeof command, format, arguments);
+	vsnprintf(command, sizeof(command), format, arguments);
 	va_end(arguments);
 	if (!output) {
 		output = said;
-		size = sizeof said;
+		size = sizeof(said);
 	}
 	status = vm_run(rig, machine, RIG_ENTER_ALL, argv, NULL, output, size);
 	for (size_t end = strlen(output); end && output[end - 1] == '\n';)
@@ -292,7 +292,7 @@ int vm_clock(struct rig *rig, const struct rig_machine *machine, int64_t *ahead_
 
 char vm_daemon_state(struct rig *rig, struct rig_node *node, pid_t *pid)
 {
-	char message[sizeof rig->message], state;
+	char message[sizeof(rig->message)], state;
 	json_t *answer, *daemon;
 	const char *text;
 
@@ -300,9 +300,9 @@ char vm_daemon_state(struct rig *rig, struct rig_node *node, pid_t *pid)
 	if (node->machine.frozen || !rig_machine_runs(&node->machine))
 		return 0;
 	/* Whoever only wants to know does not lose what went wrong before. */
-	memcpy(message, rig->message, sizeof message);
+	memcpy(message, rig->message, sizeof(message));
 	answer = vm_state(rig, &node->machine, STATE_MS);
-	memcpy(rig->message, message, sizeof message);
+	memcpy(rig->message, message, sizeof(message));
 	daemon = json_object_get(answer, "daemon");
 	text = json_string_value(json_object_get(daemon, "state"));
 	/* A machine that has no time to answer tells nothing about its daemon. */

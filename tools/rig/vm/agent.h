@@ -13,8 +13,8 @@
  *         -> {}, and then frames: a letter, a length of four bytes (the highest first), and so many
  *         bytes. terminal may be left out.
  */
-#ifndef TOOLS_RIG_AGENT_H
-#define TOOLS_RIG_AGENT_H
+#ifndef TOOLS_RIG_VM_AGENT_H
+#define TOOLS_RIG_VM_AGENT_H
 
 #include <stddef.h>
 #include <stdint.h>

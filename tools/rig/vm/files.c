@@ -56,26 +56,26 @@ const char *vm_tree(void)
 
 	if (tree[0])
 		return tree;
-	snprintf(tree, sizeof tree, "%s", rig_programs());
+	snprintf(tree, sizeof(tree), "%s", rig_programs());
 	while ((slash = strrchr(tree, '/')) && slash != tree) {
 		*slash = 0;
 		for (size_t i = 0; i < 2; i++) {
 			char path[RIG_PATH_MAX * 2];
 
-			snprintf(path, sizeof path, "%s/%s", tree, signs[i]);
+			snprintf(path, sizeof(path), "%s/%s", tree, signs[i]);
 			if (access(path, X_OK) == 0)
 				return tree;
 		}
 	}
-	snprintf(tree, sizeof tree, "%s", rig_programs());
+	snprintf(tree, sizeof(tree), "%s", rig_programs());
 	return tree;
 }
 
 /* tools/rig/vm, or where it is installed. */
 static const char *files_scripts(void)
 {
-	static const char *const places[] = {"../tools/rig/vm", "../../tools/rig/vm", "../lib/lunkeeper/vm",
-					     NULL};
+	static const char *const places[] = {"../tools/rig/vm", "../../tools/rig/vm",
+					     "../lib/lunkeeper/vm", NULL};
 	static char folder[RIG_PATH_MAX * 2];
 
 	return rig_find_folder("LUNKEEPER_VM", places, folder);
@@ -87,19 +87,20 @@ int vm_check(struct rig *rig, const struct rig_options *options)
 		"qemu-system-x86_64", "qemu-img", "mmdebstrap", "cpio", "ip", "bridge"};
 	char missing[200] = "";
 
-	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		char command[64], output[64];
 		const char *argv[] = {"sh", "-c", command, NULL};
 
-		snprintf(command, sizeof command, "command -v %s", programs[i]);
-		if (rig_run(argv, NULL, output, sizeof output) != 0)
-			snprintf(missing + strlen(missing), sizeof missing - strlen(missing), " %s",
-				 programs[i]);
+		snprintf(command, sizeof(command), "command -v %s", programs[i]);
+		if (rig_run(argv, NULL, output, sizeof(output)) != 0)
+			snprintf(missing + strlen(missing), sizeof(missing) - strlen(missing),
+				 " %s", programs[i]);
 	}
 	if (missing[0])
-		return rig_fail(rig, ENOENT,
-				"not here:%s; tools/rig/setup-vm installs what virtual machines need",
-				missing);
+		return rig_fail(
+			rig, ENOENT,
+			"not here:%s; tools/rig/setup-vm installs what virtual machines need",
+			missing);
 	if (access("/dev/net/tun", R_OK | W_OK) < 0)
 		return rig_fail(rig, ENODEV,
 				"/dev/net/tun: %s; virtual machines are connected by taps",
@@ -123,7 +124,7 @@ int vm_make_image(struct rig *rig, char image[RIG_PATH_MAX])
 	FILE *out;
 	int status;
 
-	snprintf(command, sizeof command, "exec '%s/image'", files_scripts());
+	snprintf(command, sizeof(command), "exec '%s/image'", files_scripts());
 	fflush(NULL);
 	out = popen(command, "re");
 	image[0] = 0;
@@ -184,7 +185,7 @@ static void files_describe(const struct rig *rig, struct files_lio *lio)
 	for (unsigned i = 0; i < RIG_NETWORKS; i++) {
 		char address[16];
 
-		snprintf(lio->portals[i].address, sizeof lio->portals[i].address, "%s",
+		snprintf(lio->portals[i].address, sizeof(lio->portals[i].address), "%s",
 			 rig_net_address(0, i, address));
 		lio->portals[i].port = RIG_PORT;
 	}
@@ -193,7 +194,7 @@ static void files_describe(const struct rig *rig, struct files_lio *lio)
 /* What an administrator would type into targetcli. */
 static int files_target(struct rig *rig)
 {
-	struct files_lio *lio = calloc(1, sizeof *lio);
+	struct files_lio *lio = calloc(1, sizeof(*lio));
 	char *text = NULL, message[300];
 	size_t length = 0;
 	FILE *out = open_memstream(&text, &length);
@@ -211,7 +212,7 @@ static int files_target(struct rig *rig)
 		};
 
 		files_describe(rig, lio);
-		error = rig_target_conf_check(&conf, message, sizeof message);
+		error = rig_target_conf_check(&conf, message, sizeof(message));
 		if (error)
 			rig_fail(rig, EINVAL, "%s", message);
 		else
@@ -322,9 +323,9 @@ static int files_initrd(struct rig *rig, const char *image)
 		NULL};
 
 	vm_disk(rig, initrd, "initrd");
-	if (rig_run(argv, NULL, output, sizeof output))
+	if (rig_run(argv, NULL, output, sizeof(output)))
 		return rig_fail(rig, EIO, "cannot make %s: %s", initrd, output);
-	snprintf(kernel, sizeof kernel, "%s/vmlinux", image);
+	snprintf(kernel, sizeof(kernel), "%s/vmlinux", image);
 	if (symlink(kernel, vm_disk(rig, link, "vmlinux")) < 0)
 		return rig_fail(rig, errno, "cannot make %s: %s", link, strerror(errno));
 	return 0;
@@ -336,9 +337,9 @@ static int files_disk(struct rig *rig, const struct rig_machine *machine, const 
 	const char *argv[] = {"qemu-img", "create", "-q", "-f", "qcow2", "-F",
 			      "raw",      "-b",     base, disk, NULL};
 
-	snprintf(base, sizeof base, "%s/root.img", image);
+	snprintf(base, sizeof(base), "%s/root.img", image);
 	vm_disk(rig, disk, "%s.qcow2", machine->name);
-	if (rig_run(argv, NULL, output, sizeof output))
+	if (rig_run(argv, NULL, output, sizeof(output)))
 		return rig_fail(rig, EIO, "cannot make %s: %s", disk, output);
 	return 0;
 }

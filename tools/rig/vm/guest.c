@@ -43,7 +43,7 @@ static void agent_refuse(int link, const char *what, int error)
 {
 	char text[300];
 
-	snprintf(text, sizeof text, "%s: %s", what, strerror(error));
+	snprintf(text, sizeof(text), "%s: %s", what, strerror(error));
 	agent_answer(link, json_pack("{ss}", "error", text));
 }
 
@@ -60,11 +60,11 @@ static json_t *agent_process(const char *name)
 
 		if (pid <= 0)
 			continue;
-		snprintf(path, sizeof path, "/proc/%d/stat", pid);
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (read(fd, text, sizeof text - 1) > 0 &&
+		if (read(fd, text, sizeof(text) - 1) > 0 &&
 		    sscanf(text, "%*d (%63[^)]) %c", comm, &state) == 2 && !strcmp(comm, name) &&
 		    state != 'Z')
 			found = json_pack("{siss#}", "pid", pid, "state", &state, 1);
@@ -96,7 +96,7 @@ static void agent_relay(int a, int b)
 
 			if (sides[i].fd < 0 || !sides[i].revents)
 				continue;
-			got = read(sides[i].fd, data, sizeof data);
+			got = read(sides[i].fd, data, sizeof(data));
 			if (got > 0 && agent_write_all(i ? a : b, data, (size_t)got) == 0)
 				continue;
 			shutdown(i ? a : b, SHUT_WR);
@@ -112,12 +112,12 @@ static void agent_connect(int link, const json_t *job)
 	const char *path = json_string_value(json_object_get(job, "path"));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (!path || strlen(path) >= sizeof address.sun_path) {
+	if (!path || strlen(path) >= sizeof(address.sun_path)) {
 		agent_refuse(link, "path", EINVAL);
 		return;
 	}
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		agent_refuse(link, path, errno);
 		return;
 	}
@@ -191,7 +191,7 @@ static int run_start_pipes(struct agent_run *run)
 static bool run_pass(int link, int fd, char letter)
 {
 	static char data[AGENT_FRAME_MAX];
-	ssize_t got = read(fd, data, sizeof data);
+	ssize_t got = read(fd, data, sizeof(data));
 
 	if (got > 0)
 		return agent_write_frame(link, letter, data, (size_t)got) == 0;
@@ -261,7 +261,7 @@ static void run_serve(int link, struct agent_run *run)
 
 		list[LINK].events = more ? 0 : POLLIN;
 		list[IN].fd = more ? run->in : -1;
-		if (poll(list, sizeof list / sizeof list[0], -1) < 0)
+		if (poll(list, sizeof(list) / sizeof(list[0]), -1) < 0)
 			continue;
 		if (list[OUT].revents && !run_pass(link, run->out, AGENT_OUTPUT))
 			list[OUT].fd = -1;
@@ -324,7 +324,7 @@ void agent_serve(int link)
 
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
-	if (agent_read_line(link, line, sizeof line, JOB_MS) <= 0)
+	if (agent_read_line(link, line, sizeof(line), JOB_MS) <= 0)
 		return;
 	job = json_loads(line, 0, NULL);
 	what = json_string_value(json_object_get(job, "do"));
@@ -345,8 +345,8 @@ int cmd_rig_agent(int argc, char **argv)
 	int yes = 1, port = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)argv;
-	setsockopt(port, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-	if (argc > 1 || port < 0 || bind(port, (struct sockaddr *)&address, sizeof address) < 0 ||
+	setsockopt(port, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (argc > 1 || port < 0 || bind(port, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(port, 64) < 0) {
 		cli_error("rig agent: port %d: %s", AGENT_PORT, strerror(errno));
 		return CLI_EXIT_FAILED;
@@ -360,7 +360,7 @@ int cmd_rig_agent(int argc, char **argv)
 			rig_sleep_ms(errno == EINTR ? 0 : 20);
 			continue;
 		}
-		setsockopt(link, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+		setsockopt(link, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 		if (fork() == 0) {
 			close(port);
 			agent_serve(link);

@@ -27,7 +27,7 @@ static int net_batch(struct rig *rig, const char *program, const char *commands)
 {
 	char name[64], output[1024];
 	const char *argv[] = {program, "-n", vm_net_name(rig, name), "-batch", "-", NULL};
-	int status = rig_run(argv, commands, output, sizeof output);
+	int status = rig_run(argv, commands, output, sizeof(output));
 
 	if (status == 0)
 		return 0;
@@ -40,14 +40,14 @@ int vm_net_make(struct rig *rig)
 {
 	char commands[BATCH_MAX], name[64], output[512];
 	const char *argv[] = {"ip", "netns", "add", vm_net_name(rig, name), NULL};
-	int used = snprintf(commands, sizeof commands, "link set lo up\n");
+	int used = snprintf(commands, sizeof(commands), "link set lo up\n");
 
-	if (rig_run(argv, NULL, output, sizeof output))
+	if (rig_run(argv, NULL, output, sizeof(output)))
 		return rig_fail(rig, EIO, "cannot make network namespace %s: %s", name, output);
 	for (unsigned i = 0; i < VM_LINKS; i++)
-		used += snprintf(commands + used, sizeof commands - (size_t)used,
+		used += snprintf(commands + used, sizeof(commands) - (size_t)used,
 				 "link add br%u type bridge\nlink set br%u up\n", i, i);
-	snprintf(commands + used, sizeof commands - (size_t)used,
+	snprintf(commands + used, sizeof(commands) - (size_t)used,
 		 "addr add 10.77.%d.254/24 dev br%d\n", RIG_NETWORKS, RIG_NETWORKS);
 	return net_batch(rig, "ip", commands);
 }
@@ -58,7 +58,7 @@ int vm_net_plug(struct rig *rig, const struct rig_machine *machine)
 	int used = 0;
 
 	for (unsigned i = 0; i < VM_LINKS; i++)
-		used += snprintf(commands + used, sizeof commands - (size_t)used,
+		used += snprintf(commands + used, sizeof(commands) - (size_t)used,
 				 "tuntap add t%u.%u mode tap\nlink set t%u.%u master br%u up\n",
 				 machine->number, i, machine->number, i, i);
 	return net_batch(rig, "ip", commands);
@@ -69,7 +69,7 @@ void vm_net_remove(const struct rig *rig)
 	char name[64], output[512];
 	const char *argv[] = {"ip", "netns", "del", vm_net_name(rig, name), NULL};
 
-	rig_run(argv, NULL, output, sizeof output);
+	rig_run(argv, NULL, output, sizeof(output));
 }
 
 int vm_net_enter(const struct rig *rig)
@@ -77,7 +77,7 @@ int vm_net_enter(const struct rig *rig)
 	char name[64], path[96];
 	int before = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), fd, error = 0;
 
-	snprintf(path, sizeof path, "/run/netns/%s", vm_net_name(rig, name));
+	snprintf(path, sizeof(path), "/run/netns/%s", vm_net_name(rig, name));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (before < 0 || fd < 0 || setns(fd, CLONE_NEWNET) < 0)
 		error = -errno;
@@ -106,7 +106,7 @@ int vm_cut(struct rig *rig, struct rig_machine *machine, unsigned network, bool 
 	for (unsigned i = 0; i < RIG_NETWORKS; i++) {
 		if (network != RIG_NETWORKS && network != i)
 			continue;
-		used += snprintf(commands + used, sizeof commands - (size_t)used,
+		used += snprintf(commands + used, sizeof(commands) - (size_t)used,
 				 "link set dev t%u.%u state %d\n", machine->number, i,
 				 cut ? PORT_DISABLED : PORT_FORWARDING);
 		machine->cut[i] = cut;

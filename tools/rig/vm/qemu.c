@@ -224,7 +224,7 @@ static void qemu_words(struct words *words, const struct rig *rig,
 
 int vm_qemu_start(struct rig *rig, struct rig_machine *machine)
 {
-	struct words *words = calloc(1, sizeof *words);
+	struct words *words = calloc(1, sizeof(*words));
 	char path[RIG_PATH_MAX];
 	int error;
 
@@ -245,7 +245,7 @@ int vm_qemu_start(struct rig *rig, struct rig_machine *machine)
 	if (error)
 		return error;
 	machine->frozen = false;
-	memset(machine->unlinked, 0, sizeof machine->unlinked);
+	memset(machine->unlinked, 0, sizeof(machine->unlinked));
 	return rig_save(rig);
 }
 
@@ -271,11 +271,11 @@ static int qmp_open(const struct rig *rig, const struct rig_machine *machine, FI
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	rig_path(rig, path, "%s/qmp", machine->name);
-	if (fd < 0 || strlen(path) >= sizeof address.sun_path)
+	if (fd < 0 || strlen(path) >= sizeof(address.sun_path))
 		return fd < 0 ? -errno : -ENAMETOOLONG;
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    !(*link = fdopen(fd, "r+"))) {
 		int error = -errno;
 
@@ -369,7 +369,7 @@ int vm_link(struct rig *rig, struct rig_machine *machine, unsigned network, bool
 
 		if (network != RIG_NETWORKS && network != i)
 			continue;
-		snprintf(name, sizeof name, "eth%u", i);
+		snprintf(name, sizeof(name), "eth%u", i);
 		error = vm_qmp(rig, machine, "set_link",
 			       json_pack("{sssb}", "name", name, "up", up));
 		if (error)

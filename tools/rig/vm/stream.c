@@ -111,7 +111,7 @@ ssize_t agent_read_frame(int fd, char *letter, void *buffer)
 {
 	unsigned char header[AGENT_HEADER];
 	size_t length = 0;
-	int error = stream_read_all(fd, header, sizeof header);
+	int error = stream_read_all(fd, header, sizeof(header));
 
 	if (error)
 		return error;

@@ -56,7 +56,7 @@ int vm_target_drop(struct rig *rig, const struct rig_machine *machine)
 {
 	char output[64], address[2][16];
 	int error =
-		vm_shell(rig, &rig->san, output, sizeof output,
+		vm_shell(rig, &rig->san, output, sizeof(output),
 			 "ss -KHtn state established '( dst %s or dst %s )' sport = :%d | wc -l",
 			 rig_net_address(machine->number, 0, address[0]),
 			 rig_net_address(machine->number, 1, address[1]), RIG_PORT);
@@ -93,7 +93,7 @@ int vm_resize(struct rig *rig, unsigned lun, uint64_t size)
 
 	if (truncate(vm_lun_file(rig, lun, path), (off_t)size) < 0)
 		return rig_fail(rig, errno, "cannot resize %s: %s", path, strerror(errno));
-	snprintf(drive, sizeof drive, "lun%u", lun);
+	snprintf(drive, sizeof(drive), "lun%u", lun);
 	error = vm_qmp(rig, &rig->san, "block_resize",
 		       json_pack("{sssI}", "device", drive, "size", (json_int_t)size));
 	/* The SAN's own kernel has to see it before LIO tells its initiators. */

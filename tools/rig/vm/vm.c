@@ -62,7 +62,7 @@ static int vm_sweep(struct rig *rig)
 {
 	char folder[RIG_PATH_MAX], name[64];
 
-	snprintf(folder, sizeof folder, "/run/netns/%s", vm_net_name(rig, name));
+	snprintf(folder, sizeof(folder), "/run/netns/%s", vm_net_name(rig, name));
 	if (access(folder, F_OK) == 0)
 		vm_net_remove(rig);
 	vm_disk(rig, folder, "%s", "");

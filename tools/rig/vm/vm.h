@@ -6,8 +6,8 @@
  * machines by virtiofs, and so is what holds LunKeeper, read by them in place. Disks are in a
  * folder of their own, VM_DISKS.
  */
-#ifndef TOOLS_RIG_VM_H
-#define TOOLS_RIG_VM_H
+#ifndef TOOLS_RIG_VM_VM_H
+#define TOOLS_RIG_VM_VM_H
 
 #include <jansson.h>
 
@@ -87,8 +87,8 @@ int vm_relogin(struct rig *rig, struct rig_machine *machine, unsigned network, c
 int vm_new_session(struct rig *rig, struct rig_machine *machine, unsigned network, char *told,
 		   size_t size);
 
-/* witness.c: notes, by this machine's clock, when a record of the writer's is acknowledged.
- */
+/* witness.c: notes, by this machine's clock, when a record of the writer's is
+ * acknowledged. */
 int vm_witness_start(struct rig *rig);
 
 #endif

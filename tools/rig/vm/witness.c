@@ -29,20 +29,20 @@ static void witness_copy(int from, int to)
 	uint64_t there_ms;
 	static off_t at;
 
-	while (pread(from, line, sizeof line, at) == (ssize_t)sizeof line) {
-		at += (off_t)sizeof line;
+	while (pread(from, line, sizeof(line), at) == (ssize_t)sizeof(line)) {
+		at += (off_t)sizeof(line);
 		/* What is no record is handed on as it is: `rig verify` counts it. */
-		memcpy(copy, line, sizeof copy);
+		memcpy(copy, line, sizeof(copy));
 		if (rig_acknowledged_decode(&record, &there_ms, line))
-			rig_acknowledged_encode(line + sizeof line - RIG_RECORD_SIZE, rig_now_ms(),
+			rig_acknowledged_encode(line + sizeof(line) - RIG_RECORD_SIZE, rig_now_ms(),
 						copy);
-		if (write(to, copy, sizeof copy) != (ssize_t)sizeof copy)
+		if (write(to, copy, sizeof(copy)) != (ssize_t)sizeof(copy))
 			_exit(1);
 	}
 }
 
-static void __attribute__((noreturn))
-witness_loop(const struct rig *rig, int from, int to, int tell)
+static void __attribute__((noreturn)) witness_loop(const struct rig *rig, int from, int to,
+						   int tell)
 {
 	struct pollfd changed = {.fd = tell, .events = POLLIN};
 	char events[4096];
@@ -56,7 +56,7 @@ witness_loop(const struct rig *rig, int from, int to, int tell)
 	setpriority(PRIO_PROCESS, 0, -10);
 	while (access(rig->folder, F_OK) == 0) {
 		witness_copy(from, to);
-		if (poll(&changed, 1, LOOK_MS) > 0 && read(tell, events, sizeof events) < 0)
+		if (poll(&changed, 1, LOOK_MS) > 0 && read(tell, events, sizeof(events)) < 0)
 			rig_sleep_ms(1);
 	}
 	_exit(0);
