@@ -30,7 +30,7 @@ else
 PROTECT := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 endif
 FLAGS := -std=gnu11 -iquote . -D_GNU_SOURCE -DLUNKEEPER_VERSION='"$(VERSION)"' -DLUNKEEPER_LIBDIR='"$(LIBDIR)"' \
-	 $(OPTIMISE) $(WARNINGS) $(PROTECT) -fPIC $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+	 -DLUNKEEPER_SBINDIR='"$(SBINDIR)"' $(OPTIMISE) $(WARNINGS) $(PROTECT) -fPIC $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 LINK  := $(PROTECT) -pie -Wl,-z,relro,-z,now
 LIBRARIES := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lsgutils2 -lpthread
 
@@ -45,14 +45,17 @@ endif
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 
-# Rooms: docs/architecture.md. A program's main file and the gate's plugin are in no library.
+# Rooms: docs/architecture.md. A program's main file and the gate's plugin are in no library. The rig is a program of its
+# own: nothing of it is in the others.
 CLUSTER := base core config store control gate gate/nbdkit gate/dm agents group daemon
-TOOLS   := cli lun check cluster rig rig/netns rig/vm rig/bench
+TOOLS   := cli lun check cluster
+RIG     := rig rig/netns rig/vm rig/bench
 DAEMON  := $(BUILD)/cluster/daemon/main.o
 CLI     := $(BUILD)/tools/lunkeeper.o
+RIG_MAIN := $(BUILD)/tools/rig/main.o
 PLUGIN  := $(call objects,cluster/gate/plugin)
 LIBS    := $(BUILD)/libtools.a $(BUILD)/libcluster.a $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
-PROGRAMS := $(BUILD)/lunkeeper $(BUILD)/lunkeeperd $(BUILD)/lunkeeper-gate.so
+PROGRAMS := $(BUILD)/lunkeeper $(BUILD)/lunkeeperd $(BUILD)/lunkeeper-gate.so $(BUILD)/lunkeeper-rig
 
 all: $(PROGRAMS)
 
@@ -60,6 +63,7 @@ $(BUILD)/libscsi_path.a: $(call objects,scsi)
 $(BUILD)/libiscsi_path.a: $(call objects,iscsi)
 $(BUILD)/libcluster.a: $(filter-out $(DAEMON),$(foreach room,$(CLUSTER),$(call objects,cluster/$(room))))
 $(BUILD)/libtools.a: $(foreach room,$(TOOLS),$(call objects,tools/$(room)))
+$(BUILD)/librig.a: $(filter-out $(RIG_MAIN),$(foreach room,$(RIG),$(call objects,tools/$(room))))
 
 $(BUILD)/%.a:
 	$(say) AR $@
@@ -76,6 +80,10 @@ $(BUILD)/lunkeeper: $(CLI) $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
 
+$(BUILD)/lunkeeper-rig: $(RIG_MAIN) $(BUILD)/librig.a $(LIBS)
+	$(say) LINK $@
+	$(Q)$(link)
+
 $(BUILD)/lunkeeperd: $(DAEMON) $(BUILD)/libcluster.a $(BUILD)/libiscsi_path.a $(BUILD)/libscsi_path.a
 	$(say) LINK $@
 	$(Q)$(link)
@@ -88,7 +96,7 @@ $(BUILD)/lunkeeper-gate.so: $(PLUGIN) $(call objects,cluster/gate) $(BUILD)/libi
 # --- tests that need nothing but a compiler: unit, table, simulation -------------------------------------------------
 
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBS)
+$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/librig.a $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link) -lcunit
 
@@ -160,7 +168,11 @@ sim: $(BUILD)/tests/sim/sim
 check-mutation: $(BUILD)/tests/sim/mutation
 	$(BUILD)/tests/sim/mutation --mutation
 
-check-fast: all check-purity check-unit check-path check-table-sim check-sim
+# What `make install` brings to a node, and what it does not.
+check-install: all
+	@tests/install
+
+check-fast: all check-purity check-install check-unit check-path check-table-sim check-sim
 
 # --- tests on real parts ---------------------------------------------------------------------------------------------
 
@@ -205,7 +217,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c
 FUZZED := $(wildcard scsi/*.c iscsi/*.c) $(filter-out cluster/daemon/main.c,$(foreach room,$(CLUSTER),$(wildcard cluster/$(room)/*.c)))
 FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/fuzz/objects/%.o,$(FUZZED))
 FUZZ_FLAGS := -std=gnu11 -iquote . -D_GNU_SOURCE -DLUNKEEPER_VERSION='"$(VERSION)"' -DLUNKEEPER_LIBDIR='"$(LIBDIR)"' \
-	-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+	-DLUNKEEPER_SBINDIR='"$(SBINDIR)"' -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 $(BUILD)/fuzz/objects/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
@@ -228,24 +240,24 @@ setup:
 
 demo: setup
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/lunkeeper rig demo $(DEMO)
+	@$(BUILD)/lunkeeper-rig demo $(DEMO)
 
 # The same on virtual machines: LIO, open-iscsi, dm-multipath.
 demo-vm:
 	@tools/rig/setup-vm
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/lunkeeper rig demo --kind vm $(DEMO)
+	@$(BUILD)/lunkeeper-rig demo --kind vm $(DEMO)
 
 campaign-vm:
 	@tools/rig/setup-vm
 	@$(MAKE) --no-print-directory all
-	$(BUILD)/lunkeeper rig campaign --kind vm $(if $(filter command%,$(origin N)),$(N),30)
+	$(BUILD)/lunkeeper-rig campaign --kind vm $(if $(filter command%,$(origin N)),$(N),30)
 
 campaign: setup all
-	$(BUILD)/lunkeeper rig campaign $(if $(filter command%,$(origin N)),$(N),100)
+	$(BUILD)/lunkeeper-rig campaign $(if $(filter command%,$(origin N)),$(N),100)
 
 bench: setup all
-	$(BUILD)/lunkeeper rig bench $(BENCH)
+	$(BUILD)/lunkeeper-rig bench $(BENCH)
 
 # Beside Pacemaker, on machines with Debian's kernel; about half an hour.
 bench-vm:
@@ -261,21 +273,30 @@ install: all
 		$(DESTDIR)$(SYSCONFDIR)/lunkeeper
 	install -m 755 $(BUILD)/lunkeeper $(BUILD)/lunkeeperd $(DESTDIR)$(SBINDIR)
 	install -m 644 $(BUILD)/lunkeeper-gate.so $(DESTDIR)$(LIBDIR)
-	install -m 755 etc/services/* $(DESTDIR)$(LIBDIR)/services
-	install -d $(DESTDIR)$(LIBDIR)/vm
-	install -m 755 tools/rig/vm/image tools/rig/vm/init tools/rig/setup-vm tools/setup $(DESTDIR)$(LIBDIR)/vm
-	for n in 1 5 8; do for m in docs/man/*.$$n; do [ ! -e $$m ] || install -m 644 $$m $(DESTDIR)$(MANDIR)/man$$n; done; done
+	install -m 755 $(filter-out $(RIG_SERVICES),$(wildcard etc/services/*)) $(DESTDIR)$(LIBDIR)/services
+	for n in 1 5 8; do for m in $(filter-out $(RIG_PAGES),$(wildcard docs/man/*)); do \
+		case $$m in *.$$n) install -m 644 $$m $(DESTDIR)$(MANDIR)/man$$n ;; esac; done; done
 	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
 	install -m 644 etc/lunkeeper.conf.example $(DESTDIR)$(SYSCONFDIR)/lunkeeper/lunkeeper.conf.example
 	sed 's,@SBINDIR@,$(SBINDIR),' etc/lunkeeperd.service.in >$(DESTDIR)$(UNITDIR)/lunkeeperd.service
 	install -m 644 etc/lunkeeper.bash-completion $(DESTDIR)$(COMPDIR)/lunkeeper
+
+# What a node of a cluster has no use for: the rig, the services that it measures by, its machines' files.
+RIG_SERVICES := etc/services/server etc/services/writer
+RIG_PAGES := docs/man/lunkeeper-rig.1
+install-rig: install
+	install -d $(DESTDIR)$(LIBDIR)/vm
+	install -m 755 $(BUILD)/lunkeeper-rig $(DESTDIR)$(SBINDIR)
+	install -m 755 $(RIG_SERVICES) $(DESTDIR)$(LIBDIR)/services
+	install -m 755 tools/rig/vm/image tools/rig/vm/init tools/rig/setup-vm tools/setup $(DESTDIR)$(LIBDIR)/vm
+	install -m 644 $(RIG_PAGES) $(DESTDIR)$(MANDIR)/man1
 
 clean:
 	rm -rf $(BUILD)
 
 help:
 	@printf '%s\n' \
-	  'make                  build lunkeeper, lunkeeperd and the gate' \
+	  'make                  build lunkeeper, lunkeeperd, the gate and the rig' \
 	  'make demo             set up, and show a failover on a cluster of two nodes on this machine' \
 	  'make demo-vm          the same on virtual machines with a real kernel: LIO, open-iscsi, dm-multipath' \
 	  'make check            set up, and pass every test (root)' \
@@ -295,9 +316,10 @@ help:
 	  'make campaign-vm N=30 the same on virtual machines' \
 	  'make bench            figures, as ratios against a baseline in the same run' \
 	  'make bench-vm         failovers beside Pacemaker and fence_scsi, on machines with a real kernel' \
-	  'make install          DESTDIR=, PREFIX='
+	  'make install          DESTDIR=, PREFIX=' \
+	  'make install-rig      the same, and the rig'
 
-.PHONY: all check-vm setup demo demo-vm campaign campaign-vm bench bench-vm install clean help check check-fast check-unit check-purity check-path check-table-sim check-sim \
+.PHONY: all check-vm setup demo demo-vm campaign campaign-vm bench bench-vm install install-rig clean help check check-fast check-install check-unit check-purity check-path check-table-sim check-sim \
 	sim check-mutation check-table check-model check-rig check-lint check-asan check-valgrind fuzz
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -17,14 +17,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "cluster/gate/nbdkit/attach_private.h"
+#include "cluster/gate/nbdkit/attach.h"
 #include "tools/rig/rig.h"
 
 #define WATCHED_MAX 64
 
 /* What a machine's daemon wrote down; visit() is called for each. The SAN has none. */
 static void loop_records(const struct rig *rig, const char *machine,
-			 void (*visit)(const struct attach_record *record, void *user), void *user)
+			 void (*visit)(const struct attach_shown *record, void *user), void *user)
 {
 	char run[RIG_PATH_MAX], attach[RIG_PATH_MAX];
 	struct dirent *entry;
@@ -33,12 +33,10 @@ static void loop_records(const struct rig *rig, const char *machine,
 	rig_path(rig, run, "%s/run", machine);
 	folder = opendir(rig_path(rig, attach, "%s/run/attach", machine));
 	while (folder && (entry = readdir(folder))) {
-		struct attach_record record;
-		struct attach_names names;
+		struct attach_shown shown;
 
-		if (entry->d_name[0] != '.' && attach_names_fill(&names, run, entry->d_name) == 0 &&
-		    attach_record_read(&names, &record) == 0)
-			visit(&record, user);
+		if (entry->d_name[0] != '.' && attach_record_show(run, entry->d_name, &shown) == 0)
+			visit(&shown, user);
 	}
 	if (folder)
 		closedir(folder);
@@ -49,7 +47,7 @@ struct loop_list {
 	size_t count, max;
 };
 
-static void loop_visit(const struct attach_record *record, void *user)
+static void loop_visit(const struct attach_shown *record, void *user)
 {
 	struct loop_list *list = user;
 	struct rig_loop loop = {.sequence = record->sequence};
@@ -64,7 +62,7 @@ struct fuse_list {
 };
 
 /* The connection's number is the file system's anonymous device number. */
-static void fuse_visit(const struct attach_record *record, void *user)
+static void fuse_visit(const struct attach_shown *record, void *user)
 {
 	struct fuse_list *list = user;
 

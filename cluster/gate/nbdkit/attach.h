@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <uv.h>
 
@@ -85,6 +86,19 @@ uint32_t attach_made_in_ms(const struct attach *attach);
 
 /* Frees it and leaves the device as it is (the next daemon adopts it). closed() may be NULL. */
 void attach_free(struct attach *attach, void (*closed)(void *user), void *user);
+
+/* What a daemon wrote down of a LUN's device, for whoever counts or clears away what is left of it. */
+struct attach_shown {
+	enum attach_kind kind;
+	pid_t pid;            /* of the helper: nbdfuse, or nbd-client */
+	uint64_t file_device; /* LOOP: st_dev of nbdfuse's file system */
+	uint64_t sequence;    /* LOOP: the kernel's number of this use (diskseq); 0: not told */
+	char device[ATTACH_DEVICE_MAX]; /* "/dev/loop7"; "" when it is not made yet */
+};
+
+/* Of the LUN name under RUN. Reads the record alone and asks nothing that is attached. 0; -EINVAL: no
+ * name of a LUN; -ENOENT: none, or of another boot; -EBADMSG: not readable; other -errno. */
+int attach_record_show(const char *run_folder, const char *name, struct attach_shown *shown);
 
 /* Without a loop, for `rig down`, the daemon's start and tests: removes everything that RUN/attach
  * says was attached; names: a NULL-ended list to keep, or NULL. Bounded in time. Returns the number

@@ -149,3 +149,21 @@ int attach_record_read(const struct attach_names *names, struct attach_record *r
 		return -EBADMSG;
 	return 0;
 }
+
+int attach_record_show(const char *run_folder, const char *name, struct attach_shown *shown)
+{
+	struct attach_record record;
+	struct attach_names names;
+	int error = attach_names_fill(&names, run_folder, name);
+
+	if (!error)
+		error = attach_record_read(&names, &record);
+	if (error)
+		return error;
+	*shown = (struct attach_shown){.kind = record.kind,
+				       .pid = record.pid,
+				       .file_device = record.file_device,
+				       .sequence = record.sequence};
+	memcpy(shown->device, record.device, sizeof(shown->device));
+	return 0;
+}

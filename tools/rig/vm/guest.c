@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * `lunkeeper rig agent`: does in a virtual machine what the rig outside asks for, see
+ * `lunkeeper-rig agent ADDRESS`: does in a virtual machine what the rig outside asks for, see
  * tools/rig/vm/agent.h. A process for each job, so that one that hangs keeps nobody else waiting.
  */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -339,16 +340,40 @@ void agent_serve(int link)
 	json_decref(job);
 }
 
-int cmd_rig_agent(int argc, char **argv)
+/* Whoever reaches the port commands this machine as root: it is open in the agents' network alone,
+ * never on every address. */
+static int agent_listen(const char *text)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(AGENT_PORT)};
-	int yes = 1, port = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int yes = 1, port;
 
-	(void)argv;
+	if (inet_pton(AF_INET, text, &address.sin_addr) != 1 ||
+	    address.sin_addr.s_addr == htonl(INADDR_ANY))
+		return -EADDRNOTAVAIL;
+	port = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (port < 0)
+		return -errno;
 	setsockopt(port, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-	if (argc > 1 || port < 0 || bind(port, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    listen(port, 64) < 0) {
-		cli_error("rig agent: port %d: %s", AGENT_PORT, strerror(errno));
+	if (bind(port, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(port, 64) < 0) {
+		int error = -errno;
+
+		close(port);
+		return error;
+	}
+	return port;
+}
+
+int cmd_rig_agent(int argc, char **argv)
+{
+	int yes = 1, port;
+
+	if (argc != 2) {
+		cli_error("usage: lunkeeper-rig agent ADDRESS");
+		return CLI_EXIT_USAGE;
+	}
+	port = agent_listen(argv[1]);
+	if (port < 0) {
+		cli_error("rig agent: %s, port %d: %s", argv[1], AGENT_PORT, strerror(-port));
 		return CLI_EXIT_FAILED;
 	}
 	signal(SIGCHLD, SIG_IGN);

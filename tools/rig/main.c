@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * `lunkeeper rig`: a cluster on one machine, to try and to break. See tools/rig/rig.h.
+ * `lunkeeper-rig`: a cluster on one machine, to try and to break; a program of its own, which
+ * `lunkeeper rig` runs. See tools/rig/rig.h.
  */
 #include <errno.h>
+#include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -425,15 +428,17 @@ static const struct cli_command rig_commands[] = {
 	{"attempt", cmd_rig_attempt, NULL, "URL", NULL},
 	{"takeover", cmd_rig_takeover, NULL, "hold|sequence|process", NULL},
 	{"ask", cmd_rig_ask, NULL, "NODE COMMAND", NULL},
-	{"agent", cmd_rig_agent, NULL, "", NULL},
+	{"agent", cmd_rig_agent, NULL, "ADDRESS", NULL},
 	{"writer", cmd_rig_writer, NULL, "--file FILE --log FILE", NULL},
 	{"server", cmd_rig_server, NULL, "--file FILE", NULL},
 	{"client", cmd_rig_client, NULL, "--log FILE ADDRESS:PORT", NULL},
 	{NULL, NULL, NULL, NULL, NULL},
 };
 
-int cmd_rig(int argc, char **argv)
+int main(int argc, char **argv)
 {
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN);
 	return cli_dispatch(
 		"lunkeeper rig",
 		"A cluster on one machine: its SAN and nodes are namespaces, or virtual "
