@@ -108,7 +108,8 @@ $(BUILD)/tests/table/run_tgt $(BUILD)/tests/table/run_lio: $(BUILD)/tests/table/
 $(BUILD)/tests/table/run_path: $(BUILD)/tests/table/run_path.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/relay.o $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
-$(BUILD)/tests/table/run_fake: $(BUILD)/tests/table/run_fake.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/fake_target.o $(LIBS)
+$(BUILD)/tests/table/run_fake: $(BUILD)/tests/table/run_fake.o $(BUILD)/tests/table/drive.o $(BUILD)/tests/table/fake_target.o \
+		$(BUILD)/tests/table/fake_disk.o $(BUILD)/tests/sim/lun.o $(BUILD)/tests/sim/lun_pr.o $(LIBS)
 	$(say) LINK $@
 	$(Q)$(link)
 $(BUILD)/tests/table/run_gate_dm: $(BUILD)/tests/table/run_gate_dm.o $(LIBS)
@@ -151,9 +152,10 @@ check-unit: $(UNIT)
 check-table-sim: $(BUILD)/tests/table/run_sim
 	$(BUILD)/tests/table/run_sim
 
-# iscsi paths against a target of the test's own.
-check-path: $(BUILD)/tests/table/run_fake
+# iscsi paths, and the command, against a target of the test's own.
+check-path: $(BUILD)/tests/table/run_fake $(BUILD)/lunkeeper
 	$(BUILD)/tests/table/run_fake
+	BUILD=$(BUILD) tests/table/odd_cases.sh
 
 SCHEDULES ?= 20000
 check-sim: $(BUILD)/tests/sim/sim

@@ -17,12 +17,13 @@ struct fake_connection {
 	uint8_t input[INPUT_MAX];
 	size_t input_length;
 	uint32_t stat_sn, exp_cmd_sn;
-	bool closing;
+	unsigned session; /* at the disk */
+	bool logged_in, closing;
 };
 
 struct output {
 	uv_write_t request;
-	uint8_t bytes[HEADER + 512 + 4];
+	uint8_t bytes[];
 };
 
 static void put32(uint8_t *at, uint32_t value)
@@ -62,7 +63,7 @@ static void close_connection(struct fake_connection *connection)
 static void send_pdu(struct fake_connection *connection, const uint8_t header[HEADER],
 		     const uint8_t *data, uint32_t length, bool counted)
 {
-	struct output *output = calloc(1, sizeof(*output));
+	struct output *output = calloc(1, sizeof(*output) + HEADER + length + 4);
 	uint32_t window = connection->target->window ? connection->target->window : 64;
 	uv_buf_t buffer;
 
@@ -85,6 +86,43 @@ static void send_pdu(struct fake_connection *connection, const uint8_t header[HE
 		free(output);
 }
 
+/* The value of a key in a login or text request; "" if it is not there. */
+static void find_key(const uint8_t *request, uint32_t length, const char *key, char *value,
+		     size_t size)
+{
+	const char *text = (const char *)request + HEADER, *end = text + length;
+	size_t key_length = strlen(key);
+
+	value[0] = '\0';
+	for (; text < end; text += strnlen(text, (size_t)(end - text)) + 1) {
+		if ((size_t)(end - text) > key_length && !memcmp(text, key, key_length) &&
+		    text[key_length] == '=') {
+			snprintf(value, size, "%.*s", (int)(end - text) - (int)key_length - 1,
+				 text + key_length + 1);
+			return;
+		}
+	}
+}
+
+/* What the disk's target says to a login. */
+static uint16_t judge_login(struct fake_connection *connection, const uint8_t *request,
+			    uint32_t length)
+{
+	struct fake_target *target = connection->target;
+	char type[32], name[256];
+
+	find_key(request, length, "SessionType", type, sizeof(type));
+	find_key(request, length, "TargetName", name, sizeof(name));
+	if (connection->logged_in || !strcmp(type, "Discovery"))
+		return 0;
+	if (strcmp(name, target->name) != 0)
+		return 0x0203;
+	if (target->disk->odd[FAKE_REDIRECT_DEAD])
+		return 0x0101;
+	connection->session = fake_disk_login(target->disk, target->initiator, request + 8);
+	return 0;
+}
+
 static void answer_login(struct fake_connection *connection, const uint8_t *request,
 			 uint32_t length)
 {
@@ -92,28 +130,89 @@ static void answer_login(struct fake_connection *connection, const uint8_t *requ
 	static const char keys[] =
 		"TargetPortalGroupTag=1\0HeaderDigest=None\0DataDigest=None\0ImmediateData=Yes\0"
 		"InitialR2T=No\0MaxRecvDataSegmentLength=8192";
+	static const char elsewhere[] = "TargetAddress=127.0.0.2:1,1";
+	uint16_t status = target->login_status;
 	uint8_t header[HEADER] = {0x23, request[1]};
-	const char *name = length ? memmem(request + HEADER, length, "InitiatorName=", 14) : NULL;
+	char name[sizeof(target->initiator)];
 
-	if (name)
-		snprintf(
-			target->initiator, sizeof(target->initiator), "%.*s",
-			(int)strnlen(name + 14,
-				     length - (size_t)(name - (const char *)request - HEADER) - 14),
-			name + 14);
+	find_key(request, length, "InitiatorName", name, sizeof(name));
+	if (name[0])
+		memcpy(target->initiator, name, sizeof(name));
 	target->logins++;
+	if (target->disk)
+		status = judge_login(connection, request, length);
+	connection->logged_in = status == 0;
 	memcpy(target->isid, request + 8, 6);
 	memcpy(header + 8, request + 8, 6);
 	header[15] = 1; /* TSIH */
 	memcpy(header + 16, request + 16, 4);
-	header[36] = (uint8_t)(target->login_status >> 8);
-	header[37] = (uint8_t)target->login_status;
+	header[36] = (uint8_t)(status >> 8);
+	header[37] = (uint8_t)status;
 	connection->exp_cmd_sn = get32(request + 24);
-	send_pdu(connection, header, (const uint8_t *)keys, target->login_status ? 0 : sizeof(keys),
-		 true);
+	if (status >> 8 == 1)
+		send_pdu(connection, header, (const uint8_t *)elsewhere, sizeof(elsewhere), true);
+	else
+		send_pdu(connection, header, (const uint8_t *)keys, status ? 0 : sizeof(keys),
+			 true);
 }
 
-static void answer_command(struct fake_connection *connection, const uint8_t *request)
+/* SendTargets (RFC 7143 appendix C). */
+static void answer_text(struct fake_connection *connection, const uint8_t *request)
+{
+	const struct fake_target *target = connection->target;
+	uint8_t header[HEADER] = {0x24, 0x80};
+	char keys[400];
+	int length = snprintf(keys, sizeof(keys), "TargetName=%s%cTargetAddress=127.0.0.1:%u,1",
+			      target->name ? target->name : "", 0, target->port);
+
+	connection->exp_cmd_sn = get32(request + 24) + 1;
+	memcpy(header + 16, request + 16, 4);
+	put32(header + 20, 0xffffffff);
+	send_pdu(connection, header, (const uint8_t *)keys, (uint32_t)length + 1, true);
+}
+
+/* As its disk does. */
+static void answer_from_disk(struct fake_connection *connection, const uint8_t *request,
+			     uint32_t length)
+{
+	static struct fake_reply reply;
+	uint32_t wanted = request[1] & 0x40 ? get32(request + 20) : 0;
+	uint8_t header[HEADER] = {0x21, 0x80}, sense[2 + sizeof(reply.sense)] = {0};
+
+	fake_disk_command(connection->target->disk, connection->session, request + 32,
+			  request + HEADER, length, &reply);
+	if (request[32] == 0x12 && request[9] != 1)
+		reply.data[0] = 0x7f; /* no such LUN */
+	if (reply.kind == FAKE_REPLY_CLOSE)
+		close_connection(connection);
+	if (reply.kind != FAKE_REPLY_ANSWER)
+		return;
+	memcpy(header + 16, request + 16, 4);
+	header[3] = reply.status;
+	if (reply.sense_length) {
+		sense[1] = reply.sense_length;
+		memcpy(sense + 2, reply.sense, reply.sense_length);
+		send_pdu(connection, header, sense, 2u + reply.sense_length, true);
+		return;
+	}
+	if (reply.length < wanted) {
+		header[1] |= 0x02; /* underflow */
+		put32(header + 44, wanted - reply.length);
+	} else if (reply.length > wanted && wanted) {
+		header[1] |= 0x04;
+		put32(header + 44, reply.length - wanted);
+		reply.length = wanted;
+	}
+	if (reply.length && wanted) {
+		header[0] = 0x25;
+		header[1] |= 0x01;
+		put32(header + 20, 0xffffffff);
+	}
+	send_pdu(connection, header, reply.data, wanted ? reply.length : 0, true);
+}
+
+static void answer_command(struct fake_connection *connection, const uint8_t *request,
+			   uint32_t length)
 {
 	struct fake_target *target = connection->target;
 	uint8_t header[HEADER] = {0x21, 0x80}, garbage[HEADER];
@@ -123,6 +222,10 @@ static void answer_command(struct fake_connection *connection, const uint8_t *re
 	memcpy(target->cdb, request + 32, 16);
 	target->last_tag = get32(request + 16);
 	connection->exp_cmd_sn = get32(request + 24) + 1;
+	if (target->disk) {
+		answer_from_disk(connection, request, length);
+		return;
+	}
 	memcpy(header + 16, request + 16, 4);
 	header[1] |= (uint8_t)((target->underflow ? 0x02 : 0) | (target->overflow ? 0x04 : 0));
 	put32(header + 44, target->residual);
@@ -182,13 +285,16 @@ static void answer_pdu(struct fake_connection *connection, const uint8_t *reques
 		connection->target->nops++;
 		break;
 	case 0x01:
-		answer_command(connection, request);
+		answer_command(connection, request, length);
 		break;
 	case 0x02:
 		answer_management(connection, request);
 		break;
 	case 0x03:
 		answer_login(connection, request, length);
+		break;
+	case 0x04:
+		answer_text(connection, request);
 		break;
 	case 0x06:
 		connection->target->logouts++;

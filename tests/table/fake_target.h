@@ -2,7 +2,7 @@
  *
  * An iSCSI target (RFC 7143) on the test's own loop that says what it is told to say: every status,
  * odd sense data, short data, rejects, messages out of turn, silence. It lets everybody in and
- * knows nothing of SCSI.
+ * knows nothing of SCSI; with a disk (fake_disk.h) it answers discovery and commands as that does.
  */
 #ifndef TESTS_TABLE_FAKE_TARGET_H
 #define TESTS_TABLE_FAKE_TARGET_H
@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
+
+#include "tests/table/fake_disk.h"
 
 enum fake_answer {
 	FAKE_STATUS,  /* a SCSI Response with .status and the .data as data segment (SenseLength and
@@ -33,6 +35,8 @@ struct fake_target {
 	uint8_t management_response;
 	uint32_t window; /* commands that MaxCmdSN allows; 0: 64 */
 	uint16_t login_status;
+	struct fake_disk *disk; /* NULL: none */
+	const char *name;       /* with a disk: the only target here; letters count */
 	/* what was seen */
 	uint8_t lun[8], cdb[16], management_lun[8], isid[6];
 	uint32_t last_tag, management_tag;

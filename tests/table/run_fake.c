@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "scsi/identity.h"
 #include "tests/table/drive.h"
@@ -465,11 +466,58 @@ static const struct {
 	{"messages out of turn", test_out_of_turn},
 };
 
+/* `run_fake --serve ODDITY...`: a disk with these oddities, for the commands of odd_cases.sh. It says
+ * where it is, and is there until its input ends. */
+static void input_over(uv_poll_t *poll, int status, int events)
+{
+	char byte;
+
+	(void)status;
+	(void)events;
+	if (read(STDIN_FILENO, &byte, 1) <= 0)
+		uv_stop(poll->loop);
+}
+
+static int serve(int count, char **names)
+{
+	static struct fake_disk disk;
+	static struct fake_target target;
+	bool odd[FAKE_ODDITY_COUNT] = {false};
+	uv_poll_t input;
+
+	for (int i = 0; i < count; i++) {
+		enum fake_oddity oddity = fake_oddity_find(names[i]);
+
+		if (oddity == FAKE_ODDITY_COUNT) {
+			fprintf(stderr, "%s: no such oddity; there are:\n", names[i]);
+			for (unsigned k = 0; k < FAKE_ODDITY_COUNT; k++)
+				fprintf(stderr, "  %-22s %s\n", fake_oddity_name(k),
+					fake_oddity_says(k));
+			return 2;
+		}
+		odd[oddity] = true;
+	}
+	fake_disk_init(&disk, odd);
+	if (fake_start(&target, &loop) < 0)
+		return 1;
+	target.disk = &disk;
+	target.name = odd[FAKE_CAPITAL_NAME] ? "iqn.2024-01.test.LunKeeper:Fake" : TARGET;
+	printf("%u %s\n", target.port, target.name);
+	fflush(stdout);
+	uv_poll_init(&loop, &input, STDIN_FILENO);
+	uv_poll_start(&input, UV_READABLE | UV_DISCONNECT, input_over);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	printf("%u orders, %u logins\n", disk.orders, target.logins);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned passed = 0, failed = 0;
 
 	uv_loop_init(&loop);
+	if (argc > 1 && !strcmp(argv[1], "--serve"))
+		return serve(argc - 2, argv + 2);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
 		if (argc > 1 && !strstr(tests[i].name, argv[1]))
 			continue;
