@@ -18,7 +18,7 @@ VERSION  := 0.1
 PACKAGES := libuv jansson libconfuse libiscsi sqlite3 libsystemd
 
 # -iquote, not -I: our scsi/ and iscsi/ must not shadow the system's <scsi/...> and <iscsi/...>.
-WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wconversion
+WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wdeclaration-after-statement
 ifdef CI
 WARNINGS += -Werror
 endif

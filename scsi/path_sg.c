@@ -15,6 +15,9 @@
 
 #include "scsi/sg_engine.h"
 
+static_assert(sizeof(((struct sg_device *)NULL)->node) <= sizeof(((struct path *)NULL)->name),
+	      "a node's name is a path's name");
+
 #define PATH_SG_KERNEL_TIMEOUT_MIN_S 60u
 #define PATH_SG_KERNEL_TIMEOUT_MORE_S 30u /* than ours */
 #define PATH_SG_SLOTS (PATH_SG_COMMANDS_MAX + 1)
@@ -463,8 +466,6 @@ static struct path *path_sg_new(const struct sg_environment *environment, uv_loo
 	sg->base.ops = &path_sg_ops;
 	sg->base.loop = loop;
 	sg->base.state = PATH_STATE_CONNECTING;
-	static_assert(sizeof(device->node) <= sizeof(sg->base.name),
-		      "a node's name is a path's name");
 	memcpy(sg->base.name, device->node, sizeof(device->node));
 	sg->base.changed = options->changed;
 	sg->base.user = options->user;

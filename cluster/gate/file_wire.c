@@ -98,8 +98,12 @@ static int field_set(const struct field *field, void *base, const char *value)
 
 static int line_parse(struct gate_file *file, char *line, const char **why)
 {
+	const struct field *field;
+	char *value;
+	void *base;
+
 	*why = "not of the form name=value";
-	char *value = strchr(line, '=');
+	value = strchr(line, '=');
 	if (!value)
 		return -EBADMSG;
 	*value++ = '\0';
@@ -110,8 +114,8 @@ static int line_parse(struct gate_file *file, char *line, const char **why)
 		memset(&file->luns[file->lun_count++], 0, sizeof(file->luns[0]));
 	}
 	*why = "unknown name";
-	const struct field *field = field_find(file_fields, COUNT(file_fields), line);
-	void *base = file;
+	field = field_find(file_fields, COUNT(file_fields), line);
+	base = file;
 	if (!field) {
 		field = field_find(lun_fields, COUNT(lun_fields), line);
 		*why = field ? "stands before any lun=" : "unknown name";
@@ -148,10 +152,12 @@ int gate_wire_file_parse(struct gate_file *file, const char *text, size_t length
 {
 	struct gate_lun_config *luns = file->luns;
 	size_t capacity = file->lun_capacity;
+	unsigned number;
+
 	memset(file, 0, sizeof(*file));
 	file->luns = luns;
 	file->lun_capacity = capacity;
-	unsigned number = 0;
+	number = 0;
 	for (size_t at = 0; at < length;) {
 		const char *end = memchr(text + at, '\n', length - at);
 		size_t line_length = end ? (size_t)(end - text) - at : length - at;
@@ -185,11 +191,13 @@ __attribute__((format(printf, 2, 3))) static void text_add(struct text *text, co
 							   ...)
 {
 	va_list arguments;
+	int count;
+
 	if (text->error < 0)
 		return;
 	va_start(arguments, format);
-	int count = vsnprintf(text->buffer + text->length, text->size - text->length, format,
-			      arguments);
+	count = vsnprintf(text->buffer + text->length, text->size - text->length, format,
+			  arguments);
 	va_end(arguments);
 	if (count < 0 || (size_t)count >= text->size - text->length)
 		text->error = -EMSGSIZE;

@@ -21,11 +21,13 @@ struct writer {
 
 static const uint8_t *wire_take(struct reader *reader, size_t count)
 {
+	const uint8_t *taken;
+
 	if (reader->bad || (size_t)(reader->end - reader->at) < count) {
 		reader->bad = true;
 		return NULL;
 	}
-	const uint8_t *taken = reader->at;
+	taken = reader->at;
 	reader->at += count;
 	return taken;
 }
@@ -85,11 +87,13 @@ static void get_text(struct reader *reader, char *text, size_t size)
 
 static uint8_t *wire_room(struct writer *writer, size_t count)
 {
+	uint8_t *room;
+
 	if (writer->full || (size_t)(writer->end - writer->at) < count) {
 		writer->full = true;
 		return NULL;
 	}
-	uint8_t *room = writer->at;
+	room = writer->at;
 	writer->at += count;
 	return room;
 }
@@ -117,10 +121,12 @@ static void put_text(struct writer *writer, const char *text, size_t size)
 
 long gate_wire_frame(const uint8_t *data, size_t length)
 {
+	struct reader reader = {.at = data, .end = data + length};
+	uint32_t body;
+
 	if (length < GATE_WIRE_HEADER)
 		return 0;
-	struct reader reader = {.at = data, .end = data + length};
-	uint32_t body = get32(&reader);
+	body = get32(&reader);
 	if (body == 0 || body > GATE_WIRE_FRAME_MAX - GATE_WIRE_HEADER)
 		return -EBADMSG;
 	return length - GATE_WIRE_HEADER < body ? 0 : (long)(body + GATE_WIRE_HEADER);
@@ -152,11 +158,13 @@ static void put_state(struct writer *writer, const struct gate_message_state *st
 
 static void get_command(struct reader *reader, struct gate_message_command *command)
 {
+	const uint8_t *cdb;
+
 	command->id = get32(reader);
 	command->lun = get16(reader);
 	command->timeout_ms = get32(reader);
 	command->cdb_length = get_below(reader, SCSI_CDB_MAX);
-	const uint8_t *cdb = wire_take(reader, command->cdb_length);
+	cdb = wire_take(reader, command->cdb_length);
 	if (cdb)
 		memcpy(command->cdb, cdb, command->cdb_length);
 	command->direction = (enum scsi_direction)get_below(reader, SCSI_DIRECTION_OUT);
@@ -183,6 +191,8 @@ static void put_command(struct writer *writer, const struct gate_message_command
 static void get_done(struct reader *reader, struct gate_message_done *done)
 {
 	struct scsi_result *result = &done->result;
+	const uint8_t *sense;
+
 	done->id = get32(reader);
 	result->outcome = (enum scsi_outcome)get_below(reader, SCSI_OUTCOME_UNKNOWN);
 	result->error = -(int)get16(reader);
@@ -192,7 +202,7 @@ static void get_done(struct reader *reader, struct gate_message_done *done)
 	result->asc = get8(reader);
 	result->ascq = get8(reader);
 	result->sense_length = get_below(reader, SCSI_SENSE_MAX);
-	const uint8_t *sense = wire_take(reader, result->sense_length);
+	sense = wire_take(reader, result->sense_length);
 	if (sense)
 		memcpy(result->sense, sense, result->sense_length);
 	result->transferred = get32(reader);
@@ -341,10 +351,12 @@ static void get_body(struct reader *reader, struct gate_message *message)
 
 int gate_wire_decode(struct gate_message *message, const uint8_t *data, size_t length)
 {
+	struct reader reader = {.end = data + length};
+
 	memset(message, 0, sizeof(*message));
 	if (gate_wire_frame(data, length) != (long)length)
 		return -EBADMSG;
-	struct reader reader = {.at = data + GATE_WIRE_HEADER, .end = data + length};
+	reader.at = data + GATE_WIRE_HEADER;
 	message->type = (enum gate_message_type)get8(&reader);
 	get_body(&reader, message);
 	/* What follows the fields would be a newer version's: HELLO has settled the version, so it
@@ -410,17 +422,20 @@ static void put_body(struct writer *writer, const struct gate_message *message)
 
 long gate_wire_encode(const struct gate_message *message, uint8_t *buffer, size_t size)
 {
+	struct writer header = {.at = buffer, .end = buffer + GATE_WIRE_HEADER};
+	struct writer writer = {.end = buffer + size};
+	size_t length;
+
 	if (!lengths_fit(message))
 		return -EINVAL;
 	if (size < GATE_WIRE_HEADER)
 		return -EMSGSIZE;
-	struct writer writer = {.at = buffer + GATE_WIRE_HEADER, .end = buffer + size};
+	writer.at = buffer + GATE_WIRE_HEADER;
 	wire_put(&writer, message->type, 1);
 	put_body(&writer, message);
 	if (writer.full)
 		return -EMSGSIZE;
-	size_t length = (size_t)(writer.at - buffer);
-	struct writer header = {.at = buffer, .end = buffer + GATE_WIRE_HEADER};
+	length = (size_t)(writer.at - buffer);
 	wire_put(&header, length - GATE_WIRE_HEADER, 4);
 	return (long)length;
 }

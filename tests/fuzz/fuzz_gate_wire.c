@@ -20,6 +20,8 @@ static void fuzz_frames(const uint8_t *data, size_t size)
 	while ((length = gate_wire_frame(data, size)) > 0) {
 		assert((size_t)length <= size && length <= (long)GATE_WIRE_FRAME_MAX);
 		if (gate_wire_decode(&message, data, (size_t)length) == 0) {
+			long encoded;
+
 			if (message.type == GATE_MESSAGE_COMMAND)
 				assert(message.command.cdb_length <= SCSI_CDB_MAX);
 			if (message.type == GATE_MESSAGE_DONE)
@@ -27,7 +29,7 @@ static void fuzz_frames(const uint8_t *data, size_t size)
 				       message.done.result.error <= 0);
 			if (message.type == GATE_MESSAGE_LUN)
 				assert(strlen(message.info.reason) < sizeof(message.info.reason));
-			long encoded = gate_wire_encode(&message, again, sizeof(again));
+			encoded = gate_wire_encode(&message, again, sizeof(again));
 			/* An error beyond -4095 is none that we would send. */
 			assert(encoded == length ||
 			       (encoded < 0 && message.type == GATE_MESSAGE_DONE));
@@ -45,13 +47,14 @@ static void fuzz_file(const uint8_t *data, size_t size)
 	struct gate_file file = {.luns = luns, .lun_capacity = 64};
 	struct gate_file second = {.luns = luns_again, .lun_capacity = 64};
 	char message[200] = "";
+	long length;
 
 	if (gate_wire_file_parse(&file, (const char *)data, size, message, sizeof(message)) < 0) {
 		assert(message[0] && strlen(message) < sizeof(message));
 		return;
 	}
 	assert(file.lun_count >= 1 && file.lun_count <= 64 && file.luns == luns);
-	long length = gate_wire_file_write(&file, text, sizeof(text));
+	length = gate_wire_file_write(&file, text, sizeof(text));
 	assert(length > 0);
 	assert(gate_wire_file_parse(&second, text, (size_t)length, message, sizeof(message)) == 0);
 	assert(gate_wire_file_write(&second, again, sizeof(again)) == length);
@@ -60,10 +63,12 @@ static void fuzz_file(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	uint8_t *copy;
+
 	if (size == 0)
 		return 0;
 	/* A copy without anything behind it, so that reading too far is seen. */
-	uint8_t *copy = malloc(size);
+	copy = malloc(size);
 	memcpy(copy, data, size);
 	if (copy[0] & 1)
 		fuzz_file(copy + 1, size - 1);

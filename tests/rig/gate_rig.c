@@ -75,8 +75,10 @@ static pid_t start(const char *const *arguments)
 {
 	pid_t pid = fork();
 	if (pid == 0) {
+		int nothing;
+
 		setpgid(0, 0);
-		int nothing = open("/dev/null", O_RDWR);
+		nothing = open("/dev/null", O_RDWR);
 		dup2(nothing, 0);
 		if (!getenv("GATE_TEST_VERBOSE")) {
 			dup2(nothing, 1);
@@ -156,12 +158,14 @@ static void connections_cut(bool looking)
 		"while read s c; do tgtadm -C " CONTROL_PORT
 		" --lld iscsi --op delete --mode conn --tid 1 --sid $s --cid $c || exit 1; done",
 		NULL};
+	int status = -1;
+	pid_t pid;
+
 	if (looking) {
 		CHECK(rig_command(5000, line) == 0);
 		return;
 	}
-	int status = -1;
-	pid_t pid = start(line);
+	pid = start(line);
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	nanosleep(&(struct timespec){.tv_nsec = 50000000},
 		  NULL); /* the gate process has noticed; we read nothing */
@@ -195,11 +199,12 @@ static void loopback_up(void)
 
 void rig_begin(void)
 {
+	static char plugin[PATH_MAX];
+
 	if (geteuid() != 0 || unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) {
 		printf("skipped: needs root and namespaces\n");
 		exit(77);
 	}
-	static char plugin[PATH_MAX];
 	if (!getenv("LUNKEEPER_GATE") && realpath("build/lunkeeper-gate.so", plugin))
 		setenv("LUNKEEPER_GATE", plugin, 1);
 	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
@@ -214,8 +219,10 @@ void rig_begin(void)
 	snprintf(rig.run, sizeof(rig.run), "%s/run", rig.folder);
 	CHECK(mkdir(rig.run, 0700) == 0);
 	for (int i = 0; i < RIG_LUNS; i++) {
+		int fd;
+
 		snprintf(rig.image[i], sizeof(rig.image[i]), "%s/image%d", rig.folder, i);
-		int fd = open(rig.image[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		fd = open(rig.image[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 		CHECK(fd >= 0 && ftruncate(fd, RIG_LUN_SIZE) == 0);
 		close(fd);
 	}
@@ -275,12 +282,6 @@ void rig_gate_open(void)
 	static const struct gate_events events = {gate_up, gate_down, gate_changed, gate_nexus,
 						  gate_attention};
 	struct gate_lun_setup luns[RIG_LUNS] = {0};
-	char message[400];
-	for (int i = 0; i < RIG_LUNS; i++) {
-		luns[i].name = names[i];
-		luns[i].url = urls[i];
-		luns[i].wwid = rig.wwid[i];
-	}
 	struct gate_setup setup = {
 		.run_folder = rig.run,
 		.group = "mail",
@@ -290,7 +291,14 @@ void rig_gate_open(void)
 		.luns = luns,
 		.lun_count = RIG_LUNS,
 	};
+	char message[400];
 	unsigned ups = rig.ups;
+
+	for (int i = 0; i < RIG_LUNS; i++) {
+		luns[i].name = names[i];
+		luns[i].url = urls[i];
+		luns[i].wwid = rig.wwid[i];
+	}
 	CHECK(gate_open(rig.loop, &setup, &events, NULL, &rig.gate, message, sizeof(message)) == 0);
 	WAIT(rig.ups > ups, 5000);
 }
@@ -486,8 +494,10 @@ static void write_records(struct rig_writer *writer, const char *file)
 	uint8_t *record = aligned_alloc(RIG_RECORD, RIG_RECORD);
 	bool good = fd >= 0 && record;
 	for (uint64_t number = 1; good && !writer->stop; number++) {
+		off_t at;
+
 		record_fill(record, number);
-		off_t at = (off_t)(number % RIG_SLOTS * RIG_RECORD);
+		at = (off_t)(number % RIG_SLOTS * RIG_RECORD);
 		good = pwrite(fd, record, RIG_RECORD, at) == RIG_RECORD && fdatasync(fd) == 0;
 		if (good)
 			writer->acknowledged = number;
@@ -503,8 +513,10 @@ struct rig_writer *rig_writer_start(const char *file)
 {
 	struct rig_writer *writer = mmap(NULL, sizeof(*writer), PROT_READ | PROT_WRITE,
 					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
 	CHECK(writer != MAP_FAILED && writer_count < sizeof(writers) / sizeof(writers[0]));
-	pid_t pid = fork();
+	pid = fork();
 	CHECK(pid >= 0);
 	if (pid == 0)
 		write_records(writer, file);
@@ -543,8 +555,10 @@ uint64_t rig_image_digest(int lun)
 {
 	int fd = open(rig.image[lun], O_RDONLY | O_CLOEXEC);
 	void *data = mmap(NULL, RIG_LUN_SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	uint64_t digest;
+
 	CHECK(fd >= 0 && data != MAP_FAILED);
-	uint64_t digest = gate_wire_digest(data, RIG_LUN_SIZE);
+	digest = gate_wire_digest(data, RIG_LUN_SIZE);
 	munmap(data, RIG_LUN_SIZE);
 	close(fd);
 	return digest;

@@ -37,13 +37,17 @@ static void mounted(char *path, size_t size)
 static void case_service(void)
 {
 	char path[120], file[140];
+	char order[160];
+	struct rig_writer *on_file;
+	struct rig_writer *on_device;
+
 	rig_own(KEY);
 	rig_attach(0);
 	rig_attach(1);
 	mounted(path, sizeof(path));
 	snprintf(file, sizeof(file), "%s/file", path);
-	struct rig_writer *on_file = rig_writer_start(file);
-	struct rig_writer *on_device = rig_writer_start(rig_device(1));
+	on_file = rig_writer_start(file);
+	on_device = rig_writer_start(rig_device(1));
 	rig_run_for(300);
 	rig_writer_stop(on_file);
 	rig_writer_stop(on_device);
@@ -56,7 +60,6 @@ static void case_service(void)
 	CHECK(gate_set(rig.gate, GATE_STATE_FAILED) == 0);
 	WAIT(rig_state(GATE_STATE_FAILED) && rig_quiet(), 1000);
 	/* As the next node finds it, without a device. */
-	char order[160];
 	snprintf(file, sizeof(file), "%s/copy", rig.folder);
 	snprintf(order, sizeof(order), "dump /file %s", file);
 	CHECK(RUN(5000, "debugfs", "-R", order, rig.image[0]) == 0);
@@ -66,13 +69,18 @@ static void case_service(void)
 /* Held: nothing lands, nothing fails; opened: it goes on. */
 static void case_held(void)
 {
+	struct rig_writer *writer;
+
 	rig_own(KEY);
 	rig_attach(1);
-	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	writer = rig_writer_start(rig_device(1));
 	for (int round = 0; round < 8; round++) {
+		uint64_t acknowledged, digest;
+
 		gate_set(rig.gate, GATE_STATE_HELD);
 		WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
-		uint64_t acknowledged = writer->acknowledged, digest = rig_image_digest(1);
+		acknowledged = writer->acknowledged;
+		digest = rig_image_digest(1);
 		rig_run_for(20);
 		CHECK(rig_image_digest(1) == digest);
 		CHECK(writer->acknowledged <= acknowledged + 1); /* its answer was on the way up */
@@ -88,6 +96,8 @@ static void case_held(void)
 /* A device is made while the gate is held: nothing of that waits for it. */
 static void case_made_held(void)
 {
+	struct rig_writer *writer;
+
 	rig_own(KEY);
 	gate_set(rig.gate, GATE_STATE_FAILED);
 	WAIT(rig_state(GATE_STATE_FAILED), 1000);
@@ -97,7 +107,7 @@ static void case_made_held(void)
 	CHECK(attach_made_in_ms(rig.attach[1]) < 2000);
 	CHECK(gate_set(rig.gate, GATE_STATE_OPEN) == 0);
 	WAIT(rig_state(GATE_STATE_OPEN), 1000);
-	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	writer = rig_writer_start(rig_device(1));
 	WAIT(writer->acknowledged > 2, 2000);
 	rig_writer_stop(writer);
 	CHECK(!writer->error);
@@ -110,19 +120,24 @@ static void case_made_held(void)
 static void case_preempted(void)
 {
 	char path[120], file[140], device[64] = "";
+	int fd;
+	uint64_t digest, before;
+	struct rig_writer *writer;
+	void *block;
+
 	rig_own(KEY);
 	rig_attach(0);
 	mounted(path, sizeof(path));
 	snprintf(file, sizeof(file), "%s/file", path);
-	struct rig_writer *writer = rig_writer_start(file);
+	writer = rig_writer_start(file);
 	rig.autofail = true;
-	uint64_t before = uv_hrtime();
+	before = uv_hrtime();
 	rig_other_preempts(KEY);
 	WAIT(writer->error, 1000);
 	CHECK(writer->failed_ns - before < 500000000);
 	WAIT(rig_state(GATE_STATE_FAILED) && rig_quiet(), 1000);
 	CHECK(rig.attentions > 0);
-	uint64_t digest = rig_image_digest(0);
+	digest = rig_image_digest(0);
 	rig_run_for(300);
 	/* Another device on the same gate is alive while the old one, still mounted, is not. */
 	CHECK(readlink(rig_device(0), device, sizeof(device) - 1) > 0);
@@ -132,8 +147,8 @@ static void case_preempted(void)
 	WAIT(rig_state(GATE_STATE_HELD), 1000);
 	gate_set(rig.gate, GATE_STATE_OPEN);
 	WAIT(rig_state(GATE_STATE_OPEN), 1000);
-	int fd = open(device, O_WRONLY | O_DIRECT | O_CLOEXEC);
-	void *block = aligned_alloc(4096, 4096);
+	fd = open(device, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	block = aligned_alloc(4096, 4096);
 	memset(block, 7, 4096);
 	CHECK(fd < 0 || pwrite(fd, block, 4096, 0) < 0);
 	if (fd >= 0)
@@ -149,16 +164,19 @@ static void case_preempted(void)
 static void case_hung_target(void)
 {
 	char path[120], file[140], command[300];
+	uint64_t before;
+	struct rig_writer *writer;
+
 	rig_own(KEY);
 	rig_attach(0);
 	mounted(path, sizeof(path));
 	snprintf(file, sizeof(file), "%s/file", path);
-	struct rig_writer *writer = rig_writer_start(file);
+	writer = rig_writer_start(file);
 	snprintf(command, sizeof(command), "dd if=/dev/zero of=%s/dirty bs=64k count=64", path);
 	CHECK(RUN(5000, "sh", "-c", command) == 0);
 	kill(rig.tgtd, SIGSTOP);
 	rig_run_for(100);
-	uint64_t before = uv_hrtime();
+	before = uv_hrtime();
 	gate_set(rig.gate, GATE_STATE_FAILED);
 	WAIT(writer->error, 1000);
 	CHECK(writer->failed_ns - before < 500000000);
@@ -180,11 +198,15 @@ static void case_hung_target(void)
  * pause. */
 static void case_session_lost(void)
 {
+	struct rig_writer *writer;
+
 	rig_own(KEY);
 	rig_attach(1);
-	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	writer = rig_writer_start(rig_device(1));
 	for (int round = 0; round < 3; round++) {
 		unsigned fresh = rig.fresh[1];
+		uint64_t acknowledged;
+
 		rig_tgtd_kill();
 		WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 2000);
 		CHECK(rig_view().cause == GATE_CAUSE_NEXUS_LOST);
@@ -194,7 +216,7 @@ static void case_session_lost(void)
 		rig_tgtd_start();
 		WAIT(rig_nexuses_up() && rig.fresh[1] > fresh, 10000);
 		CHECK(rig_state(GATE_STATE_HELD) && gate_lun_view(rig.gate, 1)->key == 0);
-		uint64_t acknowledged = writer->acknowledged;
+		acknowledged = writer->acknowledged;
 		rig_own(KEY + (unsigned)round);
 		WAIT(writer->acknowledged > acknowledged + 3, 2000);
 	}
@@ -207,17 +229,21 @@ static void case_session_lost(void)
 /* The target closes the connection, but lives: the same. */
 static void case_connection_cut(void)
 {
+	struct rig_writer *one, *two;
+
 	rig_own(KEY);
 	rig_attach(0);
 	rig_attach(1);
-	struct rig_writer *one = rig_writer_start(rig_device(0)),
-			  *two = rig_writer_start(rig_device(1));
+	one = rig_writer_start(rig_device(0));
+	two = rig_writer_start(rig_device(1));
 	for (unsigned round = 0; round < 5; round++) {
 		unsigned fresh = rig.fresh[1];
+		uint64_t acknowledged;
+
 		rig_connections_cut();
 		WAIT(rig.fresh[1] > fresh && rig_nexuses_up() && rig_quiet(), 3000);
 		CHECK(rig_state(GATE_STATE_HELD));
-		uint64_t acknowledged = one->acknowledged;
+		acknowledged = one->acknowledged;
 		rig_own(KEY + round);
 		WAIT(one->acknowledged > acknowledged + 3, 2000);
 	}
@@ -233,13 +259,17 @@ static void case_connection_cut(void)
 /* A conflict that turns out well: what met it is sent again, and nothing is lost. */
 static void case_conflict_retaken(void)
 {
+	uint64_t acknowledged, digest;
+	struct rig_writer *writer;
+
 	rig_own(KEY);
 	rig_attach(0);
-	struct rig_writer *writer = rig_writer_start(rig_device(0));
+	writer = rig_writer_start(rig_device(0));
 	rig_other_preempts(KEY);
 	WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
 	CHECK(rig_view().cause == GATE_CAUSE_CONFLICT && rig_view().lun == 0);
-	uint64_t acknowledged = writer->acknowledged, digest = rig_image_digest(0);
+	acknowledged = writer->acknowledged;
+	digest = rig_image_digest(0);
 	rig_run_for(200);
 	CHECK(rig_image_digest(0) == digest && writer->acknowledged == acknowledged &&
 	      !writer->error);
@@ -256,19 +286,22 @@ static void case_conflict_retaken(void)
  * when it answers. */
 static void case_no_answer(void)
 {
+	uint64_t acknowledged;
+	struct rig_writer *writer;
+
 	rig_gate_close(true);
 	rig.give_up_ms = 700;
 	rig_gate_open();
 	rig_own(KEY);
 	rig_attach(1);
-	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	writer = rig_writer_start(rig_device(1));
 	kill(rig.tgtd, SIGSTOP);
 	WAIT(rig_state(GATE_STATE_HELD), 3000);
 	CHECK(rig_view().cause == GATE_CAUSE_NO_ANSWER);
 	WAIT(rig_quiet(), 3000);
 	kill(rig.tgtd, SIGCONT);
 	WAIT(rig_nexuses_up(), 10000);
-	uint64_t acknowledged = writer->acknowledged;
+	acknowledged = writer->acknowledged;
 	rig_own(KEY_2);
 	WAIT(writer->acknowledged > acknowledged + 3, 2000);
 	rig_writer_stop(writer);
@@ -280,13 +313,18 @@ static void case_no_answer(void)
 /* The daemon goes and comes: the service does not notice, the nexus and the device are the same. */
 static void case_daemon_restart(void)
 {
+	struct attach_setup setup = {.run_folder = rig.run, .name = "two"};
+	uint64_t acknowledged;
+	struct rig_writer *writer;
+	uint32_t serial, pid;
+	unsigned fresh;
+
 	rig_own(KEY);
 	rig_attach(1);
-	struct rig_writer *writer = rig_writer_start(rig_device(1));
-	uint32_t serial = gate_lun_view(rig.gate, 1)->serial, pid = rig_view().pid;
-	unsigned fresh = rig.fresh[1];
-	bool freed = false;
-
+	writer = rig_writer_start(rig_device(1));
+	serial = gate_lun_view(rig.gate, 1)->serial;
+	pid = rig_view().pid;
+	fresh = rig.fresh[1];
 	rig_gate_close(false);
 	attach_free(rig.attach[1], NULL, NULL);
 	rig.attach[1] = NULL;
@@ -297,13 +335,12 @@ static void case_daemon_restart(void)
 	CHECK(gate_lun_view(rig.gate, 1)->serial == serial &&
 	      gate_lun_view(rig.gate, 1)->key == KEY);
 	CHECK(rig.fresh[1] == fresh && rig_view().pid == pid);
-	struct attach_setup setup = {
-		.run_folder = rig.run, .name = "two", .nbd_socket = gate_nbd_socket(rig.gate)};
+	setup.nbd_socket = gate_nbd_socket(rig.gate);
 	rig.attach[1] = attach_new(rig.loop, &setup, NULL, NULL);
 	CHECK(attach_adopt(rig.attach[1]) &&
 	      attach_get_state(rig.attach[1]) == ATTACH_STATE_ATTACHED);
 	CHECK(strncmp(attach_device(rig.attach[1]), "/dev/", 5) == 0);
-	uint64_t acknowledged = writer->acknowledged;
+	acknowledged = writer->acknowledged;
 	WAIT(writer->acknowledged > acknowledged + 3, 2000);
 	rig_writer_stop(writer);
 	CHECK(!writer->error);
@@ -311,24 +348,26 @@ static void case_daemon_restart(void)
 	rig_detach(1);
 	attach_free(rig.attach[1], NULL, NULL);
 	rig.attach[1] = NULL;
-	(void)freed;
 }
 
 /* Held without a daemon: not for ever. */
 static void case_alone(void)
 {
+	uint64_t before;
+	struct rig_writer *writer;
+
 	rig_gate_close(true);
 	rig.hold_limit_ms = 1000;
 	rig_gate_open();
 	rig_own(KEY);
 	rig_attach(1);
-	struct rig_writer *writer = rig_writer_start(rig_device(1));
+	writer = rig_writer_start(rig_device(1));
 	gate_set(rig.gate, GATE_STATE_HELD);
 	WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
 	rig_run_for(2000); /* with a daemon: it waits */
 	CHECK(!writer->error && rig_state(GATE_STATE_HELD));
 	rig_gate_close(false);
-	uint64_t before = now_ms();
+	before = now_ms();
 	WAIT(writer->error, 3000);
 	CHECK(now_ms() - before >=
 	      300); /* the last word was a refreshing ago, more on a busy machine */
@@ -343,12 +382,15 @@ static void case_alone(void)
 static void case_gate_killed(void)
 {
 	char path[120], file[140];
+	struct rig_writer *writer;
+	unsigned ups;
+
 	rig_own(KEY);
 	rig_attach(0);
 	mounted(path, sizeof(path));
 	snprintf(file, sizeof(file), "%s/file", path);
-	struct rig_writer *writer = rig_writer_start(file);
-	unsigned ups = rig.ups;
+	writer = rig_writer_start(file);
+	ups = rig.ups;
 	CHECK(kill((pid_t)rig_view().pid, SIGKILL) == 0);
 	WAIT(writer->error, 2000);
 	rig_writer_stop(writer);
@@ -366,10 +408,14 @@ static void case_gate_killed(void)
 /* A gate process that does not do as told when it is to fail is killed for it. */
 static void case_gate_stopped(void)
 {
+	struct rig_writer *writer;
+	unsigned downs, ups;
+
 	rig_own(KEY);
 	rig_attach(1);
-	struct rig_writer *writer = rig_writer_start(rig_device(1));
-	unsigned downs = rig.downs, ups = rig.ups;
+	writer = rig_writer_start(rig_device(1));
+	downs = rig.downs;
+	ups = rig.ups;
 	CHECK(kill((pid_t)rig_view().pid, SIGSTOP) == 0);
 	gate_set(rig.gate, GATE_STATE_FAILED);
 	WAIT(writer->error, 4000);
@@ -383,13 +429,17 @@ static void case_gate_stopped(void)
 /* One that hangs is killed also when nobody wants anything of it. */
 static void case_gate_hung(void)
 {
+	struct rig_writer *writer;
+	unsigned downs, ups;
+
 	rig_gate_close(true);
 	rig.hold_limit_ms = 2000;
 	rig_gate_open();
 	rig_own(KEY);
 	rig_attach(1);
-	struct rig_writer *writer = rig_writer_start(rig_device(1));
-	unsigned downs = rig.downs, ups = rig.ups;
+	writer = rig_writer_start(rig_device(1));
+	downs = rig.downs;
+	ups = rig.ups;
 	CHECK(kill((pid_t)rig_view().pid, SIGSTOP) == 0);
 	WAIT(writer->error, 5000);
 	WAIT(rig.downs > downs, 1000);
@@ -404,18 +454,22 @@ static void case_gate_hung(void)
 static void case_helper_killed(void)
 {
 	char command[200];
+	uint64_t acknowledged;
+	struct rig_writer *dead, *alive;
+	unsigned lost;
+
 	rig_own(KEY);
 	rig_attach(0);
 	rig_attach(1);
-	struct rig_writer *dead = rig_writer_start(rig_device(0)),
-			  *alive = rig_writer_start(rig_device(1));
-	unsigned lost = rig.lost;
+	dead = rig_writer_start(rig_device(0));
+	alive = rig_writer_start(rig_device(1));
+	lost = rig.lost;
 	snprintf(command, sizeof(command), "kill -9 $(cat %s/attach/one/pid)", rig.run);
 	CHECK(RUN(2000, "sh", "-c", command) == 0);
 	WAIT(dead->error && rig.lost > lost, 2000);
 	rig_detach(0);
 	rig_attach(0);
-	uint64_t acknowledged = alive->acknowledged;
+	acknowledged = alive->acknowledged;
 	WAIT(alive->acknowledged > acknowledged + 3, 2000);
 	rig_writer_stop(dead);
 	rig_writer_stop(alive);
@@ -428,13 +482,15 @@ static void case_helper_killed(void)
 static void case_leftovers(void)
 {
 	char device[64] = "", path[120];
+	uint64_t before;
+
 	rig_own(KEY);
 	rig_attach(0);
 	mounted(path, sizeof(path));
 	CHECK(readlink(rig_device(0), device, sizeof(device) - 1) > 0);
 	attach_free(rig.attach[0], NULL, NULL);
 	rig.attach[0] = NULL;
-	uint64_t before = now_ms();
+	before = now_ms();
 	CHECK(gate_kill_all(rig.run) == 1);
 	CHECK(RUN(3000, "umount", path) == 0);
 	CHECK(attach_remove_leftovers(rig.run, NULL) == 1);
@@ -449,6 +505,9 @@ static void case_leftovers(void)
 static void case_detach(void)
 {
 	int made = 1, removed = 1;
+	int fd;
+	char device[64] = "";
+
 	rig_own(KEY);
 	rig_attach(0);
 	rig_detach(0);
@@ -463,9 +522,8 @@ static void case_detach(void)
 		CHECK(removed == 0 && made <= 0 && access(rig_device(0), F_OK) < 0);
 	}
 	rig_attach(0);
-	char device[64] = "";
 	CHECK(readlink(rig_device(0), device, sizeof(device) - 1) > 0);
-	int fd = open(device, O_RDONLY | O_CLOEXEC);
+	fd = open(device, O_RDONLY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	rig_detach(0);
 	CHECK(RUN(1000, "losetup", device) == 0); /* in use */
@@ -484,6 +542,8 @@ void rig_note(struct attach *attach, int status, const char *message, void *user
 /* The wrong logical unit is not written to, not registered with, and said to be wrong. */
 static void case_wrong_wwid(void)
 {
+	struct scsi_result result;
+
 	rig_gate_close(true);
 	rig.wwid[0] = RIG_WWID "1";
 	rig.wwid[1] = "naa.6001405deadbeef0";
@@ -492,7 +552,7 @@ static void case_wrong_wwid(void)
 	WAIT(gate_lun_view(rig.gate, 0)->nexus == GATE_NEXUS_UP, 5000);
 	CHECK(strstr(gate_lun_view(rig.gate, 1)->reason, RIG_WWID "2"));
 	CHECK(strstr(gate_lun_view(rig.gate, 1)->reason, "deadbeef0"));
-	struct scsi_result result = rig_order(gate_path(rig.gate, 1), PR_OUT_REGISTER, 0, KEY);
+	result = rig_order(gate_path(rig.gate, 1), PR_OUT_REGISTER, 0, KEY);
 	CHECK(result.outcome == SCSI_OUTCOME_UNKNOWN && result.error == -ENOTCONN);
 	gate_set(rig.gate, GATE_STATE_OPEN);
 	rig_run_for(50);
@@ -503,8 +563,10 @@ static void case_wrong_wwid(void)
 /* Nothing writes while it registers. */
 static void case_register_guard(void)
 {
+	struct scsi_result result;
+
 	rig_own(KEY);
-	struct scsi_result result = rig_order(gate_path(rig.gate, 0), PR_OUT_REGISTER, KEY, KEY_2);
+	result = rig_order(gate_path(rig.gate, 0), PR_OUT_REGISTER, KEY, KEY_2);
 	CHECK(result.outcome == SCSI_OUTCOME_FAILED && result.error == -EBUSY);
 	gate_set(rig.gate, GATE_STATE_HELD);
 	WAIT(rig_state(GATE_STATE_HELD) && rig_quiet(), 1000);
@@ -561,6 +623,8 @@ static void case_nbd(void)
 static void case_big_blocks(void)
 {
 	char path[120], file[140], command[200];
+	struct rig_writer *writer;
+
 	rig_gate_close(true);
 	rig_lun_remove(0);
 	rig_lun_make(0, 4096);
@@ -572,7 +636,7 @@ static void case_big_blocks(void)
 	CHECK(RUN(2000, "sh", "-c", command) == 0);
 	mounted(path, sizeof(path));
 	snprintf(file, sizeof(file), "%s/file", path);
-	struct rig_writer *writer = rig_writer_start(file);
+	writer = rig_writer_start(file);
 	rig_writer_stop(writer);
 	rig_writer_check(writer, file);
 	CHECK(!writer->error && RUN(5000, "umount", path) == 0);

@@ -126,6 +126,8 @@ static void test_snapshot(void)
 								    .cause = GATE_CAUSE_ORDERED},
 							  .counters = {1, 2, 3, 4, 5, 6, 7, 8, 9}},
 				     };
+	long length;
+
 	round_trip(&message, &decoded);
 	CU_ASSERT_EQUAL(memcmp(&decoded.snapshot.counters, &message.snapshot.counters,
 			       sizeof(struct gate_counters)),
@@ -133,7 +135,7 @@ static void test_snapshot(void)
 	CU_ASSERT_EQUAL(decoded.snapshot.configuration, message.snapshot.configuration);
 	CU_ASSERT_EQUAL(decoded.snapshot.uptime_ms, message.snapshot.uptime_ms);
 	message.snapshot.lun_count++;
-	long length = gate_wire_encode(&message, frame, sizeof(frame));
+	length = gate_wire_encode(&message, frame, sizeof(frame));
 	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, frame, (size_t)length), -EBADMSG);
 }
 
@@ -151,12 +153,14 @@ static void test_lun(void)
 						      .name = "mailstore",
 						      .wwid = "naa.6001405a1b2c3d4e"},
 				     };
+	long length;
+
 	memset(message.info.reason, 'r', sizeof(message.info.reason) - 1);
 	round_trip(&message, &decoded);
 	CU_ASSERT_EQUAL(memcmp(&decoded.info, &message.info, sizeof(message.info)), 0);
 	/* A text longer than its field, and one with a 0 in it. */
 	frame[GATE_WIRE_HEADER + 1 + 2 + 1 + 4 + 8 + 8 + 4 + 4 + 1] = 0xff;
-	long length = gate_wire_frame(frame, sizeof(frame));
+	length = gate_wire_frame(frame, sizeof(frame));
 	CU_ASSERT_EQUAL(gate_wire_decode(&decoded, frame, (size_t)length), -EBADMSG);
 	length = gate_wire_encode(&message, frame, sizeof(frame));
 	frame[length - 1] = 0;
@@ -192,6 +196,7 @@ static void test_file(void)
 	struct gate_file file = {.luns = luns, .lun_capacity = 2},
 			 again = {.luns = again_luns, .lun_capacity = 2};
 	char message[200], text[2000];
+	long length;
 
 	CU_ASSERT_EQUAL_FATAL(
 		parse(&file,
@@ -205,7 +210,7 @@ static void test_file(void)
 	CU_ASSERT(luns[0].header_digest && !luns[1].header_digest && !luns[0].zero_covered);
 	CU_ASSERT_STRING_EQUAL(luns[1].wwid, "");
 	CU_ASSERT_EQUAL(file.isid_qualifier, 65535);
-	long length = gate_wire_file_write(&file, text, sizeof(text));
+	length = gate_wire_file_write(&file, text, sizeof(text));
 	CU_ASSERT_FATAL(length > 0);
 	CU_ASSERT_EQUAL(
 		gate_wire_file_parse(&again, text, (size_t)length, message, sizeof(message)), 0);

@@ -90,6 +90,8 @@ static size_t cli_distance(const char *a, const char *b)
 	for (size_t j = 0; j <= b_length; j++)
 		previous[j] = j;
 	for (size_t i = 1; i <= a_length; i++) {
+		size_t *oldest;
+
 		row[0] = i;
 		for (size_t j = 1; j <= b_length; j++) {
 			size_t same = previous[j - 1] + (a[i - 1] != b[j - 1]);
@@ -99,7 +101,7 @@ static size_t cli_distance(const char *a, const char *b)
 			    before[j - 2] + 1 < row[j])
 				row[j] = before[j - 2] + 1;
 		}
-		size_t *oldest = before;
+		oldest = before;
 
 		before = previous;
 		previous = row;

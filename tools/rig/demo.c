@@ -339,6 +339,8 @@ static int demo_return(struct demo *demo)
 {
 	char *revive[] = {(char *)"revive", demo->jerry->machine.name, NULL};
 	char told[160], url[RIG_PATH_MAX], output[2048] = "";
+	const char *argv[] = {rig_self(), "rig", "attempt", "--json", rig_target_url(1, 0, url),
+			      NULL};
 	struct rig_group_view view;
 	json_t *attempt;
 	bool refused;
@@ -352,9 +354,6 @@ static int demo_return(struct demo *demo)
 	if (error)
 		return error;
 	demo_show(demo, demo->jerry, (const char *const[]){"lunkeeper", "status", NULL});
-	const char *argv[] = {rig_self(), "rig", "attempt", "--json", rig_target_url(1, 0, url),
-			      NULL};
-
 	rig_machine_run(&demo->rig, &demo->jerry->machine, RIG_ENTER_ALL, argv, NULL, output,
 			sizeof(output));
 	attempt = json_loads(output, 0, NULL);

@@ -174,6 +174,7 @@ static int cmd_rig_status(int argc, char **argv)
 	struct rig rig;
 	int status, argument_count;
 	size_t count;
+	json_t *list;
 
 	status = parse_simple("lunkeeper rig status", "[--json]",
 			      "Shows the rigs of this machine, what runs and what is broken.", NULL,
@@ -185,7 +186,7 @@ static int cmd_rig_status(int argc, char **argv)
 		cli_json_print(json_array());
 	if (!count && !json)
 		printf("there is no rig; `lunkeeper rig up` makes one\n");
-	json_t *list = json_array();
+	list = json_array();
 
 	for (size_t i = 0; i < count; i++) {
 		if (rig_open_reading(&rig, name ? name : names[i])) {

@@ -113,12 +113,14 @@ static void log_last_line(const struct attach *attach, char *line, size_t size)
 	char text[512];
 	int fd = open(attach->names.log, O_RDONLY | O_CLOEXEC);
 	ssize_t count = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	const char *newline;
+
 	if (fd >= 0)
 		close(fd);
 	while (count > 0 && text[count - 1] == '\n')
 		count--;
 	text[count > 0 ? count : 0] = '\0';
-	const char *newline = strrchr(text, '\n');
+	newline = strrchr(text, '\n');
 	snprintf(line, size, "%.280s", newline ? newline + 1 : text);
 }
 
@@ -194,11 +196,14 @@ static void helper_kill(struct attach *attach)
 static void helper_protect(pid_t pid)
 {
 	char path[48];
+	ssize_t count;
+	int fd;
+
 	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	ssize_t count = write(fd, "-1000", 5);
+	count = write(fd, "-1000", 5);
 	(void)count;
 	close(fd);
 }
@@ -237,9 +242,11 @@ static int spawn(struct attach *attach, char **arguments)
 	};
 	int error = !process ? -ENOMEM : log < 0 ? -errno : 0;
 	if (error == 0) {
+		bool flusher;
+
 		process->data = attach;
 		/* Children inherit it. */
-		bool flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
+		flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 		error = uv_spawn(attach->loop, process, &options);
 		if (flusher)
 			prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);

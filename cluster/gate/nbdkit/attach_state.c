@@ -44,10 +44,13 @@ int attach_names_fill(struct attach_names *names, const char *run_folder, const 
 static int small_file_read(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t count;
+	int error;
+
 	if (fd < 0)
 		return -errno;
-	ssize_t count = read(fd, text, size - 1);
-	int error = count < 0 ? -errno : 0;
+	count = read(fd, text, size - 1);
+	error = count < 0 ? -errno : 0;
 	close(fd);
 	text[count < 0 ? 0 : count] = '\0';
 	return error;
@@ -66,10 +69,12 @@ static void boot_id(char *boot, size_t size)
 uint64_t attach_process_started(pid_t pid)
 {
 	char path[40], text[1024];
+	char *at;
+
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	if (pid <= 0 || small_file_read(path, text, sizeof(text)) < 0)
 		return 0;
-	char *at = strrchr(text, ')');
+	at = strrchr(text, ')');
 	if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')
 		return 0;
 	for (int field = 2; field < 22 && at; field++)
@@ -101,12 +106,16 @@ int attach_record_write(const struct attach_names *names, const struct attach_re
 			      record->boot, (int)record->kind, (int)record->pid,
 			      record->pid_started, record->file_device, record->file_inode,
 			      record->sequence, record->device[0] ? record->device : "-");
+	ssize_t count;
+	int fd;
+	int error;
+
 	snprintf(path, sizeof(path), "%s.new", names->state);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	ssize_t count = write(fd, text, (size_t)length);
-	int error = count < 0 ? -errno : count < length ? -ENOSPC : 0;
+	count = write(fd, text, (size_t)length);
+	error = count < 0 ? -errno : count < length ? -ENOSPC : 0;
 	close(fd);
 	if (error == 0 && rename(path, names->state) < 0)
 		error = -errno;
@@ -126,9 +135,10 @@ int attach_record_read(const struct attach_names *names, struct attach_record *r
 {
 	char text[RECORD_MAX], boot[40];
 	int kind, pid;
+	int error;
 
 	memset(record, 0, sizeof(*record));
-	int error = small_file_read(names->state, text, sizeof(text));
+	error = small_file_read(names->state, text, sizeof(text));
 	if (error < 0)
 		return error;
 	if (sscanf(text,

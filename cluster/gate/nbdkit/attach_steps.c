@@ -43,9 +43,11 @@ static int folder_make(const char *path, mode_t mode, char *message, size_t size
 int attach_folders_make(const struct attach_names *names, char *message, size_t size)
 {
 	char parent[ATTACH_PATH_MAX];
+	int error;
+
 	snprintf(parent, sizeof(parent), "%s", names->folder);
 	*strrchr(parent, '/') = '\0';
-	int error = folder_make(parent, 0700, message, size);
+	error = folder_make(parent, 0700, message, size);
 	if (error == 0)
 		error = folder_make(names->folder, 0700, message, size);
 	if (error == 0)
@@ -60,8 +62,10 @@ static bool program_found(const char *name)
 {
 	char path[ATTACH_PATH_MAX], places[2048];
 	const char *list = getenv("PATH");
+	char *rest;
+
 	snprintf(places, sizeof(places), "%s", list ? list : "/usr/sbin:/usr/bin:/sbin:/bin");
-	char *rest = places;
+	rest = places;
 	for (char *place = strsep(&rest, ":"); place; place = strsep(&rest, ":")) {
 		snprintf(path, sizeof(path), "%.300s/%s", place, name);
 		if (access(path, X_OK) == 0)
@@ -99,9 +103,11 @@ static bool ends_with(const char *text, const char *end)
 static bool loop_file_is(const char *device, const char *end)
 {
 	char path[64], text[ATTACH_PATH_MAX + 20] = "";
+	FILE *file;
+
 	snprintf(path, sizeof(path), "/sys/block/%.20s/loop/backing_file",
 		 device + strlen("/dev/"));
-	FILE *file = fopen(path, "re");
+	file = fopen(path, "re");
 	if (file && !fgets(text, sizeof(text), file))
 		text[0] = '\0';
 	if (file)
@@ -115,8 +121,10 @@ static uint64_t loop_sequence(const char *device)
 {
 	char path[64];
 	unsigned long long sequence = 0;
+	FILE *file;
+
 	snprintf(path, sizeof(path), "/sys/block/%.20s/diskseq", device + strlen("/dev/"));
-	FILE *file = fopen(path, "re");
+	file = fopen(path, "re");
 	if (file && fscanf(file, "%llu", &sequence) != 1)
 		sequence = 0;
 	if (file)
@@ -179,10 +187,12 @@ static int loop_configure(int control, int file, uint32_t block_size,
 	snprintf((char *)config.info.lo_file_name, LO_NAME_SIZE, "lunkeeper:%.40s", names->name);
 	for (int i = 0; i < LOOP_TRIES && error == -EBUSY; i++) {
 		int number = ioctl(control, LOOP_CTL_GET_FREE);
+		int loop;
+
 		if (number < 0)
 			return -errno;
 		snprintf(device, size, "/dev/loop%d", number);
-		int loop = open(device, O_RDWR | O_CLOEXEC);
+		loop = open(device, O_RDWR | O_CLOEXEC);
 		if (loop < 0)
 			return -errno;
 		error = ioctl(loop, LOOP_CONFIGURE, &config) < 0 ? -errno : 0;
@@ -196,6 +206,8 @@ int attach_loop_make(const struct attach_names *names, uint32_t block_size,
 {
 	struct stat status;
 	int file = open(names->disk, O_RDWR | O_CLOEXEC), error = 0;
+	int control;
+
 	if (file < 0)
 		return failed(message, size, "cannot open", names->disk, errno);
 	if (fstat(file, &status) < 0)
@@ -204,7 +216,7 @@ int attach_loop_make(const struct attach_names *names, uint32_t block_size,
 	record->file_inode = status.st_ino;
 	if (error == 0)
 		error = attach_record_write(names, record);
-	int control = error < 0 ? -1 : open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	control = error < 0 ? -1 : open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	if (error == 0 && control < 0)
 		error = failed(message, size, "cannot open", "/dev/loop-control", errno);
 	if (error == 0) {
@@ -232,11 +244,13 @@ int attach_loop_make(const struct attach_names *names, uint32_t block_size,
 static bool loop_clear(const struct attach_record *record)
 {
 	int fd = open(record->device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct loop_info64 info;
+	bool ours;
+
 	if (fd < 0)
 		return false;
-	struct loop_info64 info;
-	bool ours = ioctl(fd, LOOP_GET_STATUS64, &info) == 0 &&
-		    info.lo_device == record->file_device && info.lo_inode == record->file_inode;
+	ours = ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == record->file_device &&
+	       info.lo_inode == record->file_inode;
 	if (ours)
 		ioctl(fd, LOOP_CLR_FD, 0);
 	close(fd);
@@ -265,9 +279,12 @@ int attach_nbd_free(char *device, size_t size)
 static bool nbd_is(const struct attach_record *record)
 {
 	char path[64];
+	FILE *file;
+	int pid;
+
 	snprintf(path, sizeof(path), "/sys/block/%.20s/pid", record->device + strlen("/dev/"));
-	FILE *file = fopen(path, "re");
-	int pid = 0;
+	file = fopen(path, "re");
+	pid = 0;
 	if (file && fscanf(file, "%d", &pid) != 1)
 		pid = 0;
 	if (file)
@@ -370,8 +387,10 @@ int attach_remove_leftovers(const char *run_folder, const char *const *keep)
 {
 	char path[ATTACH_PATH_MAX];
 	int count = 0;
+	DIR *folder;
+
 	snprintf(path, sizeof(path), "%.390s/attach", run_folder);
-	DIR *folder = opendir(path);
+	folder = opendir(path);
 	for (struct dirent *entry; folder && (entry = readdir(folder));) {
 		struct attach_names names;
 		struct attach_record record;

@@ -36,6 +36,8 @@ static void begin(uv_timer_t *timer)
 
 static void gate_init(struct gate *gate, uv_loop_t *loop)
 {
+	uint32_t refresh;
+
 	gate->loop = loop;
 	uv_timer_init(loop, &gate->retry);
 	uv_timer_init(loop, &gate->beat);
@@ -44,7 +46,7 @@ static void gate_init(struct gate *gate, uv_loop_t *loop)
 	gate->handles = HANDLES;
 	gate->retry.data = gate->beat.data = gate->deadline.data = gate->work.data = gate;
 	gate->delay_ms = 100;
-	uint32_t refresh = gate->file.hold_limit_ms / REFRESHES_PER_HOLD;
+	refresh = gate->file.hold_limit_ms / REFRESHES_PER_HOLD;
 	gate->refresh_ms = refresh > REFRESH_MAX_MS ? REFRESH_MAX_MS : refresh + 1;
 	gate->state.state = GATE_STATE_FAILED;
 	for (size_t i = 0; i < gate->file.lun_count; i++)
@@ -89,9 +91,11 @@ int gate_set(struct gate *gate, enum gate_state state)
 			.seen = gate->state.spontaneous,
 			.state = state},
 	};
+	int error;
+
 	if (gate->link != GATE_LINK_UP)
 		return -ENOTCONN;
-	int error = gate_link_send(gate, &message);
+	error = gate_link_send(gate, &message);
 	if (error < 0)
 		return error;
 	gate->sequence++;
@@ -127,9 +131,11 @@ void gate_view(const struct gate *gate, struct gate_view *view)
 
 const struct gate_message_lun *gate_lun_view(const struct gate *gate, uint16_t lun)
 {
+	const struct gate_path *path;
+
 	if (lun >= gate->file.lun_count)
 		return NULL;
-	const struct gate_path *path = &gate->paths[lun];
+	path = &gate->paths[lun];
 	return path->greeted ? &path->greeting : &path->info;
 }
 

@@ -91,18 +91,23 @@ static void written(uv_write_t *write, int status)
 
 int gate_link_send(struct gate *gate, const struct gate_message *message)
 {
+	uv_buf_t buffer;
+	struct outgoing *outgoing;
+	long length;
+	int error;
+
 	if (gate->link != GATE_LINK_UP && gate->link != GATE_LINK_GREETING)
 		return -ENOTCONN;
-	long length = gate_wire_encode(message, gate->output, sizeof(gate->output));
+	length = gate_wire_encode(message, gate->output, sizeof(gate->output));
 	if (length < 0)
 		return (int)length;
-	struct outgoing *outgoing = malloc(sizeof(*outgoing) + (size_t)length);
+	outgoing = malloc(sizeof(*outgoing) + (size_t)length);
 	if (!outgoing)
 		return -ENOMEM;
 	memcpy(outgoing->bytes, gate->output, (size_t)length);
-	uv_buf_t buffer = uv_buf_init((char *)outgoing->bytes, (unsigned)length);
-	int error = uv_write(&outgoing->write, (uv_stream_t *)&gate->connection->pipe, &buffer, 1,
-			     written);
+	buffer = uv_buf_init((char *)outgoing->bytes, (unsigned)length);
+	error = uv_write(&outgoing->write, (uv_stream_t *)&gate->connection->pipe, &buffer, 1,
+			 written);
 	if (error < 0)
 		free(outgoing);
 	return error;
@@ -165,22 +170,26 @@ static void beat_due(uv_timer_t *timer)
 static void take_state(struct gate *gate, const struct gate_message_state *state)
 {
 	struct gate_message_state old = gate->state;
+	bool differs;
+
 	gate->state = *state;
 	if (state->state == GATE_STATE_FAILED && state->sequence == gate->sequence)
 		gate->fail_check_ms = 0;
-	bool differs = old.state != state->state || old.cause != state->cause ||
-		       old.quiet != state->quiet || old.spontaneous != state->spontaneous ||
-		       old.sequence != state->sequence || state->refused;
+	differs = old.state != state->state || old.cause != state->cause ||
+		  old.quiet != state->quiet || old.spontaneous != state->spontaneous ||
+		  old.sequence != state->sequence || state->refused;
 	if (gate->link == GATE_LINK_UP && differs && gate->events.changed)
 		gate->events.changed(gate, gate->user);
 }
 
 static void take_lun(struct gate *gate, const struct gate_message_lun *info)
 {
+	struct gate_path *path;
+
 	if (info->lun >= gate->file.lun_count ||
 	    strcmp(info->name, gate->file.luns[info->lun].name) != 0)
 		return; /* of a process with another configuration */
-	struct gate_path *path = &gate->paths[info->lun];
+	path = &gate->paths[info->lun];
 	if (gate->link == GATE_LINK_UP) {
 		path_gate_update(path, info, false);
 		return;
@@ -191,9 +200,11 @@ static void take_lun(struct gate *gate, const struct gate_message_lun *info)
 
 static void take_ready(struct gate *gate)
 {
+	bool found;
+
 	if (gate->link == GATE_LINK_UP)
 		return; /* of a refreshing */
-	bool found = !gate->started;
+	found = !gate->started;
 	gate->link = GATE_LINK_UP;
 	gate->delay_ms = DELAY_FIRST_MS;
 	gate->reason[0] = '\0';
@@ -318,6 +329,7 @@ static void spawn(struct gate *gate)
 static void connect_failed(struct gate *gate, int error)
 {
 	char reason[GATE_WIRE_TEXT_MAX];
+	bool absent;
 
 	gate_link_forget(gate);
 	if (gate->link == GATE_LINK_SPAWNING && gate->process &&
@@ -325,7 +337,7 @@ static void connect_failed(struct gate *gate, int error)
 		gate_link_retry(gate, POLL_MS);
 		return;
 	}
-	bool absent = error == UV_ENOENT || error == UV_ECONNREFUSED;
+	absent = error == UV_ENOENT || error == UV_ECONNREFUSED;
 	if (absent && gate->link == GATE_LINK_CONNECTING && !gate->process) {
 		if (!gate_process_present(gate)) {
 			gate->refused_ms = 0;
@@ -373,9 +385,11 @@ static void connected(uv_connect_t *request, int status)
 
 void gate_link_connect(struct gate *gate)
 {
+	struct gate_connection *connection;
+
 	if (gate->connection || gate->closing)
 		return;
-	struct gate_connection *connection = calloc(1, sizeof(*connection));
+	connection = calloc(1, sizeof(*connection));
 	if (!connection) {
 		gate_link_down(gate, "out of memory");
 		return;

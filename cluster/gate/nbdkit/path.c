@@ -101,9 +101,11 @@ void path_gate_end_all(struct gate *gate, int error)
 void path_gate_answer(struct gate *gate, const struct gate_message_done *done)
 {
 	struct scsi_request **at = &gate->pending;
+	struct scsi_request *request;
+
 	while (*at && (*at)->path_private.serial != done->id)
 		at = (struct scsi_request **)&(*at)->path_private.node[0];
-	struct scsi_request *request = *at;
+	request = *at;
 	if (!request)
 		return; /* given up here a moment before */
 	*at = next_of(request);
@@ -132,6 +134,8 @@ static void send_request(struct path *path, struct scsi_request *request,
 								  : SCSI_TIMEOUT_DEFAULT_MS,
 			},
 	};
+	int error;
+
 	request->path_private.sent_at_us = uv_hrtime() / 1000;
 	request->path_private.serial = gate->next_id;
 	if (type == GATE_MESSAGE_COMMAND) {
@@ -142,7 +146,7 @@ static void send_request(struct path *path, struct scsi_request *request,
 			request->direction == SCSI_DIRECTION_NONE ? 0 : request->data_length;
 		message.command.data = request->data;
 	}
-	int error = path->state == PATH_STATE_UP ? gate_link_send(gate, &message) : -ENOTCONN;
+	error = path->state == PATH_STATE_UP ? gate_link_send(gate, &message) : -ENOTCONN;
 	if (error < 0) {
 		request_fail(gate, request, error);
 		return;

@@ -68,11 +68,13 @@ static char *file_read(const char *path, size_t *length)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat status;
 	char *text = NULL;
+	ssize_t count;
+
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= FILE_SIZE_MAX)
 		text = malloc((size_t)status.st_size + 1);
-	ssize_t count = text ? read(fd, text, (size_t)status.st_size) : -1;
+	count = text ? read(fd, text, (size_t)status.st_size) : -1;
 	close(fd);
 	if (count < 0) {
 		free(text);
@@ -97,8 +99,10 @@ static bool qualifier_taken(const struct gate *gate, const char *run_folder, int
 {
 	char path[GATE_PATH_MAX + 300];
 	bool taken = false;
+	DIR *folder;
+
 	snprintf(path, sizeof(path), "%s/gate", run_folder);
-	DIR *folder = opendir(path);
+	folder = opendir(path);
 	for (struct dirent *entry; folder && !taken && (entry = readdir(folder));) {
 		if (entry->d_name[0] == '.' || strcmp(entry->d_name, gate->group) == 0)
 			continue;
@@ -138,8 +142,10 @@ static void plugin_find(char *path, size_t size)
 		return;
 	}
 	if (length > 0) {
+		char *slash;
+
 		program[length] = '\0';
-		char *slash = strrchr(program, '/');
+		slash = strrchr(program, '/');
 		if (slash)
 			*slash = '\0';
 		snprintf(path, size, "%.300s/" PLUGIN_NAME, program);
@@ -214,6 +220,7 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 	char parent[GATE_PATH_MAX + 8];
 	size_t room = LUN_TEXT_MAX * (setup->lun_count + 2);
 	int error = names_fill(gate, setup, message, size);
+	long length;
 
 	gate->file.lun_count = gate->file.lun_capacity = setup->lun_count;
 	gate->file.luns = calloc(setup->lun_count, sizeof(*gate->file.luns));
@@ -230,7 +237,7 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 	if (error < 0)
 		return error;
 	gate->file.isid_qualifier = qualifier_choose(gate, setup->run_folder);
-	long length = gate_wire_file_write(&gate->file, gate->text, room);
+	length = gate_wire_file_write(&gate->file, gate->text, room);
 	if (length < 0)
 		return message_errno(message, size, gate->config, (int)-length);
 	gate->text_length = (size_t)length;
@@ -246,12 +253,16 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 static int config_write(struct gate *gate)
 {
 	char temporary[GATE_PATH_MAX + 8];
+	ssize_t count;
+	int fd;
+	int error;
+
 	snprintf(temporary, sizeof(temporary), "%s.new", gate->config);
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	ssize_t count = write(fd, gate->text, gate->text_length);
-	int error = count < 0 ? -errno : (size_t)count < gate->text_length ? -ENOSPC : 0;
+	count = write(fd, gate->text, gate->text_length);
+	error = count < 0 ? -errno : (size_t)count < gate->text_length ? -ENOSPC : 0;
 	close(fd);
 	if (error == 0 && rename(temporary, gate->config) < 0)
 		error = -errno;
@@ -302,11 +313,8 @@ int gate_process_spawn(struct gate *gate)
 	char parameter[GATE_PATH_MAX + 16];
 	int error = config_write(gate);
 	int log = error < 0 ? -1 : open(gate->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int opened = errno;
 	uv_process_t *process = calloc(1, sizeof(*process));
-
-	if (error == 0 && log < 0)
-		error = -errno;
-	snprintf(parameter, sizeof(parameter), "config=%s", gate->config);
 	char *arguments[] = {gate->nbdkit, "-f",      "-U", gate->file.nbd,
 			     gate->plugin, parameter, NULL};
 	uv_stdio_container_t streams[] = {
@@ -324,6 +332,10 @@ int gate_process_spawn(struct gate *gate)
 		.stdio_count = 3,
 		.stdio = streams,
 	};
+
+	if (error == 0 && log < 0)
+		error = -opened;
+	snprintf(parameter, sizeof(parameter), "config=%s", gate->config);
 	if (!process)
 		error = -ENOMEM;
 	if (error == 0) {
@@ -350,16 +362,20 @@ int gate_process_spawn(struct gate *gate)
 /* Whoever holds the lock is the process; the number in it is true as long as it is locked. */
 static pid_t lock_holder(const char *lock)
 {
-	size_t length;
-	int fd = open(lock, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
 	/* Only asked for, never taken: a process that starts just now must find it free. */
 	struct flock ask = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	bool held = fcntl(fd, F_OFD_GETLK, &ask) == 0 && ask.l_type != F_UNLCK;
+	int fd = open(lock, O_RDWR | O_CLOEXEC);
+	size_t length;
+	bool held;
+	char *text;
+	pid_t pid;
+
+	if (fd < 0)
+		return 0;
+	held = fcntl(fd, F_OFD_GETLK, &ask) == 0 && ask.l_type != F_UNLCK;
 	close(fd);
-	char *text = held ? file_read(lock, &length) : NULL;
-	pid_t pid = text ? atoi(text) : 0;
+	text = held ? file_read(lock, &length) : NULL;
+	pid = text ? atoi(text) : 0;
 	free(text);
 	return pid > 1 ? pid : 0;
 }
@@ -382,15 +398,19 @@ int gate_kill_all(const char *run_folder)
 {
 	char path[GATE_PATH_MAX + 300];
 	int count = 0;
+	DIR *folder;
+
 	snprintf(path, sizeof(path), "%s/gate", run_folder);
-	DIR *folder = opendir(path);
+	folder = opendir(path);
 	if (!folder)
 		return errno == ENOENT ? 0 : -errno;
 	for (struct dirent *entry; (entry = readdir(folder));) {
+		pid_t pid;
+
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "%s/gate/%s/lock", run_folder, entry->d_name);
-		pid_t pid = lock_holder(path);
+		pid = lock_holder(path);
 		if (!pid || kill(pid, SIGKILL) < 0)
 			continue;
 		count++;

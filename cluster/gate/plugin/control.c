@@ -88,13 +88,14 @@ static void send_message(struct client *client, const struct gate_message *messa
 	struct control *control = client->plugin->control;
 	long length = gate_wire_encode(message, control->output, sizeof(control->output));
 	struct outgoing *outgoing = length > 0 ? malloc(sizeof(*outgoing) + (size_t)length) : NULL;
+	uv_buf_t buffer;
 
 	if (!outgoing) {
 		client_drop(client, "a message could not be made");
 		return;
 	}
 	memcpy(outgoing->bytes, control->output, (size_t)length);
-	uv_buf_t buffer = uv_buf_init((char *)outgoing->bytes, (unsigned)length);
+	buffer = uv_buf_init((char *)outgoing->bytes, (unsigned)length);
 	if (uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > WRITE_QUEUE_MAX ||
 	    uv_write(&outgoing->write, (uv_stream_t *)&client->pipe, &buffer, 1, written) < 0) {
 		free(outgoing);
@@ -198,9 +199,11 @@ static void send_snapshot(struct client *client)
 static void command_free(struct command *command)
 {
 	struct control *control = command->lun->plugin->control;
+	struct client *client;
+
 	control->commands--;
 	free(command);
-	struct client *client = control->client;
+	client = control->client;
 	if (client && client->greeted && !client->ready && control->commands == 0)
 		send_snapshot(client);
 }

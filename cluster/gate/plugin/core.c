@@ -81,6 +81,8 @@ void core_finish(struct plugin *plugin, struct gate_io *io, int error)
  * is being made, with the gate held perhaps. */
 void core_wait(struct plugin *plugin, struct gate_io *io)
 {
+	struct gate_io **at;
+
 	if (plugin->state == GATE_STATE_FAILED || io->epoch != plugin->epoch) {
 		core_finish(plugin, io, -EIO);
 		return;
@@ -90,7 +92,7 @@ void core_wait(struct plugin *plugin, struct gate_io *io)
 		return;
 	}
 	io->lun->written = io->lun->written || (io->kind != IO_FLUSH && io->kind != IO_READ);
-	struct gate_io **at = &plugin->waiting;
+	at = &plugin->waiting;
 	while (*at && (*at)->order < io->order)
 		at = &(*at)->next;
 	io->next = *at;
@@ -220,8 +222,10 @@ static void check_alone(uv_timer_t *timer)
 
 static void take_inbox(struct plugin *plugin)
 {
+	struct gate_io *io;
+
 	pthread_mutex_lock(&plugin->lock);
-	struct gate_io *io = plugin->inbox;
+	io = plugin->inbox;
 	plugin->inbox = NULL;
 	plugin->inbox_end = &plugin->inbox;
 	pthread_mutex_unlock(&plugin->lock);
@@ -251,9 +255,11 @@ static void stop_when_closed(struct plugin *plugin)
 static void on_wake(uv_async_t *wake)
 {
 	struct plugin *plugin = wake->data;
+	bool stopping;
+
 	take_inbox(plugin);
 	pthread_mutex_lock(&plugin->lock);
-	bool stopping = plugin->stopping;
+	stopping = plugin->stopping;
 	pthread_mutex_unlock(&plugin->lock);
 	if (!stopping)
 		return;
@@ -283,6 +289,8 @@ static void *core_main(void *argument)
 static int core_prepare(struct plugin *plugin)
 {
 	int error = uv_loop_init(&plugin->loop);
+	uint64_t period;
+
 	if (error < 0)
 		return error;
 	plugin->inbox_end = &plugin->inbox;
@@ -299,7 +307,7 @@ static int core_prepare(struct plugin *plugin)
 	plugin->drop_timer.data = plugin;
 	plugin->wake.data = plugin->pump_timer.data = plugin->alone_timer.data =
 		plugin->terminate.data = plugin;
-	uint64_t period = plugin->file.hold_limit_ms / ALONE_CHECKS + 1;
+	period = plugin->file.hold_limit_ms / ALONE_CHECKS + 1;
 	uv_timer_start(&plugin->alone_timer, check_alone, period, period);
 	return uv_signal_start(&plugin->terminate, on_terminate, SIGTERM);
 }

@@ -77,10 +77,12 @@ static void limits_take(struct plugin_lun *lun)
 {
 	const uint8_t *page = lun->identify.buffer;
 	struct plugin_geometry *found = &lun->identify.found;
+	uint64_t most;
+
 	if (lun->identify.request.result.transferred < 12 || page[1] != VPD_BLOCK_LIMITS)
 		return;
-	uint64_t most = (uint64_t)page[8] << 24 | (uint64_t)page[9] << 16 |
-			(uint64_t)page[10] << 8 | page[11];
+	most = (uint64_t)page[8] << 24 | (uint64_t)page[9] << 16 | (uint64_t)page[10] << 8 |
+	       page[11];
 	if (most > 0 && most * found->block_size < found->transfer_max)
 		found->transfer_max = (uint32_t)most * found->block_size;
 }

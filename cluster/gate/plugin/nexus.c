@@ -85,8 +85,10 @@ static int path_make(struct plugin_lun *lun, char *message, size_t size)
 
 static bool stopping(struct plugin *plugin)
 {
+	bool is;
+
 	pthread_mutex_lock(&plugin->lock);
-	bool is = plugin->stopping;
+	is = plugin->stopping;
 	pthread_mutex_unlock(&plugin->lock);
 	return is;
 }

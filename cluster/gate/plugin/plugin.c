@@ -99,20 +99,21 @@ static int gate_config_complete(void)
 /* Before nbdkit binds its socket: two processes for one group would be two writers. */
 static int gate_get_ready(void)
 {
-	int fd = open(plugin.file.lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = open(plugin.file.lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), length;
+	char pid[24];
+
 	if (fd < 0) {
 		nbdkit_error("%s: %m", plugin.file.lock);
 		return -1;
 	}
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
 		nbdkit_error("group %s has a gate process already (%s is locked)",
 			     plugin.file.group, plugin.file.lock);
 		close(fd);
 		return -1;
 	}
-	char pid[24];
-	int length = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	length = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
 	if (ftruncate(fd, 0) < 0 || write(fd, pid, (size_t)length) != length)
 		nbdkit_debug("the lock file has no process number: %m");
 	unlink(plugin.file.nbd); /* whoever bound it is gone */
@@ -126,12 +127,14 @@ static void protect_process(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	bool spared = fd >= 0 && write(fd, "-1000", 5) == 5;
+	bool flusher;
+
 	if (fd >= 0)
 		close(fd);
 	/* nbdkit in the foreground asks to be ended with its parent: but a daemon's restart must
 	 * not end the service. */
 	prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
-	bool flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
+	flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
 	plugin_log("group %s: gate process %d, version %s; I/O flusher %s, OOM killer %s",
 		   plugin.file.group, (int)getpid(), LUNKEEPER_VERSION,
 		   flusher ? "yes" : "not granted", spared ? "never" : "as others");
@@ -139,8 +142,10 @@ static void protect_process(void)
 
 static int gate_after_fork(void)
 {
+	int error;
+
 	protect_process();
-	int error = core_start(&plugin);
+	error = core_start(&plugin);
 	if (error < 0)
 		nbdkit_error("group %s: %s: %s", plugin.file.group, plugin.file.control,
 			     strerror(-error));
@@ -278,6 +283,8 @@ static int run(struct connection *connection, enum io_kind kind, void *data, uin
 	}
 	do {
 		uint32_t part = count < most ? count : most;
+		int error;
+
 		io.lun = connection->lun;
 		io.kind = kind;
 		io.fua = fua;
@@ -286,7 +293,7 @@ static int run(struct connection *connection, enum io_kind kind, void *data, uin
 		io.data = data;
 		io.data_length = carries ? part : 0;
 		io.epoch = connection->epoch;
-		int error = core_run(&plugin, &io);
+		error = core_run(&plugin, &io);
 		if (error < 0) {
 			errno = -error;
 			return -1;
