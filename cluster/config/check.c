@@ -6,6 +6,7 @@
 #include "cluster/core/arbiter.h"
 #include "cluster/config/private.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

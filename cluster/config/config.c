@@ -1,36 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Loading a configuration, its memory, its faults, and finding things in it.
+ * Loading a configuration.
  */
 #include "cluster/config/config.h"
 #include "cluster/config/private.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-void *config_tree_alloc(struct config_tree *tree, size_t count, size_t size)
-{
-	struct config_chunk *chunk = calloc(1, sizeof(*chunk) + count * size + 1);
-
-	if (!chunk)
-		abort();
-	chunk->next = tree->chunks;
-	tree->chunks = chunk;
-	return chunk->data;
-}
-
-const char *config_tree_text(struct config_tree *tree, const char *text)
-{
-	size_t length = strlen(text);
-
-	return memcpy(config_tree_alloc(tree, length + 1, 1), text, length);
-}
 
 void config_free(struct config *config)
 {
@@ -48,47 +29,6 @@ void config_free(struct config *config)
 }
 
 /* ---- faults ---- */
-
-const char *config_shown(const char *text, size_t length, char buffer[CONFIG_SHOWN_SIZE])
-{
-	size_t shown = length < CONFIG_SHOWN_SIZE ? length : CONFIG_SHOWN_SIZE - 4;
-
-	for (size_t i = 0; i < shown; i++)
-		buffer[i] = (unsigned char)text[i] >= ' ' && text[i] != 0x7f ? text[i] : '?';
-	/* not in the middle of a UTF-8 character */
-	while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80)
-		shown--;
-	memcpy(buffer + shown, shown < length ? "..." : "", shown < length ? 4 : 1);
-	return buffer;
-}
-
-void config_fault(struct config_context *context, enum config_severity severity, int line,
-		  const char *format, ...)
-{
-	struct config_faults *faults = context->faults;
-	struct config_fault fault = {.severity = severity, .line = line};
-	va_list arguments;
-	size_t at;
-
-	if (severity == CONFIG_ERROR)
-		faults->errors++;
-	if (faults->count == CONFIG_FAULTS_MAX) {
-		faults->more = true;
-		return;
-	}
-	if (faults->count % 16 == 0)
-		faults->list = realloc(faults->list, (faults->count + 16) * sizeof(*faults->list));
-	va_start(arguments, format);
-	if (!faults->list || vasprintf(&fault.text, format, arguments) < 0 ||
-	    !(fault.file = strdup(context->path)))
-		abort();
-	va_end(arguments);
-	/* in the order of lines, and of finding within one */
-	for (at = faults->count; at > 0 && faults->list[at - 1].line > line; at--)
-		faults->list[at] = faults->list[at - 1];
-	faults->list[at] = fault;
-	faults->count++;
-}
 
 void config_faults_free(struct config_faults *faults)
 {
@@ -120,15 +60,24 @@ int config_load_text(const char *path, const char *text, size_t length, struct c
 	struct config_context context = {path, faults, calloc(1, sizeof(struct config_tree)),
 					 false};
 	size_t errors = faults->errors;
-	char *clean;
+	char *copy = malloc(length + 1);
+	int unclosed;
 
-	if (!context.tree)
+	if (!context.tree || !copy)
 		abort();
 	*config = NULL;
 	context.tree->config.path = config_tree_text(context.tree, path);
-	clean = config_outline(&context, text, length);
-	config_parse(&context, clean);
-	free(clean);
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	unclosed = config_text_check(&context, copy, length);
+	/* libconfuse would put the environment into the messages, or not come back from a text */
+	if (!context.broken)
+		config_parse(&context, config_read(&context, copy));
+	free(copy);
+	if (!context.broken && unclosed) {
+		config_error(&context, unclosed, "'{' is not closed: expected a '}' for it");
+		context.broken = true;
+	}
 	if (!context.broken)
 		config_check(&context);
 	if (faults->errors != errors) {
@@ -193,59 +142,4 @@ int config_load(const char *path, struct config **config, struct config_faults *
 		error = config_load_text(path, text, (size_t)length, config, faults);
 	free(text);
 	return error;
-}
-
-/* ---- finding ---- */
-
-const struct config_node *config_find_node(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->node_count; i++)
-		if (strcmp(config->nodes[i].name, name) == 0)
-			return &config->nodes[i];
-	return NULL;
-}
-
-const struct config_node *config_find_node_id(const struct config *config, uint8_t id)
-{
-	for (size_t i = 0; i < config->node_count; i++)
-		if (config->nodes[i].id == id)
-			return &config->nodes[i];
-	return NULL;
-}
-
-const struct config_lun *config_find_lun(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->lun_count; i++)
-		if (strcmp(config->luns[i].name, name) == 0)
-			return &config->luns[i];
-	return NULL;
-}
-
-const struct config_group *config_find_group(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->group_count; i++)
-		if (strcmp(config->groups[i].name, name) == 0)
-			return &config->groups[i];
-	return NULL;
-}
-
-int config_group_rank(const struct config_group *group, uint8_t node_id)
-{
-	for (size_t i = 0; i < group->node_count; i++)
-		if (group->nodes[i]->id == node_id)
-			return (int)i;
-	return -1;
-}
-
-int config_param_text(const struct config_param *param, const char *run_folder, char *buffer,
-		      size_t size)
-{
-	const char *value = param->value;
-	int length;
-
-	if (value[0] == '@' && value[1] != '@')
-		length = snprintf(buffer, size, "%s/dev/%s", run_folder, value + 1);
-	else
-		length = snprintf(buffer, size, "%s", value[0] == '@' ? value + 1 : value);
-	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
 }

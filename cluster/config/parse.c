@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The values of a configuration. libconfuse reads the outline with every value as text and calls
- * back for each, which is where the line numbers come from; then each text is turned into what it
- * must be, or into a fault that says what was found and what was expected.
+ * The values of a configuration: each text that was read is turned into what it must be, or into a
+ * fault that says what was found and what was expected.
  */
 #include "cluster/config/private.h"
 #include "cluster/core/service.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,80 +16,39 @@
 #define DURATION_MINUTE 60000u
 #define DURATION_HOUR 3600000u
 
-/* Where libconfuse stood when it had read a value. */
-struct line_note {
-	const cfg_opt_t *option;
-	unsigned index;
-	int line;
-};
-
-/* libconfuse passes no user pointer to its callbacks, and its lexer is global anyway. */
-static struct {
-	struct config_context *context;
-	struct line_note *list;
-	size_t count, size;
-} notes;
-
-static int parse_note_value(cfg_t *section, cfg_opt_t *option)
-{
-	if (notes.count == notes.size) {
-		notes.size = notes.size ? 2 * notes.size : 256;
-		notes.list = realloc(notes.list, notes.size * sizeof(*notes.list));
-		if (!notes.list)
-			abort();
-	}
-	notes.list[notes.count++] = (struct line_note){option, option->nvalues - 1, section->line};
-	return 0;
-}
-
-static void parse_report(cfg_t *section, const char *format, va_list arguments)
-{
-	char text[200];
-
-	vsnprintf(text, sizeof(text), format, arguments);
-	config_error(notes.context, section->line, "%s; nothing after it was checked", text);
-	notes.context->broken = true;
-}
-
-static int note_compare(const void *left, const void *right)
-{
-	const struct line_note *a = left, *b = right;
-
-	if (a->option != b->option)
-		return (uintptr_t)a->option < (uintptr_t)b->option ? -1 : 1;
-	if (a->index != b->index)
-		return a->index < b->index ? -1 : 1;
-	return a->line < b->line ? -1 : a->line > b->line;
-}
-
-/* The line of a value; 0 when it was not set. */
-static int parse_line(const cfg_opt_t *option, unsigned index)
-{
-	size_t low = 0, high = notes.count;
-	struct line_note wanted = {option, index, 0};
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (note_compare(&notes.list[middle], &wanted) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low < notes.count && notes.list[low].option == option && notes.list[low].index == index)
-		return notes.list[low].line;
-	return 0;
-}
-
 /* ---- one value ---- */
 
-/* NULL when it is not set. */
-static const char *parse_value(cfg_t *section, const char *name, int *line)
+static const struct config_setting *parse_setting(const struct config_block *block,
+						  const char *name)
 {
-	cfg_opt_t *option = cfg_getopt(section, name);
+	size_t i = 0;
 
-	*line = option ? parse_line(option, 0) : 0;
-	return *line && option->nvalues > 0 ? option->values[0]->string : NULL;
+	while (strcmp(block->keys[i].name, name) != 0)
+		i++;
+	return &block->settings[i];
+}
+
+/* NULL when it is not set. */
+static const char *parse_value(const struct config_block *block, const char *name, int *line)
+{
+	const struct config_value *value = parse_setting(block, name)->first;
+
+	*line = value ? value->line : 0;
+	return value ? value->text : NULL;
+}
+
+static bool parse_is(const struct config_block *block, const char *kind)
+{
+	return strcmp(block->kind, kind) == 0;
+}
+
+static unsigned parse_count(const struct config_block *block, const char *kind)
+{
+	unsigned count = 0;
+
+	for (const struct config_block *inner = block->first; inner; inner = inner->next)
+		count += parse_is(inner, kind);
+	return count;
 }
 
 static const char *parse_shown(const char *text, char buffer[CONFIG_SHOWN_SIZE])
@@ -104,8 +61,9 @@ struct duration_range {
 	const char *expected;
 };
 
-static void parse_duration(struct config_context *context, cfg_t *section, const char *name,
-			   const struct duration_range *range, uint32_t *value, int *where)
+static void parse_duration(struct config_context *context, const struct config_block *section,
+			   const char *name, const struct duration_range *range, uint32_t *value,
+			   int *where)
 {
 	char shown[CONFIG_SHOWN_SIZE];
 	int line;
@@ -129,8 +87,8 @@ static void parse_duration(struct config_context *context, cfg_t *section, const
 			     parse_shown(text, shown), range->expected);
 }
 
-static void parse_number(struct config_context *context, cfg_t *section, const char *name,
-			 uint32_t minimum, uint32_t maximum, uint32_t *value)
+static void parse_number(struct config_context *context, const struct config_block *section,
+			 const char *name, uint32_t minimum, uint32_t maximum, uint32_t *value)
 {
 	char shown[CONFIG_SHOWN_SIZE];
 	int line;
@@ -148,7 +106,8 @@ static void parse_number(struct config_context *context, cfg_t *section, const c
 		*value = (uint32_t)number;
 }
 
-static int parse_flag(struct config_context *context, cfg_t *section, const char *name, bool *value)
+static int parse_flag(struct config_context *context, const struct config_block *section,
+		      const char *name, bool *value)
 {
 	char shown[CONFIG_SHOWN_SIZE];
 	int line;
@@ -166,7 +125,8 @@ static int parse_flag(struct config_context *context, cfg_t *section, const char
 	return line;
 }
 
-static int parse_type(struct config_context *context, cfg_t *section, enum pr_type *type)
+static int parse_type(struct config_context *context, const struct config_block *section,
+		      enum pr_type *type)
 {
 	char shown[CONFIG_SHOWN_SIZE];
 	int line;
@@ -188,8 +148,8 @@ static int parse_type(struct config_context *context, cfg_t *section, enum pr_ty
 	return line;
 }
 
-static void parse_times(struct config_context *context, cfg_t *section, struct config_times *times,
-			int *window_line, int *loss_line)
+static void parse_times(struct config_context *context, const struct config_block *section,
+			struct config_times *times, int *window_line, int *loss_line)
 {
 	static const struct duration_range defend = {50, 12750,
 						     "a multiple of 50ms from 50ms to 12750ms"},
@@ -217,7 +177,8 @@ static void parse_times(struct config_context *context, cfg_t *section, struct c
 }
 
 /* An absolute path. */
-static const char *parse_path(struct config_context *context, cfg_t *section, const char *name)
+static const char *parse_path(struct config_context *context, const struct config_block *section,
+			      const char *name)
 {
 	char shown[CONFIG_SHOWN_SIZE];
 	int line;
@@ -233,51 +194,42 @@ static const char *parse_path(struct config_context *context, cfg_t *section, co
 	return NULL;
 }
 
-static void parse_names(struct config_context *context, cfg_t *section, const char *name,
-			struct config_names *names)
+static void parse_names(struct config_context *context, const struct config_block *section,
+			const char *name, struct config_names *names)
 {
-	cfg_opt_t *option = cfg_getopt(section, name);
+	const struct config_setting *setting = parse_setting(section, name);
 	const char **list;
 	int *lines;
 
-	if (!option || option->nvalues == 0 || !parse_line(option, 0))
+	if (!setting->first)
 		return;
 	names->given = true;
-	names->list = list = config_tree_alloc(context->tree, option->nvalues, sizeof(*list));
-	names->lines = lines = config_tree_alloc(context->tree, option->nvalues, sizeof(*lines));
-	for (unsigned i = 0; i < option->nvalues; i++) {
-		list[names->count] = config_tree_text(context->tree, option->values[i]->string);
-		lines[names->count++] = parse_line(option, i);
+	names->list = list = config_tree_alloc(context->tree, setting->count, sizeof(*list));
+	names->lines = lines = config_tree_alloc(context->tree, setting->count, sizeof(*lines));
+	for (const struct config_value *value = setting->first; value; value = value->next) {
+		list[names->count] = value->text;
+		lines[names->count++] = value->line;
 	}
 }
 
 /* A section's title as a name; NULL after a fault. */
-static const char *parse_title(struct config_context *context, cfg_t *section, int line)
+static const char *parse_title(struct config_context *context, const struct config_block *section)
 {
 	char shown[CONFIG_SHOWN_SIZE];
-	const char *title = cfg_title(section);
 
-	if (title && config_name_valid(title))
-		return config_tree_text(context->tree, title);
-	config_error(context, line,
+	if (config_name_valid(section->title))
+		return section->title;
+	config_error(context, section->line,
 		     "%s \"%s\": expected a name of 1 to %d letters, digits, '.', '_' and '-', not "
 		     "beginning with '.' or "
 		     "'-', because it becomes a file name",
-		     cfg_name(section), parse_shown(title ? title : "", shown), CONFIG_NAME_MAX);
+		     section->kind, parse_shown(section->title, shown), CONFIG_NAME_MAX);
 	return NULL;
-}
-
-static int parse_section_line(cfg_t *section)
-{
-	int ignored;
-	const char *text = parse_value(section, CONFIG_LINE_KEY, &ignored);
-
-	return text ? atoi(text) : 0;
 }
 
 /* ---- blocks ---- */
 
-static void parse_initiator(struct config_context *context, cfg_t *section,
+static void parse_initiator(struct config_context *context, const struct config_block *section,
 			    struct config_node *node)
 {
 	char shown[CONFIG_SHOWN_SIZE];
@@ -297,21 +249,22 @@ static void parse_initiator(struct config_context *context, cfg_t *section,
 			     parse_shown(text, shown));
 }
 
-static void parse_nodes(struct config_context *context, cfg_t *file)
+static void parse_nodes(struct config_context *context, const struct config_block *file)
 {
-	unsigned count = cfg_size(file, "node");
+	unsigned count = parse_count(file, "node");
 	struct config *config = &context->tree->config;
 
 	context->tree->nodes =
 		config_tree_alloc(context->tree, count, sizeof(*context->tree->nodes));
-	for (unsigned i = 0; i < count; i++) {
-		cfg_t *section = cfg_getnsec(file, "node", i);
+	for (const struct config_block *section = file->first; section; section = section->next) {
 		struct config_node *node = &context->tree->nodes[config->node_count];
 		uint32_t id = 0;
 
+		if (!parse_is(section, "node"))
+			continue;
 		memset(node, 0, sizeof(*node)); /* one without a usable name was here */
-		node->line = parse_section_line(section);
-		node->name = parse_title(context, section, node->line);
+		node->line = section->line;
+		node->name = parse_title(context, section);
 		parse_number(context, section, "id", 1, 254, &id);
 		node->id = (uint8_t)id;
 		parse_initiator(context, section, node);
@@ -321,7 +274,8 @@ static void parse_nodes(struct config_context *context, cfg_t *file)
 	config->nodes = context->tree->nodes;
 }
 
-static void parse_devices(struct config_context *context, cfg_t *section, struct config_lun *lun)
+static void parse_devices(struct config_context *context, const struct config_block *section,
+			  struct config_lun *lun)
 {
 	struct config_names names = {0};
 
@@ -350,23 +304,25 @@ static void parse_devices(struct config_context *context, cfg_t *section, struct
 	}
 }
 
-static void parse_luns(struct config_context *context, cfg_t *file, enum pr_type type)
+static void parse_luns(struct config_context *context, const struct config_block *file,
+		       enum pr_type type)
 {
-	unsigned count = cfg_size(file, "lun");
+	unsigned count = parse_count(file, "lun");
 	struct config *config = &context->tree->config;
 	struct config_raw_lun *raws = config_tree_alloc(context->tree, count, sizeof(*raws));
 
 	context->tree->luns = config_tree_alloc(context->tree, count, sizeof(*context->tree->luns));
-	for (unsigned i = 0; i < count; i++) {
-		cfg_t *section = cfg_getnsec(file, "lun", i);
+	for (const struct config_block *section = file->first; section; section = section->next) {
 		struct config_lun *lun = &context->tree->luns[config->lun_count];
 		struct config_raw_lun *raw = &raws[config->lun_count];
 		const char *wwid;
 
+		if (!parse_is(section, "lun"))
+			continue;
 		memset(lun, 0, sizeof(*lun));
 		memset(raw, 0, sizeof(*raw));
-		lun->line = parse_section_line(section);
-		lun->name = parse_title(context, section, lun->line);
+		lun->line = section->line;
+		lun->name = parse_title(context, section);
 		lun->type = type;
 		parse_devices(context, section, lun);
 		wwid = parse_value(section, "wwid", &raw->wwid_line);
@@ -398,7 +354,7 @@ static bool parse_param_key_valid(const char *text, size_t length)
 	return true;
 }
 
-static void parse_params(struct config_context *context, cfg_t *section,
+static void parse_params(struct config_context *context, const struct config_block *section,
 			 struct config_resource *resource, struct config_raw_resource *raw)
 {
 	struct config_names texts = {0};
@@ -442,7 +398,7 @@ static void parse_params(struct config_context *context, cfg_t *section,
 	}
 }
 
-static void parse_resource(struct config_context *context, cfg_t *section,
+static void parse_resource(struct config_context *context, const struct config_block *section,
 			   struct config_resource *resource, struct config_raw_resource *raw)
 {
 	static const struct duration_range monitor = {0, 24 * DURATION_HOUR,
@@ -457,8 +413,8 @@ static void parse_resource(struct config_context *context, cfg_t *section,
 	resource->monitor_timeout_ms = 20000;
 	resource->start_timeout_ms = resource->stop_timeout_ms = 60000;
 	resource->restarts = 3;
-	resource->line = parse_section_line(section);
-	resource->name = parse_title(context, section, resource->line);
+	resource->line = section->line;
+	resource->name = parse_title(context, section);
 	agent = parse_value(section, "agent", &line);
 	if (agent)
 		resource->agent_path = config_parse_agent(context, agent, line);
@@ -474,30 +430,30 @@ static void parse_resource(struct config_context *context, cfg_t *section,
 	parse_number(context, section, "restarts", 0, SERVICE_RESTARTS_MAX, &resource->restarts);
 }
 
-static void parse_resources(struct config_context *context, cfg_t *service,
+static void parse_resources(struct config_context *context, const struct config_block *service,
 			    struct config_group *group, struct config_raw_service *raw)
 {
-	unsigned count = cfg_size(service, "resource");
+	unsigned count = parse_count(service, "resource");
 	struct config_resource *resources;
 	struct config_raw_resource *raws;
 
 	if (count > CONFIG_RESOURCES_MAX) {
 		config_error(context, group->line,
 			     "service \"%s\": found %u resources, expected at most %d",
-			     cfg_title(service), count, CONFIG_RESOURCES_MAX);
+			     service->title, count, CONFIG_RESOURCES_MAX);
 		return;
 	}
 	group->resources = resources = config_tree_alloc(context->tree, count, sizeof(*resources));
 	raw->resources = raws = config_tree_alloc(context->tree, count, sizeof(*raws));
-	for (unsigned i = 0; i < count; i++) {
-		parse_resource(context, cfg_getnsec(service, "resource", i),
-			       &resources[group->resource_count], &raws[group->resource_count]);
+	for (const struct config_block *inner = service->first; inner; inner = inner->next) {
+		parse_resource(context, inner, &resources[group->resource_count],
+			       &raws[group->resource_count]);
 		if (resources[group->resource_count].name)
 			group->resource_count++;
 	}
 }
 
-static void parse_failback(struct config_context *context, cfg_t *section,
+static void parse_failback(struct config_context *context, const struct config_block *section,
 			   struct config_group *group)
 {
 	char shown[CONFIG_SHOWN_SIZE];
@@ -511,24 +467,25 @@ static void parse_failback(struct config_context *context, cfg_t *section,
 			     parse_shown(text, shown));
 }
 
-static void parse_services(struct config_context *context, cfg_t *file)
+static void parse_services(struct config_context *context, const struct config_block *file)
 {
 	struct config_tree *tree = context->tree;
-	unsigned count = cfg_size(file, "service");
+	unsigned count = parse_count(file, "service");
 	struct config_raw_service *raws = config_tree_alloc(tree, count, sizeof(*raws));
 
 	/* room for the LUNs that no service names */
 	tree->groups =
 		config_tree_alloc(tree, count + tree->config.lun_count, sizeof(*tree->groups));
-	for (unsigned i = 0; i < count; i++) {
-		cfg_t *section = cfg_getnsec(file, "service", i);
+	for (const struct config_block *section = file->first; section; section = section->next) {
 		struct config_group *group = &tree->groups[tree->service_count];
 		struct config_raw_service *raw = &raws[tree->service_count];
 
+		if (!parse_is(section, "service"))
+			continue;
 		memset(group, 0, sizeof(*group));
 		memset(raw, 0, sizeof(*raw));
-		group->line = parse_section_line(section);
-		group->name = parse_title(context, section, group->line);
+		group->line = section->line;
+		group->name = parse_title(context, section);
 		group->has_service = true;
 		group->automatic = true;
 		group->times = tree->config.times;
@@ -546,7 +503,8 @@ static void parse_services(struct config_context *context, cfg_t *file)
 	tree->raw_services = raws;
 }
 
-static void parse_history(struct config_context *context, cfg_t *file, struct config *config)
+static void parse_history(struct config_context *context, const struct config_block *file,
+			  struct config *config)
 {
 	char shown[CONFIG_SHOWN_SIZE];
 	int line;
@@ -563,7 +521,8 @@ static void parse_history(struct config_context *context, cfg_t *file, struct co
 			parse_shown(text, shown));
 }
 
-static void parse_watchdog(struct config_context *context, cfg_t *file, struct config *config)
+static void parse_watchdog(struct config_context *context, const struct config_block *file,
+			   struct config *config)
 {
 	static const struct duration_range timeout = {2000, 10 * DURATION_MINUTE, "2s to 10m"},
 					   limit = {1000, DURATION_HOUR, "1s to 60m"};
@@ -577,7 +536,7 @@ static void parse_watchdog(struct config_context *context, cfg_t *file, struct c
 }
 
 /* The file's own settings. */
-static enum pr_type parse_settings(struct config_context *context, cfg_t *file)
+static enum pr_type parse_settings(struct config_context *context, const struct config_block *file)
 {
 	struct config_tree *tree = context->tree;
 	struct config *config = &tree->config;
@@ -609,65 +568,11 @@ static enum pr_type parse_settings(struct config_context *context, cfg_t *file)
 	return type;
 }
 
-/* libconfuse's table from ours; every value is text. Freed by parse_options_free(). */
-static cfg_opt_t *parse_options(const struct config_key *keys)
+void config_parse(struct config_context *context, const struct config_block *file)
 {
-	cfg_opt_t *options, end = CFG_END(), line = CFG_STR(CONFIG_LINE_KEY, NULL, CFGF_NONE);
-	size_t count = 0;
+	enum pr_type type = parse_settings(context, file);
 
-	while (keys[count].name)
-		count++;
-	options = calloc(count + 2, sizeof(*options));
-	if (!options)
-		abort();
-	for (size_t i = 0; i < count; i++) {
-		cfg_opt_t text = CFG_STR(keys[i].name, NULL, CFGF_NONE),
-			  list = CFG_STR_LIST(keys[i].name, NULL, CFGF_NONE);
-
-		options[i] = keys[i].list ? list : text;
-		options[i].validcb = parse_note_value;
-		if (keys[i].section) {
-			cfg_opt_t section = CFG_SEC(keys[i].name, NULL,
-						    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-
-			options[i] = section;
-			options[i].subopts = parse_options(keys[i].section);
-		}
-	}
-	line.validcb = parse_note_value;
-	options[count] = line;
-	options[count + 1] = end;
-	return options;
-}
-
-static void parse_options_free(cfg_opt_t *options)
-{
-	for (cfg_opt_t *option = options; option->name; option++)
-		if (option->type == CFGT_SEC)
-			parse_options_free(option->subopts);
-	free(options);
-}
-
-void config_parse(struct config_context *context, const char *clean)
-{
-	cfg_opt_t *options = parse_options(config_keys_top);
-	cfg_t *file = cfg_init(options, CFGF_NONE);
-	enum pr_type type;
-
-	if (!file)
-		abort();
-	memset(&notes, 0, sizeof(notes));
-	notes.context = context;
-	cfg_set_error_function(file, parse_report);
-	cfg_parse_buf(file, clean);
-	if (notes.count)
-		qsort(notes.list, notes.count, sizeof(*notes.list), note_compare);
-	type = parse_settings(context, file);
 	parse_nodes(context, file);
 	parse_luns(context, file, type);
 	parse_services(context, file);
-	cfg_free(file);
-	free(notes.list);
-	memset(&notes, 0, sizeof(notes));
-	parse_options_free(options);
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the parts of the configuration share: collecting faults, the tree's memory, and the steps
- * from a file to a tree: outline (text.c), libconfuse and values (parse.c),
- * cross-checks (check.c).
+ * from a file to a tree: characters (text.c), libconfuse (read.c), values
+ * (parse.c, value.c), cross-checks (check.c).
  */
 #ifndef CLUSTER_CONFIG_PRIVATE_H
 #define CLUSTER_CONFIG_PRIVATE_H
-
-#include <confuse.h>
 
 #include "cluster/config/config.h"
 
@@ -20,9 +18,29 @@ struct config_key {
 	bool required;
 };
 
-/* What the outline sets in every section for config_parse(): its line. No key that a person could
- * set. */
-#define CONFIG_LINE_KEY "@line"
+/* The file as it was read, before any value is looked at; lives as long as the tree. */
+struct config_value {
+	struct config_value *next;
+	const char *text;
+	int line;
+};
+
+struct config_setting {
+	struct config_value *first, *last;
+	size_t count, seen;
+	bool twice;
+};
+
+#define CONFIG_KEYS_MAX 24 /* of one block; more than any table has */
+
+struct config_block {
+	const struct config_key *keys; /* of this kind of block */
+	const char *kind, *title;
+	int line;
+	bool twice; /* one of its kind and title is there already; not in the list of the outer */
+	struct config_block *parent, *first, *next;
+	struct config_setting settings[CONFIG_KEYS_MAX]; /* in the order of the keys */
+};
 
 extern const struct config_key config_keys_top[], config_keys_node[], config_keys_lun[],
 	config_keys_service[], config_keys_resource[];
@@ -80,7 +98,7 @@ struct config_context {
 	const char *path;
 	struct config_faults *faults;
 	struct config_tree *tree;
-	/* the outline broke off: what comes after it is not known, so no cross-checks */
+	/* the reading broke off: what comes after it is not known, so no cross-checks */
 	bool broken;
 };
 
@@ -92,13 +110,14 @@ void config_fault(struct config_context *context, enum config_severity severity,
 #define CONFIG_SHOWN_SIZE 68
 const char *config_shown(const char *text, size_t length, char buffer[CONFIG_SHOWN_SIZE]);
 
-/* Pure. Reports what does not have the form of a configuration, what is unknown, set twice or
- * missing, and returns what is left as text for libconfuse, with every token on the line where it
- * was; malloc'ed. */
-char *config_outline(struct config_context *context, const char *text, size_t length);
-/* Lets libconfuse read `clean`, and fills the tree, reporting every value that is not what it must
- * be. */
-void config_parse(struct config_context *context, const char *clean);
+/* Pure. Reports the characters that libconfuse would misread, and blanks comments. Returns the line
+ * of the last '{' that is never closed, or 0. */
+int config_text_check(struct config_context *context, char *text, size_t length);
+/* Lets libconfuse read text, and reports what does not have the form of a configuration, what is
+ * unknown, set twice or missing (read.c). Returns the file as one block. */
+const struct config_block *config_read(struct config_context *context, const char *text);
+/* Fills the tree from the file, reporting every value that is not what it must be. */
+void config_parse(struct config_context *context, const struct config_block *file);
 /* Checks what belongs together, resolves names and completes the tree. */
 void config_check(struct config_context *context);
 /* exec: paths, devices, wwid: one value each (value.c). */

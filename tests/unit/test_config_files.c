@@ -108,6 +108,20 @@ static char *outcome(const char *name)
 	return text;
 }
 
+/* What was wrong with one file must not show in the next: libconfuse's lexer is one for all. */
+static void check_next_file(void)
+{
+	static const char good[] = "cluster=demo node a{id=1} lun l{device=/dev/sdb wwid=naa."
+				   "5000000000000001}";
+	struct config_faults faults = {0};
+	struct config *config;
+
+	CU_ASSERT_EQUAL(config_load_text("next", good, sizeof(good) - 1, &config, &faults), 0);
+	CU_ASSERT_EQUAL(faults.count, 0);
+	config_free(config);
+	config_faults_free(&faults);
+}
+
 static char *expected(const char *path)
 {
 	char *text = calloc(1, 1 << 16);
@@ -156,6 +170,7 @@ static void every_file_yields_what_its_out_says(void)
 	CU_ASSERT_FATAL(count >= 20);
 	for (int i = 0; i < count; i++) {
 		compare(entries[i]->d_name);
+		check_next_file();
 		free(entries[i]);
 	}
 	free(entries);
