@@ -152,6 +152,8 @@ static void pr_look_add_key(struct pr_look *look, uint64_t key)
 {
 	uint32_t i;
 
+	if (key == 0)
+		return; /* no registration has it (SPC-5 5.14.7): a list filled up with zeroes */
 	for (i = 0; i < look->key_count && look->keys[i] != key; i++)
 		;
 	if (i == PR_LOOK_KEYS_MAX) {

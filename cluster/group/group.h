@@ -73,6 +73,11 @@ struct group_path {
 #define NO_GROUP_NEXUS 0xff
 #define GROUP_PATHS_MAX (CONFIG_DEVICES_MAX * 2 > PATHS_MAX ? CONFIG_DEVICES_MAX * 2 : PATHS_MAX)
 
+#define GROUP_NO_ROOM                                                                              \
+	"the target has no room for another registration (55/04, insufficient registration "       \
+	"resources): remove registrations that nobody needs (lunkeeper lun keys, lun preempt), "   \
+	"or raise its limit"
+
 #define GROUP_OTHERS_MAX 8
 
 /* What READ FULL STATUS lists. */
@@ -102,8 +107,13 @@ struct group_lun {
 	uint16_t orders;              /* in flight */
 	bool full_status;             /* READ FULL STATUS works */
 	bool full_status_known;
-	bool no_pr; /* PERSISTENT RESERVE IN is refused: told once */
-	bool aptpl; /* REPORT CAPABILITIES: PTPL_C */
+	bool full_proven;    /* it was answered once */
+	bool plain_next;     /* the last one got no answer: the next look is a plain one */
+	uint8_t full_doubts; /* times that this was answered then */
+	uint64_t plain_ms;   /* the last time */
+	bool no_room;        /* REGISTER is refused: no room for another registration */
+	bool no_pr;          /* PERSISTENT RESERVE IN is refused: told once */
+	bool aptpl;          /* REPORT CAPABILITIES: PTPL_C */
 	bool capabilities_known;
 	uint64_t size; /* bytes; 0 unknown */
 	uint32_t block_size;

@@ -103,6 +103,7 @@ struct look {
 	uint32_t id, timeout_ms, order_epoch;
 	uint64_t began_ms;
 	uint8_t moves; /* to another path */
+	bool full;     /* by READ FULL STATUS */
 	bool still;    /* no order was in flight when it began */
 	struct group_listed listed;
 };
@@ -188,6 +189,66 @@ static void tell_refusal(struct group_lun *lun, const struct scsi_result *result
 		   "it supports no persistent reservations: %s", text);
 }
 
+/* --- whether READ FULL STATUS works --- */
+
+/* Twice unanswered, while the plain reads behind each time were answered: it is the command. One
+ * time may be a target that stood still. */
+#define FULL_STATUS_DOUBTS 2
+/* Until it was answered once it is waited for only so long; then the plain reads have the rest of
+ * the look's time. */
+#define FULL_STATUS_UNPROVEN_MS 1000
+
+static void full_status_give_up(struct group_lun *lun, const char *why)
+{
+	lun->full_status = false;
+	log_info("%s: LUN %s: READ FULL STATUS %s: READ KEYS and READ RESERVATION are used instead",
+		 lun->group->config->name, lun->config->name, why);
+	group_note(lun->group, lun->config->name, "look",
+		   "READ FULL STATUS %s: READ KEYS and READ RESERVATION are used instead", why);
+}
+
+/* The target does not give it, whatever it says for that: true, and the plain reads take its place
+ * at once. A path that cannot be used now, or a device that is not ready, says nothing of it. */
+static bool full_status_refused(struct look *look)
+{
+	const struct scsi_result *result = &look->errand.exec.request.result;
+	struct group_lun *lun = look->path->lun;
+	bool illegal = result->outcome == SCSI_OUTCOME_FAILED &&
+		       result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST;
+	char text[200], why[240];
+
+	if (!look->full ||
+	    (!illegal && result->outcome != SCSI_OUTCOME_CONFLICT && result->error != -EBADMSG))
+		return false;
+	snprintf(why, sizeof(why), "was answered by %s",
+		 scsi_result_text(result, text, sizeof(text)));
+	if (lun->full_status)
+		full_status_give_up(lun, why);
+	return true;
+}
+
+/* No answer, or the end of the connection: the next look goes without it, and shows whether that
+ * was the reason. */
+static void full_status_judge(const struct look *look)
+{
+	const struct scsi_result *result = &look->errand.exec.request.result;
+	struct group_lun *lun = look->path->lun;
+
+	if (look->full && result->outcome == SCSI_OUTCOME_OK) {
+		lun->full_doubts = 0;
+		lun->full_proven = true;
+	} else if (look->full && result->outcome == SCSI_OUTCOME_UNKNOWN) {
+		lun->plain_next = look->began_ms > lun->plain_ms;
+	} else if (!look->full && lun->plain_next) {
+		lun->plain_next = false;
+		if (result->outcome != SCSI_OUTCOME_OK)
+			return;
+		lun->plain_ms = clock_now_ms();
+		if (++lun->full_doubts >= FULL_STATUS_DOUBTS && lun->full_status)
+			full_status_give_up(lun, "gets no answer, while the plain reads do");
+	}
+}
+
 static void on_looked(struct pr_look *errand);
 
 static void look_start(struct look *look, uint32_t timeout_ms)
@@ -195,10 +256,27 @@ static void look_start(struct look *look, uint32_t timeout_ms)
 	struct group_lun *lun = look->path->lun;
 
 	look->path->looking++;
+	look->full = lun->full_status && !lun->plain_next;
 	look->order_epoch = lun->order_epoch;
 	look->still = lun->orders == 0;
 	group_errand_begin(&look->under_way, look->path);
-	pr_look_start(&look->errand, look->path->path, lun->full_status, timeout_ms, on_looked);
+	if (look->full && !lun->full_proven && timeout_ms > FULL_STATUS_UNPROVEN_MS)
+		timeout_ms = FULL_STATUS_UNPROVEN_MS;
+	pr_look_start(&look->errand, look->path->path, look->full, timeout_ms, on_looked);
+}
+
+/* The rest of a look whose READ FULL STATUS got no answer in the time for one that is not proven. */
+static bool look_plainly(struct look *look)
+{
+	struct group_lun *lun = look->path->lun;
+	uint64_t gone_ms = clock_now_ms() - look->began_ms;
+
+	if (lun->group->closing || !look->full || lun->full_proven || !may_look(look->path) ||
+	    look->errand.exec.request.result.error != -ETIMEDOUT || gone_ms + 10 > look->timeout_ms)
+		return false;
+	lun->plain_next = true;
+	look_start(look, look->timeout_ms - (uint32_t)gone_ms);
+	return true;
 }
 
 /* What one path cannot say now, another may: the target's refusal of this one costs no time. */
@@ -247,13 +325,13 @@ static void on_looked(struct pr_look *errand)
 	daemon->counters.looks++;
 	daemon->counters.unit_attentions += errand->exec.attentions.count;
 	group_errand_end(&look->under_way, &errand->exec);
-	if (result->outcome == SCSI_OUTCOME_FAILED &&
-	    result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST && lun->full_status &&
-	    !lun->group->closing) {
-		lun->full_status = false;
+	if (!lun->group->closing && full_status_refused(look)) {
 		look_start(look, look->timeout_ms);
 		return;
 	}
+	if (look_plainly(look))
+		return;
+	full_status_judge(look);
 	if (result->outcome == SCSI_OUTCOME_OK) {
 		look_fill(&seen, errand);
 		seen.persistent = lun->aptpl;
@@ -266,7 +344,7 @@ static void on_looked(struct pr_look *errand)
 			tell_refusal(lun, result);
 	}
 	post_look(lun, id, &seen);
-	if (seen.ok && lun->full_status && !seen.truncated && look->still &&
+	if (seen.ok && look->full && !seen.truncated && look->still &&
 	    look->order_epoch == lun->order_epoch && !lun->group->closing)
 		group_lun_compare(lun, &look->listed);
 	pr_look_release(errand);
@@ -332,6 +410,33 @@ static void post_ordered(struct group_lun *lun, uint32_t id, const struct scsi_r
 	group_post(lun->group, &event);
 }
 
+/* SPC-5 6.17.2: no room for another registration. It is the target's trouble, and nothing here can
+ * end it, so that it has to be said; over when a registration has found room. */
+static void tell_no_room(struct group_lun *lun, const struct pr_out *out,
+			 const struct scsi_result *result)
+{
+	bool registers =
+		(out->action == PR_OUT_REGISTER || out->action == PR_OUT_REGISTER_AND_IGNORE) &&
+		out->service_key != 0;
+
+	if (!registers || result->outcome == SCSI_OUTCOME_UNKNOWN)
+		return;
+	if (result->outcome == SCSI_OUTCOME_FAILED && result->asc == 0x55 && result->ascq >= 0x02 &&
+	    result->ascq <= 0x04) {
+		if (!lun->no_room) {
+			log_error("%s: LUN %s: " GROUP_NO_ROOM, lun->group->config->name,
+				  lun->config->name);
+			group_note(lun->group, lun->config->name, "alarm", GROUP_NO_ROOM);
+		}
+		lun->no_room = true;
+	} else if (result->outcome == SCSI_OUTCOME_OK) {
+		if (lun->no_room)
+			group_note(lun->group, lun->config->name, "alarm",
+				   "over: the target has room for registrations again");
+		lun->no_room = false;
+	}
+}
+
 static void on_ordered(struct pr_order *errand)
 {
 	struct order *order = errand->user;
@@ -341,6 +446,8 @@ static void on_ordered(struct pr_order *errand)
 	order->lun->group->daemon->counters.unit_attentions += errand->exec.attentions.count;
 	order->lun->orders--;
 	order->lun->order_epoch++;
+	if (!order->lun->group->closing)
+		tell_no_room(order->lun, &order->out, &result);
 	if (result.outcome == SCSI_OUTCOME_UNKNOWN)
 		order->under_way.path->gave_up = true;
 	group_errand_end(&order->under_way, &errand->exec);

@@ -126,6 +126,8 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 	if (lun->no_pr)
 		json_object_set_new(json, "problem",
 				    json_string("it supports no persistent reservations"));
+	else if (lun->no_room)
+		json_object_set_new(json, "problem", json_string(GROUP_NO_ROOM));
 	if (group->gate_kind)
 		group->gate_kind->lun_json(lun, json);
 	return json;
@@ -329,6 +331,11 @@ static void explain_paths(const struct group *group, json_t *lines)
 		if (lun->place_note) {
 			snprintf(text, sizeof(text), "LUN %s: %s.", lun->config->name,
 				 lun->place_note);
+			add_line(lines, text);
+		}
+		if (lun->no_room) {
+			snprintf(text, sizeof(text), "LUN %s: %s.", lun->config->name,
+				 GROUP_NO_ROOM);
 			add_line(lines, text);
 		}
 		for (size_t k = 0; k <= lun->path_count; k++) {

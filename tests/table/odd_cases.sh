@@ -16,11 +16,14 @@ unset LUNKEEPER_RUN || true
 dir=$(mktemp -d)
 out=$dir/out
 server=
+daemon=
 passed=0
 jerry="--initiator iqn.2024-01.test:jerry"
 tom="--initiator iqn.2024-01.test:tom"
 
 end_server() {
+	[ -z "$daemon" ] || { kill -KILL "$daemon" 2>/dev/null; wait "$daemon" 2>/dev/null || true; }
+	daemon=
 	[ -z "$server" ] || { exec 3>&-; wait "$server"; }
 	server=
 }
@@ -77,6 +80,34 @@ lacks() {
 	! grep -qF -e "$1" "$out" || fail "\"$1\" should not be there"
 }
 
+# A daemon that owns the disk as "store", without a service. Its words are in $dir/log.
+start_daemon() {
+	rm -rf "$dir/run" "$dir/state"
+	cat >"$dir/conf" <<-CONF
+		cluster = "odd"
+		node "jerry" { id = 1  initiator = "iqn.2024-01.test:jerry" }
+		lun "store"  { device = "$U" }
+		service "odd" { luns = { "store" } nodes = { "jerry" } }
+	CONF
+	"$BUILD/lunkeeperd" --no-realtime --config "$dir/conf" --node jerry --run "$dir/run" --state "$dir/state" \
+		>"$dir/log" 2>&1 3>&- &
+	daemon=$!
+}
+
+# becomes SECONDS WORD -- ARGUMENTS...: what lunkeeper says to the daemon has the word before that time is over.
+becomes() {
+	limit=$(($1 * 10))
+	word=$2
+	shift 3
+	for _ in $(seq $limit); do
+		"$LUNKEEPER" "$@" --run "$dir/run" >"$out" 2>&1 </dev/null || true
+		! grep -qF -e "$word" "$out" || { passed=$((passed + 1)); return; }
+		sleep 0.1
+	done
+	cat "$dir/log" >>"$out"
+	fail "lunkeeper $*: \"$word\" never came"
+}
+
 # shellcheck disable=SC2086 # $jerry and $tom are two words each
 {
 if odd "a disk without any oddity"; then
@@ -89,6 +120,27 @@ fi
 
 if odd "READ FULL STATUS answered by RESERVATION CONFLICT" full-status-conflict foreign-holder; then
 	expect 0 "0xf00d000000000001" "WE-RO" -- lun show $jerry "$U"
+fi
+
+for how in conflict silent closes; do
+	if odd "a daemon, READ FULL STATUS: $how" full-status-$how; then
+		start_daemon
+		becomes 20 '"state": "owner"' -- status --json
+		becomes 20 "READ KEYS and READ RESERVATION are used instead" -- events
+	fi
+done
+
+if odd "a daemon, READ KEYS filled up with zeroes" zero-keys no-full-status; then
+	start_daemon
+	becomes 10 '"state": "owner"' -- status --json
+	lacks '0000000000000000'
+fi
+
+if odd "a daemon, no room for a registration" no-resources; then
+	start_daemon
+	becomes 10 "no room for another registration (55/04" -- status
+	becomes 10 "no room for another registration (55/04" -- explain odd
+	becomes 10 "no room for another registration (55/04" -- events
 fi
 
 if odd "a foreign holder" foreign-holder; then
