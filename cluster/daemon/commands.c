@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/daemon/daemon.h"
+#include "cluster/store/flags.h"
 #include "cluster/core/key.h"
 
 #define WAIT_MAX_MS (24 * 3600 * 1000)
@@ -60,7 +61,7 @@ static void group_order(struct control_request *request, struct daemon *daemon, 
 	}
 	note_command(request, group, what);
 	if (command == ARBITER_COMMAND_MAINTENANCE) {
-		daemon_flag_set(daemon, "maintenance", group->config->name, on);
+		flag_set(daemon->home.run_folder, "maintenance", group->config->name, on);
 		if (group->service)
 			service_host_maintenance(group->service, on);
 	}
@@ -96,7 +97,7 @@ static void do_yield(struct control_request *request, const json_t *arguments, v
 	if (!control_take_text(request, "node", true, &name))
 		return;
 	if (name) {
-		node = config_find_node(daemon->config, name);
+		node = config_find_node(daemon->home.config, name);
 		if (!node) {
 			control_fail(request, "unknown", "%s: no node of this name is configured",
 				     name);
@@ -127,13 +128,13 @@ static void do_maintenance(struct control_request *request, const json_t *argume
 
 static void set_standby(struct control_request *request, struct daemon *daemon, bool standby)
 {
-	bool was = daemon->standby;
+	bool was = daemon->home.standby;
 
-	daemon->standby = standby;
-	daemon_flag_set(daemon, "standby", NULL, standby);
+	daemon->home.standby = standby;
+	flag_set(daemon->home.run_folder, "standby", NULL, standby);
 	for (size_t g = 0; g < daemon->group_count; g++)
 		group_set_unfit(daemon->groups[g], GROUP_UNFIT_STANDBY,
-				standby ? DAEMON_STANDBY_REASON : NULL);
+				standby ? GROUP_STANDBY_REASON : NULL);
 	daemon_note(daemon, "command", "node set to %s, by uid %u", standby ? "standby" : "online",
 		    (unsigned)control_peer_uid(request));
 	control_reply(request,
@@ -152,7 +153,7 @@ static void do_online(struct control_request *request, const json_t *arguments, 
 	set_standby(request, user, false);
 }
 
-static json_t *counters_json(const struct daemon_counters *counters)
+static json_t *counters_json(const struct group_counters *counters)
 {
 	static const char *const in[] = {"read-keys", "read-reservation", "report-capabilities",
 					 "read-full-status"};
@@ -188,21 +189,23 @@ static void do_status(struct control_request *request, const json_t *arguments, 
 		json_decref(groups);
 		return;
 	}
-	for (size_t n = 0; n < daemon->config->node_count; n++)
-		json_array_append_new(nodes, json_pack("{s:s, s:i, s:b}", "name",
-						       daemon->config->nodes[n].name, "id",
-						       daemon->config->nodes[n].id, "self",
-						       &daemon->config->nodes[n] == daemon->self));
+	for (size_t n = 0; n < daemon->home.config->node_count; n++)
+		json_array_append_new(
+			nodes,
+			json_pack("{s:s, s:i, s:b}", "name", daemon->home.config->nodes[n].name,
+				  "id", daemon->home.config->nodes[n].id, "self",
+				  &daemon->home.config->nodes[n] == daemon->home.self));
 	for (size_t g = 0; g < daemon->group_count; g++)
 		if (!daemon->groups[g]->closing &&
 		    (!only || daemon_find_group(daemon, only) == daemon->groups[g]))
 			json_array_append_new(groups, group_status_json(daemon->groups[g]));
 	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "cluster",
-			 daemon->config->cluster, "node", daemon->node_name, "version",
+			 daemon->home.config->cluster, "node", daemon->home.node_name, "version",
 			 LUNKEEPER_VERSION, "pid", (int)getpid(), "uptime_ms",
 			 (json_int_t)(clock_now_ms() - daemon->started_ms), "standby",
-			 daemon->standby, "watchdog", daemon_watchdog_json(daemon), "nodes", nodes,
-			 "groups", groups, "counters", counters_json(&daemon->counters));
+			 daemon->home.standby, "watchdog", daemon_watchdog_json(daemon), "nodes",
+			 nodes, "groups", groups, "counters",
+			 counters_json(&daemon->home.counters));
 	control_reply(request, json);
 }
 
@@ -230,7 +233,8 @@ static void do_ledger(struct control_request *request, const json_t *arguments, 
 			json_array_extend(rows, some);
 		json_decref(some);
 	}
-	control_reply(request, json_pack("{s:s, s:o}", "node", daemon->node_name, "rows", rows));
+	control_reply(request,
+		      json_pack("{s:s, s:o}", "node", daemon->home.node_name, "rows", rows));
 }
 
 static void do_explain(struct control_request *request, const json_t *arguments, void *user)
@@ -307,11 +311,11 @@ static void on_found(int error, const char *message, const struct history_event 
 		on_event(&events[k], follow);
 	if (follow->following && !follow->gone) {
 		/* what was added while the query was under way is in neither */
-		if (history_last_id(follow->daemon->history) > follow->asked_id) {
+		if (history_last_id(follow->daemon->home.history) > follow->asked_id) {
 			follow_find(follow, follow->asked_id, HISTORY_QUERY_LIMIT);
 			return;
 		}
-		follow->watch = history_watch_add(follow->daemon->history, on_event, follow);
+		follow->watch = history_watch_add(follow->daemon->home.history, on_event, follow);
 		if (follow->watch)
 			return;
 	}
@@ -323,8 +327,8 @@ static void follow_find(struct follow *follow, int64_t since, uint32_t limit)
 {
 	struct history_query query = {since, follow->group, limit};
 
-	follow->asked_id = history_last_id(follow->daemon->history);
-	history_find(follow->daemon->history, &query, on_found, follow);
+	follow->asked_id = history_last_id(follow->daemon->home.history);
+	history_find(follow->daemon->home.history, &query, on_found, follow);
 }
 
 static void do_events(struct control_request *request, const json_t *arguments, void *user)

@@ -8,23 +8,12 @@
 #include <jansson.h>
 #include <uv.h>
 
-#include "cluster/core/arbiter.h"
 #include "cluster/config/config.h"
 #include "cluster/control/control.h"
-#include "cluster/store/history.h"
-#include "cluster/store/claims.h"
-#include "scsi/pr_exec.h"
+#include "cluster/group/group.h"
 
 struct daemon_devices;
 struct daemon_watchdog;
-struct sg_index;
-struct group;
-
-/* Since the start, for `status` and the bench. */
-struct daemon_counters {
-	struct pr_counters pr;
-	uint64_t looks, looks_failed, resets, unit_attentions;
-};
 
 enum daemon_phase {
 	DAEMON_PHASE_RUNNING,
@@ -32,41 +21,26 @@ enum daemon_phase {
 	DAEMON_PHASE_CLOSING,
 };
 
-#define DAEMON_STANDBY_REASON "this node was set to standby by an operator"
-
 struct daemon {
-	uv_loop_t loop;
-	struct config *config;
+	struct group_home home; /* what groups see of it */
 	struct daemon_retired
 		*retired; /* trees that groups which are being given up still point into */
-	const struct config_node *self;
-	const char *config_path, *node_name, *state_folder, *run_folder;
-	char initiator[224]; /* "" if no iSCSI LUN is configured */
-	struct state *state;
-	struct history *history;
+	const char *config_path, *state_folder;
 	struct control *control;
 	struct daemon_watchdog *watchdog; /* NULL: none is configured */
 	struct group **groups;
 	size_t group_count;
-	struct daemon_counters counters;
-	struct arbiter_effects effects; /* shared by the groups' steps, which never nest */
 	enum daemon_phase phase;
 	bool leave_running; /* CLOSING: gates and services stay; another daemon adopts them */
 	bool again;         /* ... and that one is made at once, in this process */
-	bool standby;       /* an operator made this node unfit */
 	uint64_t started_ms, closing_since_ms;
 	struct control_request
 		*stop_request; /* who asked for the clean stop, to be told when it is done */
 	uv_timer_t closing_timer, alive_timer;
 	struct daemon_devices *devices;
-	/* The kernel's devices, read once while many groups are opened: for each LUN anew takes
-	 * longer than a window where there are hundreds. NULL: it is. */
-	struct sg_index *index;
 	uv_signal_t signals[3];
 	unsigned closing_groups;
 };
-
-extern const struct path_kind *const daemon_path_kinds[];
 
 /* devices.c: groups are told when the kernel's devices have changed. 0 or -ENOMEM. */
 int daemon_devices_open(struct daemon *daemon);
@@ -107,15 +81,6 @@ void daemon_drop_group(struct daemon *daemon, struct group *group);
 void daemon_hand_over(struct daemon *daemon);
 /* Closes at once; what runs is left running. */
 void daemon_leave(struct daemon *daemon, bool again);
-/* A group has reached RELEASED, or was closed. */
-void daemon_group_released(struct daemon *daemon);
-
-/* What an operator has set, until it is taken back or the machine boots: a file in the run folder,
- * so that a restart of the daemon does not forget it. name: "standby", or "maintenance", with the
- * group's name. */
-void daemon_flag_set(const struct daemon *daemon, const char *name, const char *group, bool on);
-bool daemon_flag(const struct daemon *daemon, const char *name, const char *group);
-
 /* Records an event of the daemon itself. */
 void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

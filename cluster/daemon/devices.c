@@ -9,7 +9,6 @@
 
 #include "cluster/base/clock.h"
 #include "cluster/daemon/daemon.h"
-#include "cluster/group/group.h"
 #include "cluster/base/log.h"
 #include "scsi/uevent.h"
 
@@ -81,9 +80,9 @@ int daemon_devices_open(struct daemon *daemon)
 	if (!devices)
 		return -ENOMEM;
 	devices->daemon = daemon;
-	uv_timer_init(&daemon->loop, &devices->timer);
+	uv_timer_init(&daemon->home.loop, &devices->timer);
 	devices->timer.data = devices;
-	error = uevent_watch_open(&daemon->loop, on_uevent, devices, &devices->watch);
+	error = uevent_watch_open(&daemon->home.loop, on_uevent, devices, &devices->watch);
 	if (error)
 		log_warning("the kernel's messages about devices cannot be heard: %s; sysfs is "
 			    "looked at every %u s instead",

@@ -21,7 +21,8 @@
 #include <unistd.h>
 
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/daemon/daemon.h"
+#include "cluster/store/flags.h"
 #include "cluster/base/log.h"
 #include "cluster/base/sdnotify.h"
 #include "iscsi/path_iscsi.h"
@@ -31,7 +32,7 @@
 #define REALTIME_PRIORITY 20
 #define HAND_OVER_LIMIT_MS 300000
 
-const struct path_kind *const daemon_path_kinds[] = {&path_kind_iscsi, &path_kind_sg, NULL};
+static const struct path_kind *const path_kinds[] = {&path_kind_iscsi, &path_kind_sg, NULL};
 
 void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...)
 {
@@ -43,40 +44,9 @@ void daemon_note(struct daemon *daemon, const char *kind, const char *format, ..
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	event.text = text;
-	if (daemon->history)
-		history_add(daemon->history, &event);
+	if (daemon->home.history)
+		history_add(daemon->home.history, &event);
 	log_notice("%s", text);
-}
-
-static const char *flag_path(const struct daemon *daemon, const char *name, const char *group)
-{
-	static char path[PATH_MAX + 200];
-
-	snprintf(path, sizeof(path), "%s/%s%s%s", daemon->run_folder, name, group ? "." : "",
-		 group ? group : "");
-	return path;
-}
-
-void daemon_flag_set(const struct daemon *daemon, const char *name, const char *group, bool on)
-{
-	const char *path = flag_path(daemon, name, group);
-	int fd;
-
-	if (!on) {
-		unlink(path);
-		return;
-	}
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		log_warning("%s: %s: a restart of the daemon will forget that", path,
-			    strerror(errno));
-	else
-		close(fd);
-}
-
-bool daemon_flag(const struct daemon *daemon, const char *name, const char *group)
-{
-	return access(flag_path(daemon, name, group), F_OK) == 0;
 }
 
 struct group *daemon_find_group(const struct daemon *daemon, const char *name)
@@ -130,7 +100,7 @@ int daemon_add_group(struct daemon *daemon, const struct config_group *config)
 	size_t effects = arbiter_effects_max((uint16_t)config->lun_count);
 	int error;
 
-	if (config_group_rank(config, daemon->self->id) < 0)
+	if (config_group_rank(config, daemon->home.self->id) < 0)
 		return 0; /* not for this node */
 	if (must_wait(daemon, config))
 		return 0;
@@ -142,14 +112,14 @@ int daemon_add_group(struct daemon *daemon, const struct config_group *config)
 	if (!groups)
 		return -ENOMEM;
 	daemon->groups = groups;
-	if (effects > daemon->effects.capacity) {
-		items = realloc(daemon->effects.items, effects * sizeof(*items));
+	if (effects > daemon->home.effects.capacity) {
+		items = realloc(daemon->home.effects.items, effects * sizeof(*items));
 		if (!items)
 			return -ENOMEM;
-		daemon->effects.items = items;
-		daemon->effects.capacity = effects;
+		daemon->home.effects.items = items;
+		daemon->home.effects.capacity = effects;
 	}
-	error = group_open(daemon, config, &daemon->groups[daemon->group_count], message,
+	error = group_open(&daemon->home, config, &daemon->groups[daemon->group_count], message,
 			   sizeof(message));
 	if (error) {
 		log_error("%s: %s", config->name, *message ? message : strerror(-error));
@@ -180,8 +150,8 @@ static void on_group_dropped(struct group *group, void *user)
 	daemon_free_retired(daemon);
 	if (daemon->phase != DAEMON_PHASE_RUNNING || daemon->leave_running)
 		return;
-	for (size_t g = 0; g < daemon->config->group_count; g++)
-		daemon_add_group(daemon, &daemon->config->groups[g]);
+	for (size_t g = 0; g < daemon->home.config->group_count; g++)
+		daemon_add_group(daemon, &daemon->home.config->groups[g]);
 }
 
 void daemon_drop_group(struct daemon *daemon, struct group *group)
@@ -210,10 +180,10 @@ static void close_rest(struct daemon *daemon)
 	if (daemon->control)
 		control_close(daemon->control);
 	daemon->control = NULL;
-	if (daemon->state)
-		state_close(daemon->state);
-	if (daemon->history)
-		history_close(daemon->history, 2000);
+	if (daemon->home.state)
+		state_close(daemon->home.state);
+	if (daemon->home.history)
+		history_close(daemon->home.history, 2000);
 	daemon_watchdog_close(daemon); /* the next daemon's time begins now */
 }
 
@@ -312,8 +282,11 @@ static void on_closing_timer(uv_timer_t *timer)
 	}
 }
 
-void daemon_group_released(struct daemon *daemon)
+/* A group has reached RELEASED, or was closed. */
+static void on_group_released(void *user)
 {
+	struct daemon *daemon = user;
+
 	if (daemon->phase != DAEMON_PHASE_CLOSING && !daemon->leave_running)
 		uv_timer_start(&daemon->closing_timer, on_closing_timer, 1, 50);
 }
@@ -418,21 +391,21 @@ static int make_run_folder(struct daemon *daemon)
 	static char folder[PATH_MAX];
 	char path[PATH_MAX + 8];
 
-	if (make_folder(daemon->run_folder))
+	if (make_folder(daemon->home.run_folder))
 		return -1;
-	if (!realpath(daemon->run_folder, folder)) {
-		log_error("the folder %s: %s", daemon->run_folder, strerror(errno));
+	if (!realpath(daemon->home.run_folder, folder)) {
+		log_error("the folder %s: %s", daemon->home.run_folder, strerror(errno));
 		return -1;
 	}
-	daemon->run_folder = folder;
-	snprintf(path, sizeof(path), "%s/dev", daemon->run_folder);
+	daemon->home.run_folder = folder;
+	snprintf(path, sizeof(path), "%s/dev", daemon->home.run_folder);
 	return make_folder(path);
 }
 
 static int load_config(struct daemon *daemon)
 {
 	struct config_faults faults = {0};
-	int error = config_load(daemon->config_path, &daemon->config, &faults);
+	int error = config_load(daemon->config_path, &daemon->home.config, &faults);
 	char text[600];
 
 	for (size_t k = 0; k < faults.count; k++) {
@@ -444,11 +417,11 @@ static int load_config(struct daemon *daemon)
 	config_faults_free(&faults);
 	if (error)
 		return -1;
-	daemon->self = config_find_node(daemon->config, daemon->node_name);
-	if (!daemon->self) {
+	daemon->home.self = config_find_node(daemon->home.config, daemon->home.node_name);
+	if (!daemon->home.self) {
 		log_error("%s: this node, %s, is not configured there; add: node \"%s\" { id = ... "
 			  "}, or start with --node NAME",
-			  daemon->config_path, daemon->node_name, daemon->node_name);
+			  daemon->config_path, daemon->home.node_name, daemon->home.node_name);
 		return -1;
 	}
 	return 0;
@@ -459,17 +432,17 @@ static int find_initiator(struct daemon *daemon)
 	char message[400];
 	bool wanted = false;
 
-	for (size_t i = 0; i < daemon->config->lun_count; i++)
-		wanted = wanted || daemon->config->luns[i].iscsi;
-	if (daemon->self->initiator) {
-		snprintf(daemon->initiator, sizeof(daemon->initiator), "%s",
-			 daemon->self->initiator);
-	} else if (wanted &&
-		   iscsi_initiator_name_read(INITIATOR_FILE, daemon->initiator,
-					     sizeof(daemon->initiator), message, sizeof(message))) {
+	for (size_t i = 0; i < daemon->home.config->lun_count; i++)
+		wanted = wanted || daemon->home.config->luns[i].iscsi;
+	if (daemon->home.self->initiator) {
+		snprintf(daemon->home.initiator, sizeof(daemon->home.initiator), "%s",
+			 daemon->home.self->initiator);
+	} else if (wanted && iscsi_initiator_name_read(INITIATOR_FILE, daemon->home.initiator,
+						       sizeof(daemon->home.initiator), message,
+						       sizeof(message))) {
 		log_error("%s; or name it in the configuration: node \"%s\" { initiator = "
 			  "\"iqn...\" }",
-			  message, daemon->node_name);
+			  message, daemon->home.node_name);
 		return -1;
 	}
 	return 0;
@@ -493,31 +466,33 @@ static void on_state_trouble(const char *message, void *user)
 
 static int open_parts(struct daemon *daemon)
 {
-	struct state_options state = {daemon->state_folder, daemon->config->cluster,
-				      daemon->self->id};
-	struct control_options control = {.group = daemon->config->control_group,
+	struct state_options state = {daemon->state_folder, daemon->home.config->cluster,
+				      daemon->home.self->id};
+	struct control_options control = {.group = daemon->home.config->control_group,
 					  .commands = daemon_commands,
 					  .user = daemon};
-	struct history_options history = {.days = daemon->config->history_days,
-					  .size = daemon->config->history_size,
+	struct history_options history = {.days = daemon->home.config->history_days,
+					  .size = daemon->home.config->history_size,
 					  .notice = on_history_notice,
 					  .user = daemon};
 	char path[PATH_MAX + 16], message[600];
 
-	if (state_open(&daemon->state, &daemon->loop, &state, message, sizeof(message))) {
+	if (state_open(&daemon->home.state, &daemon->home.loop, &state, message, sizeof(message))) {
 		log_error("%s", message);
 		return -1;
 	}
-	state_on_trouble(daemon->state, on_state_trouble, daemon);
+	state_on_trouble(daemon->home.state, on_state_trouble, daemon);
 	snprintf(path, sizeof(path), "%s/history.db", daemon->state_folder);
 	history.file = path;
-	if (history_open(&daemon->history, &daemon->loop, &history, message, sizeof(message)))
+	if (history_open(&daemon->home.history, &daemon->home.loop, &history, message,
+			 sizeof(message)))
 		log_error("%s", message);
-	if (!daemon->history)
+	if (!daemon->home.history)
 		return -1;
-	snprintf(path, sizeof(path), "%s/control", daemon->run_folder);
+	snprintf(path, sizeof(path), "%s/control", daemon->home.run_folder);
 	control.path = path;
-	if (control_open(&daemon->control, &daemon->loop, &control, message, sizeof(message))) {
+	if (control_open(&daemon->control, &daemon->home.loop, &control, message,
+			 sizeof(message))) {
 		log_error("%s", message);
 		return -1;
 	}
@@ -536,12 +511,12 @@ static void open_handles(struct daemon *daemon)
 	uint64_t interval = sdnotify_interval_ms();
 
 	for (size_t s = 0; s < sizeof(numbers) / sizeof(numbers[0]); s++) {
-		uv_signal_init(&daemon->loop, &daemon->signals[s]);
+		uv_signal_init(&daemon->home.loop, &daemon->signals[s]);
 		daemon->signals[s].data = daemon;
 		uv_signal_start(&daemon->signals[s], on_signal, numbers[s]);
 	}
-	uv_timer_init(&daemon->loop, &daemon->closing_timer);
-	uv_timer_init(&daemon->loop, &daemon->alive_timer);
+	uv_timer_init(&daemon->home.loop, &daemon->closing_timer);
+	uv_timer_init(&daemon->home.loop, &daemon->alive_timer);
 	daemon->closing_timer.data = daemon->alive_timer.data = daemon;
 	daemon_devices_open(daemon);
 	if (interval)
@@ -565,13 +540,13 @@ static int parse_options(struct daemon *daemon, int argc, char **argv, bool *rea
 			daemon->config_path = optarg;
 			break;
 		case 'n':
-			daemon->node_name = optarg;
+			daemon->home.node_name = optarg;
 			break;
 		case 's':
 			daemon->state_folder = optarg;
 			break;
 		case 'r':
-			daemon->run_folder = optarg;
+			daemon->home.run_folder = optarg;
 			break;
 		case 'd':
 			log_set_level(LOG_LEVEL_DEBUG);
@@ -603,23 +578,23 @@ static void run(struct daemon *daemon)
 {
 	daemon_note(daemon, "daemon",
 		    "started: cluster %s, node %s (%u), version " LUNKEEPER_VERSION,
-		    daemon->config->cluster, daemon->node_name, daemon->self->id);
-	daemon->standby = daemon_flag(daemon, "standby", NULL);
-	daemon->index = sg_index_read(&sg_roots_system);
-	for (size_t g = 0; g < daemon->config->group_count; g++)
-		daemon_add_group(daemon, &daemon->config->groups[g]);
-	sg_index_free(daemon->index);
-	daemon->index = NULL;
+		    daemon->home.config->cluster, daemon->home.node_name, daemon->home.self->id);
+	daemon->home.standby = flag_is_set(daemon->home.run_folder, "standby", NULL);
+	daemon->home.index = sg_index_read(&sg_roots_system);
+	for (size_t g = 0; g < daemon->home.config->group_count; g++)
+		daemon_add_group(daemon, &daemon->home.config->groups[g]);
+	sg_index_free(daemon->home.index);
+	daemon->home.index = NULL;
 	sdnotify_ready();
 	sdnotify_status("%zu groups", daemon->group_count);
-	uv_run(&daemon->loop, UV_RUN_DEFAULT);
-	uv_loop_close(&daemon->loop);
+	uv_run(&daemon->home.loop, UV_RUN_DEFAULT);
+	uv_loop_close(&daemon->home.loop);
 	daemon_free_retired(daemon);
 	free(daemon->groups);
-	free(daemon->effects.items);
+	free(daemon->home.effects.items);
 	if (!daemon->leave_running)
-		attach_remove_leftovers(daemon->run_folder, NULL);
-	config_free(daemon->config);
+		attach_remove_leftovers(daemon->home.run_folder, NULL);
+	config_free(daemon->home.config);
 }
 
 int main(int argc, char **argv)
@@ -633,10 +608,10 @@ int main(int argc, char **argv)
 	gethostname(host, sizeof(host));
 	host[sizeof(host) - 1] = 0;
 	host[strcspn(host, ".")] = 0;
-	daemon.node_name = host;
+	daemon.home.node_name = host;
 	daemon.config_path = CONFIG_PATH_DEFAULT;
 	daemon.state_folder = STATE_FOLDER_DEFAULT;
-	daemon.run_folder = RUN_FOLDER_DEFAULT;
+	daemon.home.run_folder = RUN_FOLDER_DEFAULT;
 	daemon.started_ms = clock_now_ms();
 	log_open(2, LOG_LEVEL_INFO);
 	if (parse_options(&daemon, argc, argv, &realtime))
@@ -644,9 +619,12 @@ int main(int argc, char **argv)
 	umask(022);
 	if (load_config(&daemon) || find_initiator(&daemon) || make_run_folder(&daemon))
 		return 2;
-	uv_loop_init(&daemon.loop);
+	daemon.home.path_kinds = path_kinds;
+	daemon.home.released = on_group_released;
+	daemon.home.user = &daemon;
+	uv_loop_init(&daemon.home.loop);
 	if (realtime)
-		harden(&daemon.loop);
+		harden(&daemon.home.loop);
 	if (open_parts(&daemon))
 		return 1;
 	open_handles(&daemon);

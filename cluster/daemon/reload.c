@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/group/group.h"
+#include "cluster/daemon/daemon.h"
 #include "cluster/base/log.h"
 
 static json_t *faults_json(const struct config_faults *faults)
@@ -67,7 +67,7 @@ static struct group *group_of(struct daemon *daemon, const struct config_group *
 
 static bool is_for_this_node(const struct daemon *daemon, const struct config_group *config)
 {
-	return config && config_group_rank(config, daemon->self->id) >= 0;
+	return config && config_group_rank(config, daemon->home.self->id) >= 0;
 }
 
 /* Begins to give up what must go. First, because others may want its LUNs. */
@@ -149,7 +149,7 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 
 	*answer = json_pack("{s:o}", "faults", faults_json(&faults));
 	config_faults_free(&faults);
-	if (!error && config_diff(daemon->config, config, daemon->node_name, &diff))
+	if (!error && config_diff(daemon->home.config, config, daemon->home.node_name, &diff))
 		error = -ENOMEM;
 	if (!error && diff.restart_needed) {
 		log_error("the configuration cannot be reloaded: %s", diff.restart_reason);
@@ -165,20 +165,20 @@ int daemon_reload(struct daemon *daemon, json_t **answer)
 		json_decref(changes);
 		return -EINVAL;
 	}
-	retired->config = daemon->config;
+	retired->config = daemon->home.config;
 	retired->next = daemon->retired;
 	daemon->retired = retired;
-	daemon->config = config;
-	daemon->self = config_find_node(config, daemon->node_name);
-	history_set_bounds(daemon->history, config->history_days, config->history_size);
+	daemon->home.config = config;
+	daemon->home.self = config_find_node(config, daemon->home.node_name);
+	history_set_bounds(daemon->home.history, config->history_days, config->history_size);
 	daemon_watchdog_reconfigure(daemon);
 	for (size_t g = 0; g < diff.group_count; g++)
 		drop_group(daemon, &diff.groups[g]);
-	daemon->index = sg_index_read(&sg_roots_system);
+	daemon->home.index = sg_index_read(&sg_roots_system);
 	for (size_t g = 0; g < diff.group_count; g++)
 		apply_group(daemon, &diff.groups[g], changes);
-	sg_index_free(daemon->index);
-	daemon->index = NULL;
+	sg_index_free(daemon->home.index);
+	daemon->home.index = NULL;
 	config_diff_free(&diff);
 	daemon_free_retired(daemon);
 	daemon_note(daemon, "config", "reloaded: %zu groups changed", json_array_size(changes));

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/daemon/daemon.h"
 #include "cluster/base/log.h"
 #include "cluster/daemon/watchdog.h"
 
@@ -76,7 +76,7 @@ static enum watchdog_verdict judge(struct daemon_watchdog *self, struct group *g
 		now.resources = group->service ? service_host_left(group->service, resources,
 								   sizeof(resources))
 					       : 0;
-		now.limit_ms = watchdog_limit_ms(self->daemon->config->stop_limit_ms,
+		now.limit_ms = watchdog_limit_ms(self->daemon->home.config->stop_limit_ms,
 						 slowest_stop(group->config), view.state,
 						 group->config->times.loss_ms);
 	}
@@ -144,7 +144,7 @@ static void keep_history(struct daemon_watchdog *self)
 		return;
 	self->sync.data = self;
 	self->syncing =
-		uv_queue_work(&self->daemon->loop, &self->sync, sync_folder, on_synced) == 0;
+		uv_queue_work(&self->daemon->home.loop, &self->sync, sync_folder, on_synced) == 0;
 }
 
 static void tell_overdue(struct daemon_watchdog *self, const struct watchdog_view *view,
@@ -237,7 +237,7 @@ static void on_tick(uv_timer_t *timer)
 
 int daemon_watchdog_open(struct daemon *daemon)
 {
-	const struct config *config = daemon->config;
+	const struct config *config = daemon->home.config;
 	struct daemon_watchdog *self;
 	struct watchdog_view view;
 	uint32_t tick;
@@ -268,7 +268,7 @@ int daemon_watchdog_open(struct daemon *daemon)
 	tick = watchdog_feed_interval_ms(view.timeout_ms);
 	if (tick > TICK_MS)
 		tick = TICK_MS;
-	uv_timer_init(&daemon->loop, &self->timer);
+	uv_timer_init(&daemon->home.loop, &self->timer);
 	self->timer.data = self;
 	uv_timer_start(&self->timer, on_tick, tick, tick);
 	return 0;
@@ -277,7 +277,7 @@ int daemon_watchdog_open(struct daemon *daemon)
 void daemon_watchdog_reconfigure(struct daemon *daemon)
 {
 	struct daemon_watchdog *self = daemon->watchdog;
-	const char *wanted = daemon->config->watchdog;
+	const char *wanted = daemon->home.config->watchdog;
 	struct watchdog_view view;
 
 	if ((wanted != NULL) != (self != NULL) || (wanted && strcmp(wanted, self->name) != 0)) {
@@ -287,8 +287,8 @@ void daemon_watchdog_reconfigure(struct daemon *daemon)
 	if (!self)
 		return;
 	watchdog_get_view(self->device, &view);
-	if (view.timeout_ms != daemon->config->watchdog_timeout_ms)
-		watchdog_set_timeout(self->device, daemon->config->watchdog_timeout_ms);
+	if (view.timeout_ms != daemon->home.config->watchdog_timeout_ms)
+		watchdog_set_timeout(self->device, daemon->home.config->watchdog_timeout_ms);
 }
 
 static void on_timer_closed(uv_handle_t *handle)

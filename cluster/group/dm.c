@@ -254,7 +254,7 @@ static int dm_open(struct group *group, char *message, size_t message_size)
 	for (size_t i = 0; i < group->lun_count; i++) {
 		struct group_lun *lun = &group->luns[i];
 		const struct gate_dm_setup setup = {
-			.run_folder = group->daemon->run_folder,
+			.run_folder = group->home->run_folder,
 			.name = lun->config->name,
 			.device = lun->device[0]                  ? lun->device
 				  : lun->config->device_count > 0 ? lun->config->devices[0]
@@ -263,7 +263,7 @@ static int dm_open(struct group *group, char *message, size_t message_size)
 			.hold_limit_ms = 2 * group->config->times.loss_ms,
 		};
 
-		lun->dm = gate_dm_new(&group->daemon->loop, &setup, on_changed, lun);
+		lun->dm = gate_dm_new(&group->home->loop, &setup, on_changed, lun);
 		if (!lun->dm) {
 			snprintf(message, message_size, "%s: no memory or threads for its gate",
 				 group->config->name);

@@ -107,14 +107,14 @@ static struct attach *make_attach(struct group_lun *lun)
 {
 	const struct gate_message_lun *info = gate_lun_view(lun->group->gate, lun->number);
 	struct attach_setup setup = {
-		.run_folder = lun->group->daemon->run_folder,
+		.run_folder = lun->group->home->run_folder,
 		.name = lun->config->name,
 		.nbd_socket = gate_nbd_socket(lun->group->gate),
 		.block_size = info ? info->block_size : 0,
 	};
 
 	if (!lun->attach)
-		lun->attach = attach_new(&lun->group->daemon->loop, &setup, on_device_lost, lun);
+		lun->attach = attach_new(&lun->group->home->loop, &setup, on_device_lost, lun);
 	else
 		attach_set_block_size(lun->attach, setup.block_size);
 	return lun->attach;
@@ -294,7 +294,7 @@ static void on_gate_attention(struct gate *gate, uint16_t lun, uint8_t asc, uint
 	struct arbiter_event event = {.kind = ARBITER_EVENT_TICK};
 
 	(void)gate;
-	group->daemon->counters.unit_attentions++;
+	group->home->counters.unit_attentions++;
 	if (lun < group->lun_count)
 		group_note(group, group->luns[lun].config->name, "attention",
 			   "unit attention %02x/%02x on the gate's nexus", asc, ascq);
@@ -305,15 +305,15 @@ static void on_gate_attention(struct gate *gate, uint16_t lun, uint8_t asc, uint
 
 static int nbdkit_open(struct group *group, char *message, size_t message_size)
 {
-	struct daemon *daemon = group->daemon;
+	struct group_home *home = group->home;
 	struct gate_lun_setup *luns = calloc(group->lun_count, sizeof(*luns));
 	const struct gate_events events = {on_gate_up, on_gate_down, on_gate_changed, on_gate_nexus,
 					   on_gate_attention};
 	struct gate_setup setup = {
-		.run_folder = daemon->run_folder,
+		.run_folder = home->run_folder,
 		.group = group->config->name,
-		.initiator_name = *daemon->initiator ? daemon->initiator : NULL,
-		.secrets_file = daemon->config->secrets,
+		.initiator_name = *home->initiator ? home->initiator : NULL,
+		.secrets_file = home->config->secrets,
 		.hold_limit_ms = 2 * group->config->times.loss_ms,
 		.luns = luns,
 		.lun_count = group->lun_count,
@@ -333,8 +333,7 @@ static int nbdkit_open(struct group *group, char *message, size_t message_size)
 			.data_digest = config->data_digest,
 		};
 	}
-	error = gate_open(&daemon->loop, &setup, &events, group, &group->gate, message,
-			  message_size);
+	error = gate_open(&home->loop, &setup, &events, group, &group->gate, message, message_size);
 	free(luns);
 	if (error) {
 		group->gate = NULL;

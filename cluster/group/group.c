@@ -11,6 +11,7 @@
 #include "cluster/group/group.h"
 #include "cluster/core/key.h"
 #include "cluster/base/log.h"
+#include "cluster/store/flags.h"
 
 #define COOLDOWN_MS 30000
 #define START_LIMIT_MS 5000
@@ -292,7 +293,7 @@ static void effect_gate(struct group *group, const struct arbiter_effect *effect
 static void released(struct group *group)
 {
 	group->released = true;
-	daemon_group_released(group->daemon);
+	group->home->released(group->home->user);
 }
 
 static void effect_state(struct group *group, const struct arbiter_effect *effect)
@@ -372,7 +373,7 @@ static void on_timer(uv_timer_t *timer)
 static uint64_t step(struct group *group, const struct arbiter_event *event,
 		     enum arbiter_command_answer *answer)
 {
-	struct arbiter_effects *effects = &group->daemon->effects;
+	struct arbiter_effects *effects = &group->home->effects;
 	uint64_t due;
 
 	effects->count = 0;
@@ -419,7 +420,7 @@ static enum arbiter_command_answer post(struct group *group, const struct arbite
 		check_waiters(group);
 		due = due < now + 250 ? due : now + 250;
 	}
-	uv_update_time(&group->daemon->loop);
+	uv_update_time(&group->home->loop);
 	uv_timer_start(&group->timer, on_timer, due > now ? due - now : 0, 0);
 	return answer;
 }
@@ -507,7 +508,7 @@ static void start_arbiter(struct group *group)
 	group->state = view.state;
 	for (size_t i = 0; i < group->lun_count; i++)
 		group_lun_announce(&group->luns[i]);
-	if (daemon_flag(group->daemon, "maintenance", group->config->name))
+	if (flag_is_set(group->home->run_folder, "maintenance", group->config->name))
 		group_command(group, ARBITER_COMMAND_MAINTENANCE, 0, true);
 	if (group->shutdown_wanted)
 		group_command(group, ARBITER_COMMAND_SHUTDOWN, 0, false);
@@ -568,8 +569,8 @@ static void fill_arbiter_config(const struct group *group, struct arbiter_config
 	size_t nexuses = 1;
 
 	memset(config, 0, sizeof(*config));
-	config->cluster = key_cluster_hash(group->daemon->config->cluster);
-	config->node = group->daemon->self->id;
+	config->cluster = key_cluster_hash(group->home->config->cluster);
+	config->node = group->home->self->id;
 	memset(config->rank_of, 255, sizeof(config->rank_of));
 	for (size_t n = 0; n < g->node_count; n++)
 		config->rank_of[g->nodes[n]->id] = (uint8_t)n;
@@ -620,20 +621,16 @@ static const struct group_gate *const gate_kinds[] = {
 
 static int open_parts(struct group *group, char *message, size_t message_size)
 {
-	struct daemon *daemon = group->daemon;
-	struct service_host_options service = {&daemon->loop,
-					       group->config,
-					       daemon->node_name,
-					       daemon->run_folder,
-					       daemon->history,
-					       on_service_changed,
-					       group};
+	struct group_home *home = group->home;
+	struct service_host_options service = {
+		&home->loop,        group->config, home->node_name, home->run_folder, home->history,
+		on_service_changed, group};
 	enum state_found found;
 	char text[STATE_MESSAGE_SIZE];
 	int error;
 
 	group->claims =
-		state_group_open(daemon->state, group->config->name, &found, text, sizeof(text));
+		state_group_open(home->state, group->config->name, &found, text, sizeof(text));
 	if (!group->claims)
 		return -ENOMEM;
 	if (found == STATE_FOUND_UNUSABLE) {
@@ -659,7 +656,7 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 	return make_arbiter(group, message, message_size);
 }
 
-int group_open(struct daemon *daemon, const struct config_group *config, struct group **result,
+int group_open(struct group_home *home, const struct config_group *config, struct group **result,
 	       char *message, size_t message_size)
 {
 	struct group *group = calloc(1, sizeof(*group));
@@ -673,18 +670,18 @@ int group_open(struct daemon *daemon, const struct config_group *config, struct 
 		snprintf(message, message_size, "%s: out of memory", config->name);
 		return -ENOMEM;
 	}
-	group->daemon = daemon;
+	group->home = home;
 	group->config = config;
 	group->lun_count = config->lun_count;
 	group->reconnect_ms = RECONNECT_FIRST_MS;
 	group->since_ms = clock_now_ms();
 	group->reason = ARBITER_RULE_COUNT;
-	if (daemon->standby)
+	if (home->standby)
 		snprintf(group->unfit[GROUP_UNFIT_STANDBY],
-			 sizeof(group->unfit[GROUP_UNFIT_STANDBY]), DAEMON_STANDBY_REASON);
-	uv_timer_init(&daemon->loop, &group->timer);
-	uv_timer_init(&daemon->loop, &group->reconnect_timer);
-	uv_timer_init(&daemon->loop, &group->attach_timer);
+			 sizeof(group->unfit[GROUP_UNFIT_STANDBY]), GROUP_STANDBY_REASON);
+	uv_timer_init(&home->loop, &group->timer);
+	uv_timer_init(&home->loop, &group->reconnect_timer);
+	uv_timer_init(&home->loop, &group->attach_timer);
 	group->timer.data = group->reconnect_timer.data = group->attach_timer.data = group;
 	for (size_t i = 0; i < group->lun_count; i++) {
 		group->luns[i].group = group;
@@ -699,7 +696,7 @@ int group_open(struct daemon *daemon, const struct config_group *config, struct 
 	*result = group;
 	if (group->service) {
 		service_host_adopt(group->service);
-		if (daemon_flag(daemon, "maintenance", config->name))
+		if (flag_is_set(home->run_folder, "maintenance", config->name))
 			service_host_maintenance(group->service, true);
 	}
 	start_arbiter(group);

@@ -9,17 +9,54 @@
 
 #include <limits.h>
 
+#include <jansson.h>
+#include <uv.h>
+
 #include "cluster/gate/nbdkit/attach.h"
-#include "cluster/daemon/daemon.h"
 #include "cluster/gate/nbdkit/gate.h"
 #include "cluster/gate/dm/gate.h"
 #include "cluster/agents/service_host.h"
+#include "cluster/config/config.h"
+#include "cluster/control/control.h"
+#include "cluster/core/arbiter.h"
 #include "cluster/core/size_policy.h"
 #include "cluster/core/watchdog_policy.h"
+#include "cluster/store/claims.h"
+#include "cluster/store/history.h"
 #include "iscsi/sessions.h"
 #include "scsi/path.h"
 #include "scsi/pr_exec.h"
 #include "scsi/sg_find.h"
+
+/* Since the start, for `status` and the bench. */
+struct group_counters {
+	struct pr_counters pr;
+	uint64_t looks, looks_failed, resets, unit_attentions;
+};
+
+/* What the groups of a daemon share: where they live. One loop; whatever can block runs on
+ * workers. */
+struct group_home {
+	uv_loop_t loop;
+	struct config *config;
+	const struct config_node *self;
+	const char *node_name, *run_folder;
+	char initiator[224]; /* "" if no iSCSI LUN is configured */
+	struct state *state;
+	struct history *history;
+	struct group_counters counters;
+	struct arbiter_effects effects; /* of the groups' steps, which never nest */
+	bool standby;                   /* an operator made this node unfit */
+	/* The kernel's devices, read once while many groups are opened: for each LUN anew takes
+	 * longer than a window where there are hundreds. NULL: it is. */
+	struct sg_index *index;
+	const struct path_kind *const *path_kinds; /* of the LUNs that are no kernel devices; NULL
+						      ends it */
+	void (*released)(void *user);              /* a group has reached RELEASED */
+	void *user;
+};
+
+#define GROUP_STANDBY_REASON "this node was set to standby by an operator"
 
 #define GROUP_WAITERS 16 /* control requests waiting for an end */
 #define GROUP_ALARMS 16
@@ -183,7 +220,7 @@ struct group_gate {
 extern const struct group_gate group_gate_nbdkit, group_gate_dm;
 
 struct group {
-	struct daemon *daemon;
+	struct group_home *home;
 	const struct config_group *config;
 	struct arbiter *arbiter;
 	struct group_lun *luns;
@@ -248,7 +285,7 @@ struct group {
 
 /* Opens everything; the arbiter starts when claims, gate and service are known. Returns 0 or -errno
  * with a message. */
-int group_open(struct daemon *daemon, const struct config_group *config, struct group **group,
+int group_open(struct group_home *home, const struct config_group *config, struct group **group,
 	       char *message, size_t message_size);
 /* leave: gate, device and service stay as they are. Otherwise the gate process is ended, the
  * devices removed. */
@@ -280,8 +317,8 @@ void group_obey(struct group *group, struct control_request *request, enum arbit
 json_t *group_status_json(const struct group *group);
 json_t *group_ledger_json(const struct group *group, const char *lun); /* array; lun NULL: all */
 json_t *group_explain_json(const struct group *group);
-json_t *group_key_json(const struct daemon *daemon, uint64_t key); /* null for 0 */
-const char *group_key_text(const struct daemon *daemon, uint64_t key, char *buffer,
+json_t *group_key_json(const struct group_home *home, uint64_t key); /* null for 0 */
+const char *group_key_text(const struct group_home *home, uint64_t key, char *buffer,
 			   size_t size); /* "jerry (claim 3)" */
 
 /* group.c, for its neighbours */

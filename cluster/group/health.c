@@ -152,7 +152,7 @@ static void path_probe(struct group_path *path, uint64_t now_ms)
 	path->probed_ms = now_ms;
 	probe->path = path;
 	probe->exec.user = probe;
-	probe->exec.counters = &path->lun->group->daemon->counters.pr;
+	probe->exec.counters = &path->lun->group->home->counters.pr;
 	pr_in_encode(&probe->exec.request, PR_IN_READ_KEYS, probe->buffer, sizeof(probe->buffer));
 	pr_exec_start(&probe->exec, path->path, PROBE_TIMEOUT_MS, on_probed);
 }

@@ -15,7 +15,7 @@
 static void add(struct group *group, struct history_event *event)
 {
 	event->group = group->config->name;
-	history_add(group->daemon->history, event);
+	history_add(group->home->history, event);
 }
 
 void group_note(struct group *group, const char *lun, const char *kind, const char *format, ...)
@@ -102,7 +102,7 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 	if (state == ARBITER_STATE_SEIZING && group->challenge.mono_ms) {
 		snprintf(text, sizeof(text), "standby -> challenging: %s; holder: %s",
 			 arbiter_rule_text(group->challenge.rule),
-			 group_key_text(group->daemon, group->challenge.holder, holder,
+			 group_key_text(group->home, group->challenge.holder, holder,
 					sizeof(holder)));
 		event.mono_ms = group->challenge.mono_ms;
 		event.time_ms = group->challenge.wall_ms;
@@ -136,7 +136,7 @@ static void note_alarm(struct group *group, const struct arbiter_effect *effect)
 	snprintf(text, sizeof(text), "%s%s%s", arbiter_alarm_text(effect->alarm.alarm),
 		 effect->alarm.key ? "; key " : "",
 		 effect->alarm.key
-			 ? group_key_text(group->daemon, effect->alarm.key, key, sizeof(key))
+			 ? group_key_text(group->home, effect->alarm.key, key, sizeof(key))
 			 : "");
 	event.text = text;
 	add(group, &event);
@@ -168,7 +168,7 @@ static void note_order(struct group *group, const struct arbiter_effect *effect)
 		group_note(
 			group, group->luns[0].config->name, "order", "%s of %s",
 			pr_out_action_name(effect->order.action),
-			group_key_text(group->daemon, effect->order.service_key, key, sizeof(key)));
+			group_key_text(group->home, effect->order.service_key, key, sizeof(key)));
 }
 
 void group_note_effect(struct group *group, const struct arbiter_effect *effect)

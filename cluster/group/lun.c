@@ -19,10 +19,10 @@ static const struct arbiter_look no_look;
 
 static int open_urls(struct group_lun *lun, char *message, size_t message_size)
 {
-	struct daemon *daemon = lun->group->daemon;
+	struct group_home *home = lun->group->home;
 	struct path_open_options options = {
-		.initiator_name = *daemon->initiator ? daemon->initiator : NULL,
-		.secrets_file = daemon->config->secrets,
+		.initiator_name = *home->initiator ? home->initiator : NULL,
+		.secrets_file = home->config->secrets,
 		.header_digest = lun->config->header_digest,
 		.data_digest = lun->config->data_digest,
 		.changed = group_path_changed,
@@ -35,7 +35,7 @@ static int open_urls(struct group_lun *lun, char *message, size_t message_size)
 		int error;
 
 		options.isid_qualifier = isid_look_qualifier(lun->config, d);
-		error = path_open_all(daemon_path_kinds, &daemon->loop, lun->config->devices[d],
+		error = path_open_all(home->path_kinds, &home->loop, lun->config->devices[d],
 				      &options, paths, &count, message, message_size);
 		if (error)
 			return error;
@@ -55,7 +55,7 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 	}
 	if (!group_lun_is_kernel(lun))
 		return open_urls(lun, message, message_size);
-	group_lun_rescan(lun, lun->group->daemon->index);
+	group_lun_rescan(lun, lun->group->home->index);
 	return 0;
 }
 
@@ -316,14 +316,14 @@ static void on_looked(struct pr_look *errand)
 	struct look *look = errand->user;
 	struct group_path *path = look->path;
 	struct group_lun *lun = path->lun;
-	struct daemon *daemon = lun->group->daemon;
+	struct group_home *home = lun->group->home;
 	const struct scsi_result *result = &errand->exec.request.result;
 	struct arbiter_look seen = {0};
 	uint32_t id = look->id;
 
 	path->looking--;
-	daemon->counters.looks++;
-	daemon->counters.unit_attentions += errand->exec.attentions.count;
+	home->counters.looks++;
+	home->counters.unit_attentions += errand->exec.attentions.count;
 	group_errand_end(&look->under_way, &errand->exec);
 	if (!lun->group->closing && full_status_refused(look)) {
 		look_start(look, look->timeout_ms);
@@ -337,7 +337,7 @@ static void on_looked(struct pr_look *errand)
 		seen.persistent = lun->aptpl;
 		lun->no_pr = false;
 	} else {
-		daemon->counters.looks_failed++;
+		home->counters.looks_failed++;
 		if (look_elsewhere(look))
 			return;
 		if (!lun->group->closing)
@@ -376,7 +376,7 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 	look->began_ms = clock_now_ms();
 	look->errand.user = look;
 	look->errand.entry = group_lun_is_kernel(lun) ? on_entry : NULL;
-	look->errand.exec.counters = &lun->group->daemon->counters.pr;
+	look->errand.exec.counters = &lun->group->home->counters.pr;
 	look_start(look, look->timeout_ms);
 }
 
@@ -443,7 +443,7 @@ static void on_ordered(struct pr_order *errand)
 	struct scsi_result result = errand->exec.request.result;
 	bool other_path = errand->exec.verdict == SCSI_RETRY_OTHER_PATH;
 
-	order->lun->group->daemon->counters.unit_attentions += errand->exec.attentions.count;
+	order->lun->group->home->counters.unit_attentions += errand->exec.attentions.count;
 	order->lun->orders--;
 	order->lun->order_epoch++;
 	if (!order->lun->group->closing)
@@ -493,7 +493,7 @@ static void order_send(struct order *order)
 		return;
 	}
 	order->errand.user = order;
-	order->errand.exec.counters = &lun->group->daemon->counters.pr;
+	order->errand.exec.counters = &lun->group->home->counters.pr;
 	if (pr_order_start(&order->errand, path->path, &order->out, left_ms, on_ordered)) {
 		order_refuse(order, -EINVAL);
 		return;
@@ -537,7 +537,7 @@ static void on_limit(uv_timer_t *timer)
 
 static void order_wait(struct order *order)
 {
-	uv_timer_init(&order->lun->group->daemon->loop, &order->limit);
+	uv_timer_init(&order->lun->group->home->loop, &order->limit);
 	order->limit.data = order;
 	uv_timer_start(&order->limit, on_limit, order->give_up_ms / 2, 0);
 	order->lun->waiting = order;
@@ -563,7 +563,7 @@ void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 		order->reset.timeout_ms = effect->order.give_up_ms;
 		order->reset.done = on_reset;
 		order->reset.user = order;
-		lun->group->daemon->counters.resets++;
+		lun->group->home->counters.resets++;
 		path_reset_logical_unit(path->path, &order->reset);
 		return;
 	}

@@ -58,7 +58,7 @@ static void tell(struct group_lun *lun, uint64_t key)
 	char name[MULTIPATHD_MAP_MAX];
 
 	if (!lun->multipathd && group_multipathd_name(lun, name, sizeof(name)))
-		lun->multipathd = multipathd_map_new(&lun->group->daemon->loop, NULL, name,
+		lun->multipathd = multipathd_map_new(&lun->group->home->loop, NULL, name,
 						     on_problem, on_settled, lun);
 	if (!lun->multipathd)
 		return;

@@ -192,7 +192,7 @@ static void on_identified(struct lun_identify *errand)
 		return;
 	}
 	identify->capabilities.user = identify;
-	identify->capabilities.counters = &lun->group->daemon->counters.pr;
+	identify->capabilities.counters = &lun->group->home->counters.pr;
 	pr_in_encode(&identify->capabilities.request, PR_IN_REPORT_CAPABILITIES, identify->buffer,
 		     sizeof(identify->buffer));
 	pr_exec_start(&identify->capabilities, path->path, IDENTIFY_TIMEOUT_MS, on_capabilities);

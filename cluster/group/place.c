@@ -202,7 +202,7 @@ static void add_new(struct group_lun *lun, const struct sg_place *place)
 
 		if (is_there(lun, &place->devices[k]))
 			continue;
-		if (path_sg_open_device(&sg_environment_system, &lun->group->daemon->loop,
+		if (path_sg_open_device(&sg_environment_system, &lun->group->home->loop,
 					&place->devices[k], &options, &path) < 0)
 			return; /* out of memory; the next look at sysfs tries again */
 		if (group_lun_add_path(lun, path, &place->devices[k]) == 0 && lun->group->started)
@@ -219,7 +219,7 @@ static void make_link(const struct group_lun *lun)
 
 	if (lun->group->config->gate != CONFIG_GATE_NONE)
 		return;
-	snprintf(folder, sizeof(folder), "%s/dev", lun->group->daemon->run_folder);
+	snprintf(folder, sizeof(folder), "%s/dev", lun->group->home->run_folder);
 	snprintf(path, sizeof(path), "%s/%s", folder, lun->config->name);
 	snprintf(fresh, sizeof(fresh), "%s.new", path);
 	unlink(fresh);

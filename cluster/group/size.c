@@ -196,7 +196,7 @@ static void on_rescanned(const struct agent_result *result, void *user)
 	lun->size_agent = NULL;
 	if (!lun->group->closing && lun->is_map && group_multipathd_name(lun, name, sizeof(name)))
 		lun->size_agent =
-			multipathd_resize(&lun->group->daemon->loop, NULL, name, on_resized, lun);
+			multipathd_resize(&lun->group->home->loop, NULL, name, on_resized, lun);
 	if (!lun->size_agent)
 		rescan_over(lun);
 }
@@ -238,7 +238,7 @@ static void rescan(struct group_lun *lun)
 					      .user = lun};
 
 	script_of(lun, script, sizeof(script));
-	lun->size_agent = agent_run(&lun->group->daemon->loop, &options);
+	lun->size_agent = agent_run(&lun->group->home->loop, &options);
 	if (!lun->size_agent)
 		rescan_over(lun); /* no memory: as if it had not helped */
 }
@@ -283,7 +283,7 @@ static void on_asked(struct pr_exec *exec)
 		pr_exec_continue(exec, on_asked);
 		return;
 	}
-	lun->group->daemon->counters.unit_attentions += exec->attentions.count;
+	lun->group->home->counters.unit_attentions += exec->attentions.count;
 	if (!gone && result->outcome == SCSI_OUTCOME_OK) {
 		if (ask->ten)
 			scsi_capacity10_decode(&capacity, ask->buffer, result->transferred);
@@ -319,7 +319,7 @@ static bool ask_size(struct group_lun *lun)
 	size_policy_asked(&lun->size_policy);
 	ask->path = path;
 	ask->exec.user = ask;
-	ask->exec.counters = &lun->group->daemon->counters.pr;
+	ask->exec.counters = &lun->group->home->counters.pr;
 	pr_exec_begin(&ask->exec, path->path, ASK_TIMEOUT_MS);
 	scsi_read_capacity16_encode(&ask->exec.request, ask->buffer);
 	pr_exec_continue(&ask->exec, on_asked);

@@ -10,7 +10,7 @@
 #include "cluster/group/group.h"
 #include "cluster/core/key.h"
 
-json_t *group_key_json(const struct daemon *daemon, uint64_t value)
+json_t *group_key_json(const struct group_home *home, uint64_t value)
 {
 	const struct config_node *node;
 	char text[KEY_TEXT_SIZE];
@@ -20,20 +20,20 @@ json_t *group_key_json(const struct daemon *daemon, uint64_t value)
 	if (value == 0)
 		return json_null();
 	key_text(value, text);
-	if (!key_is_ours(value, key_cluster_hash(daemon->config->cluster)) ||
+	if (!key_is_ours(value, key_cluster_hash(home->config->cluster)) ||
 	    !key_decode(&key, value))
 		return json_pack("{s:s, s:b}", "key", text, "ours", 0);
-	node = config_find_node_id(daemon->config, key.node);
+	node = config_find_node_id(home->config, key.node);
 	json = json_pack("{s:s, s:b, s:s, s:s?, s:i, s:i, s:b}", "key", text, "ours", 1, "kind",
 			 key_kind_name(key.kind), "node", node ? node->name : NULL, "node_id",
 			 key.node, "incarnation", key.incarnation, "self",
-			 key.node == daemon->self->id);
+			 key.node == home->self->id);
 	if (json && key.kind == KEY_KIND_OFFER)
 		json_object_set_new(json, "offered_to", json_integer(key.interval));
 	return json;
 }
 
-const char *group_key_text(const struct daemon *daemon, uint64_t value, char *buffer, size_t size)
+const char *group_key_text(const struct group_home *home, uint64_t value, char *buffer, size_t size)
 {
 	char text[KEY_TEXT_SIZE];
 	const struct config_node *node;
@@ -41,11 +41,11 @@ const char *group_key_text(const struct daemon *daemon, uint64_t value, char *bu
 
 	if (value == 0) {
 		snprintf(buffer, size, "nobody");
-	} else if (!key_is_ours(value, key_cluster_hash(daemon->config->cluster)) ||
+	} else if (!key_is_ours(value, key_cluster_hash(home->config->cluster)) ||
 		   !key_decode(&key, value)) {
 		snprintf(buffer, size, "foreign %s", key_text(value, text));
 	} else {
-		node = config_find_node_id(daemon->config, key.node);
+		node = config_find_node_id(home->config, key.node);
 		if (node)
 			snprintf(buffer, size, "%s (%s %u)", node->name, key_kind_name(key.kind),
 				 key.incarnation);
@@ -62,7 +62,7 @@ static json_t *age(uint64_t then_ms)
 }
 
 static json_t *path_json(const struct group_path *path, const char *role,
-			 const struct arbiter_lun_view *view, const struct daemon *daemon)
+			 const struct arbiter_lun_view *view, const struct group_home *home)
 {
 	static const char *const states[] = {"connecting", "up", "down"};
 	const char *state = path->health == GROUP_PATH_SILENT         ? "silent"
@@ -80,9 +80,9 @@ static json_t *path_json(const struct group_path *path, const char *role,
 	}
 	json_object_set_new(json, "registered", json_boolean(view->nexus[path->nexus].registered));
 	json_object_set_new(json, "key",
-			    group_key_json(daemon, view->nexus[path->nexus].registered
-							   ? view->nexus[path->nexus].key
-							   : 0));
+			    group_key_json(home, view->nexus[path->nexus].registered
+							 ? view->nexus[path->nexus].key
+							 : 0));
 	return json;
 }
 
@@ -102,22 +102,22 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 
 	arbiter_get_lun_view(group->arbiter, i, &view);
 	for (uint8_t k = 0; k < view.key_count; k++)
-		json_array_append_new(keys, group_key_json(group->daemon, view.keys[k]));
+		json_array_append_new(keys, group_key_json(group->home, view.keys[k]));
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (lun->paths[k].path)
 			json_array_append_new(
 				paths,
 				path_json(&lun->paths[k],
 					  lun->paths[k].nexus == NO_GROUP_NEXUS ? "look" : "data",
-					  &view, group->daemon));
+					  &view, group->home));
 	if (group->gate)
 		json_array_append_new(paths,
-				      path_json(&lun->gate_path, "data", &view, group->daemon));
+				      path_json(&lun->gate_path, "data", &view, group->home));
 	json = json_pack("{s:s, s:s?, s:s?, s:s?, s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "name",
 			 lun->config->name, "device", lun_device(lun), "wwid", lun->wwid,
 			 "wwid_wanted", lun->config->wwid, "size", (json_int_t)lun->size, "owned",
 			 view.owned, "holder",
-			 view.seen ? group_key_json(group->daemon, view.holder) : json_null(),
+			 view.seen ? group_key_json(group->home, view.holder) : json_null(),
 			 "generation", view.seen ? json_integer(view.generation) : json_null(),
 			 "look_age_ms", age(view.last_look_ms), "keys", keys, "paths", paths);
 	json_object_set_new(json, "known", json_boolean(view.seen));
@@ -165,7 +165,7 @@ static json_t *alarms_json(const struct group *group)
 				alarms, json_pack("{s:s, s:s, s:o, s:s, s:o}", "name",
 						  arbiter_alarm_name((enum arbiter_alarm)k), "text",
 						  arbiter_alarm_text((enum arbiter_alarm)k), "key",
-						  group_key_json(group->daemon, alarm->key), "lun",
+						  group_key_json(group->home, alarm->key), "lun",
 						  group->luns[alarm->lun].config->name, "since_ms",
 						  age(alarm->since_ms)));
 	}
@@ -192,9 +192,9 @@ json_t *group_status_json(const struct group *group)
 			 group->gate_kind ? group->gate_kind->name : "none", "service",
 			 arbiter_service_name(view.service), "fit", !unfit, "unfit_reason", unfit,
 			 "maintenance", view.maintenance, "automatic", view.automatic);
-	json_object_set_new(json, "key", group_key_json(group->daemon, view.key));
+	json_object_set_new(json, "key", group_key_json(group->home, view.key));
 	json_object_set_new(json, "holder",
-			    view.last_look_ms ? group_key_json(group->daemon, view.holder)
+			    view.last_look_ms ? group_key_json(group->home, view.holder)
 					      : json_null());
 	json_object_set_new(json, "known", json_boolean(view.last_look_ms != 0));
 	json_object_set_new(json, "look_age_ms", age(view.last_look_ms));
@@ -230,13 +230,12 @@ static json_t *ledger_row(const struct group *group, const struct group_lun *lun
 		actual = path->actual;
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "group",
 			 group->config->name, "lun", lun->config->name, "node",
-			 group->daemon->node_name, "path", path->path->name, "role",
-			 data ? "data" : "look", "expected",
-			 group_key_json(group->daemon, expected), "actual",
-			 group_key_json(group->daemon, actual), "agrees", expected == actual,
-			 "holder", group_key_json(group->daemon, view->holder), "generation",
-			 view->seen ? json_integer(view->generation) : json_null(), "look_age_ms",
-			 age(view->last_look_ms));
+			 group->home->node_name, "path", path->path->name, "role",
+			 data ? "data" : "look", "expected", group_key_json(group->home, expected),
+			 "actual", group_key_json(group->home, actual), "agrees",
+			 expected == actual, "holder", group_key_json(group->home, view->holder),
+			 "generation", view->seen ? json_integer(view->generation) : json_null(),
+			 "look_age_ms", age(view->last_look_ms));
 }
 
 json_t *group_ledger_json(const struct group *group, const char *name)
@@ -264,8 +263,8 @@ json_t *group_ledger_json(const struct group *group, const char *name)
 					  "group", group->config->name, "lun", lun->config->name,
 					  "node", "path", lun->orphans, "role", "orphan",
 					  "expected", "actual",
-					  group_key_json(group->daemon, view.key), "agrees", false,
-					  "holder", group_key_json(group->daemon, view.holder),
+					  group_key_json(group->home, view.key), "agrees", false,
+					  "holder", group_key_json(group->home, view.holder),
 					  "generation", (json_int_t)view.generation, "look_age_ms",
 					  age(view.last_look_ms)));
 		for (uint8_t k = 0; k < view.key_count;
@@ -278,9 +277,9 @@ json_t *group_ledger_json(const struct group *group, const char *name)
 						  "group", group->config->name, "lun",
 						  lun->config->name, "node", NULL, "path", NULL,
 						  "role", "other", "expected", "actual",
-						  group_key_json(group->daemon, view.keys[k]),
+						  group_key_json(group->home, view.keys[k]),
 						  "agrees", view.keys[k] == view.holder, "holder",
-						  group_key_json(group->daemon, view.holder),
+						  group_key_json(group->home, view.holder),
 						  "generation", (json_int_t)view.generation,
 						  "look_age_ms", age(view.last_look_ms)));
 	}
@@ -296,7 +295,7 @@ static void explain_place(const struct group *group, const struct arbiter_view *
 {
 	char text[700], holder[64];
 
-	group_key_text(group->daemon, view->holder, holder, sizeof(holder));
+	group_key_text(group->home, view->holder, holder, sizeof(holder));
 	if (!view->last_look_ms) {
 		add_line(lines, "Nothing is known yet: no look at the leader has been answered.");
 		return;
@@ -305,13 +304,13 @@ static void explain_place(const struct group *group, const struct arbiter_view *
 		snprintf(text, sizeof(text),
 			 "This node (%s) owns it: its key holds the reservation of %s, seen %llu "
 			 "ms ago.",
-			 group->daemon->node_name, group->luns[0].config->name,
+			 group->home->node_name, group->luns[0].config->name,
 			 (unsigned long long)(clock_now_ms() - view->last_look_ms));
 	else
 		snprintf(text, sizeof(text),
 			 "This node (%s) is %s. The reservation of %s is held by %s, seen %llu ms "
 			 "ago.",
-			 group->daemon->node_name, arbiter_state_name(view->state),
+			 group->home->node_name, arbiter_state_name(view->state),
 			 group->luns[0].config->name, holder,
 			 (unsigned long long)(clock_now_ms() - view->last_look_ms));
 	add_line(lines, text);
