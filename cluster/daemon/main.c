@@ -181,7 +181,7 @@ static void close_rest(struct daemon *daemon)
 		control_close(daemon->control);
 	daemon->control = NULL;
 	if (daemon->home.state)
-		state_close(daemon->home.state);
+		claims_close(daemon->home.state);
 	if (daemon->home.history)
 		history_close(daemon->home.history, 2000);
 	daemon_watchdog_close(daemon); /* the next daemon's time begins now */
@@ -466,8 +466,8 @@ static void on_state_trouble(const char *message, void *user)
 
 static int open_parts(struct daemon *daemon)
 {
-	struct state_options state = {daemon->state_folder, daemon->home.config->cluster,
-				      daemon->home.self->id};
+	struct claims_options state = {daemon->state_folder, daemon->home.config->cluster,
+				       daemon->home.self->id};
 	struct control_options control = {.group = daemon->home.config->control_group,
 					  .commands = daemon_commands,
 					  .user = daemon};
@@ -477,11 +477,12 @@ static int open_parts(struct daemon *daemon)
 					  .user = daemon};
 	char path[PATH_MAX + 16], message[600];
 
-	if (state_open(&daemon->home.state, &daemon->home.loop, &state, message, sizeof(message))) {
+	if (claims_open(&daemon->home.state, &daemon->home.loop, &state, message,
+			sizeof(message))) {
 		log_error("%s", message);
 		return -1;
 	}
-	state_on_trouble(daemon->home.state, on_state_trouble, daemon);
+	claims_on_trouble(daemon->home.state, on_state_trouble, daemon);
 	snprintf(path, sizeof(path), "%s/history.db", daemon->state_folder);
 	history.file = path;
 	if (history_open(&daemon->home.history, &daemon->home.loop, &history, message,

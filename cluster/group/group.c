@@ -248,7 +248,7 @@ static void effect_record(struct group *group, const struct arbiter_effect *effe
 	}
 	*record = (struct group_record){group->records, group, effect->id};
 	group->records = record;
-	state_group_record(group->claims, effect->record.key, on_recorded, record);
+	claims_group_record(group->claims, effect->record.key, on_recorded, record);
 }
 
 /* The disk may answer after the group has gone. */
@@ -336,7 +336,7 @@ static void carry_out(struct group *group, const struct arbiter_effect *effect,
 		effect_record(group, effect);
 		break;
 	case ARBITER_EFFECT_STRIKE:
-		state_group_strike(group->claims, effect->record.key, NULL, NULL);
+		claims_group_strike(group->claims, effect->record.key, NULL, NULL);
 		break;
 	case ARBITER_EFFECT_GATE:
 		effect_gate(group, effect);
@@ -410,7 +410,7 @@ static enum arbiter_command_answer post(struct group *group, const struct arbite
 	arbiter_get_view(group->arbiter, &view);
 	if ((uint16_t)(view.incarnation - group->noted_incarnation) >= INCARNATIONS_UNNOTED) {
 		group->noted_incarnation = view.incarnation;
-		state_group_used_incarnation(group->claims, view.incarnation);
+		claims_group_used_incarnation(group->claims, view.incarnation);
 	}
 	if (group->gate_kind)
 		group->gate_kind->settle(group);
@@ -492,9 +492,9 @@ static void start_arbiter(struct group *group)
 	if (group->started || group->closing || group->released ||
 	    (group->gate_kind && !group->gate_seen) || (group->service && !group->service_known))
 		return;
-	event.start.claims = state_group_keys(group->claims, &event.start.claim_count);
+	event.start.claims = claims_group_keys(group->claims, &event.start.claim_count);
 	event.start.incarnation = group->noted_incarnation =
-		state_group_next_incarnation(group->claims);
+		claims_group_next_incarnation(group->claims);
 	event.start.service = group->service_state;
 	event.start.fit = !group_unfit_reason(group);
 	event.start.quiet = true;
@@ -625,15 +625,15 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 	struct service_host_options service = {
 		&home->loop,        group->config, home->node_name, home->run_folder, home->history,
 		on_service_changed, group};
-	enum state_found found;
-	char text[STATE_MESSAGE_SIZE];
+	enum claims_found found;
+	char text[CLAIMS_MESSAGE_SIZE];
 	int error;
 
 	group->claims =
-		state_group_open(home->state, group->config->name, &found, text, sizeof(text));
+		claims_group_open(home->state, group->config->name, &found, text, sizeof(text));
 	if (!group->claims)
 		return -ENOMEM;
-	if (found == STATE_FOUND_UNUSABLE) {
+	if (found == CLAIMS_FOUND_UNUSABLE) {
 		log_error("%s", text);
 		group_note(group, NULL, "alarm", "%s", text);
 	}
@@ -784,7 +784,7 @@ void group_close(struct group *group, bool leave, void (*closed)(struct group *g
 	for (size_t i = 0; i < group->lun_count; i++)
 		group_lun_close(&group->luns[i]);
 	if (group->claims)
-		state_group_close(group->claims);
+		claims_group_close(group->claims);
 	uv_close((uv_handle_t *)&group->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&group->reconnect_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&group->attach_timer, on_handle_closed);

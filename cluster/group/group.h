@@ -42,7 +42,7 @@ struct group_home {
 	const struct config_node *self;
 	const char *node_name, *run_folder;
 	char initiator[224]; /* "" if no iSCSI LUN is configured */
-	struct state *state;
+	struct claims *state;
 	struct history *history;
 	struct group_counters counters;
 	struct arbiter_effects effects; /* of the groups' steps, which never nest */
@@ -241,7 +241,7 @@ struct group {
 	uv_timer_t timer, reconnect_timer;
 	uint32_t reconnect_ms;
 
-	struct state_group *claims;
+	struct claims_group *claims;
 	struct group_record *records; /* claims being written down */
 	uint16_t noted_incarnation;
 

@@ -16,35 +16,35 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define STATE_RETRY_MS 1000
-#define STATE_LAZY_MAX 16 /* writes under way that nobody waits for; a claim waits behind them */
+#define CLAIMS_RETRY_MS 1000
+#define CLAIMS_LAZY_MAX 16 /* writes under way that nobody waits for; a claim waits behind them */
 
-struct state_waiter {
-	struct state_waiter *next;
+struct claims_waiter {
+	struct claims_waiter *next;
 	uint64_t version, key; /* key: recorded, and taken back if that fails; 0: a strike */
-	state_recorded *done;
+	claims_recorded *done;
 	void *user;
 };
 
-struct state_group {
-	struct state_group *next;
-	struct state *state;
-	struct state_claims claims; /* incarnation: the highest used */
+struct claims_group {
+	struct claims_group *next;
+	struct claims *state;
+	struct claims_file claims; /* incarnation: the highest used */
 	uint16_t stored_incarnation;
 	bool fresh;      /* no incarnation has been given out since the start */
 	bool keep_aside; /* what is on disk is not ours to overwrite */
 	bool closed;
 	uint64_t version, durable; /* of the claims in memory, and on disk */
-	struct state_job *job;     /* being written */
-	struct state_waiter *waiters, **last_waiter;
+	struct claims_job *job;    /* being written */
+	struct claims_waiter *waiters, **last_waiter;
 };
 
-struct state {
-	struct state_disk disk; /* first: claims_disk.c knows only this */
+struct claims {
+	struct claims_disk disk; /* first: claims_disk.c knows only this */
 	uv_loop_t *loop;
 	uv_async_t ended;
 	uv_timer_t retry;
-	struct state_group *groups;
+	struct claims_group *groups;
 	size_t writing; /* jobs under way */
 	size_t lazy;    /* those of them that nobody waits for */
 	bool troubled, closing;
@@ -57,7 +57,7 @@ struct state {
 };
 
 /* Below `below`, 0: any. */
-static uint16_t state_random(uint16_t below)
+static uint16_t claims_random(uint16_t below)
 {
 	uint64_t value;
 
@@ -70,7 +70,7 @@ static uint16_t state_random(uint16_t below)
 /* ---- writing ---- */
 
 /* The loop must stay while something is being written, and only then. */
-static void state_hold_loop(struct state *state)
+static void claims_hold_loop(struct claims *state)
 {
 	if (state->writing > 0)
 		uv_ref((uv_handle_t *)&state->ended);
@@ -78,21 +78,21 @@ static void state_hold_loop(struct state *state)
 		uv_unref((uv_handle_t *)&state->ended);
 }
 
-static void state_group_write(struct state_group *group)
+static void claims_group_write(struct claims_group *group)
 {
-	struct state *state = group->state;
-	char text[STATE_FILE_MAX];
-	struct state_job *job;
+	struct claims *state = group->state;
+	char text[CLAIMS_FILE_MAX];
+	struct claims_job *job;
 	size_t length;
 
 	if (group->job || group->version == group->durable)
 		return;
-	if (!group->waiters && !group->closed && !state->closing && state->lazy >= STATE_LAZY_MAX)
+	if (!group->waiters && !group->closed && !state->closing && state->lazy >= CLAIMS_LAZY_MAX)
 		return; /* when others have ended */
-	length = state_claims_encode(&group->claims, text, sizeof(text));
+	length = claims_encode(&group->claims, text, sizeof(text));
 	job = calloc(1, sizeof(*job) + length);
 	if (!job) {
-		uv_timer_start(&state->retry, state->retry.timer_cb, STATE_RETRY_MS, 0);
+		uv_timer_start(&state->retry, state->retry.timer_cb, CLAIMS_RETRY_MS, 0);
 		return;
 	}
 	snprintf(job->name, sizeof(job->name), "%s.claims", group->claims.group);
@@ -106,19 +106,19 @@ static void state_group_write(struct state_group *group)
 	group->job = job;
 	state->writing++;
 	state->lazy += job->lazy ? 1 : 0;
-	state_hold_loop(state);
-	state_disk_submit(&state->disk, job);
+	claims_hold_loop(state);
+	claims_disk_submit(&state->disk, job);
 }
 
-static void state_retry(uv_timer_t *timer)
+static void claims_retry(uv_timer_t *timer)
 {
-	struct state *state = timer->data;
+	struct claims *state = timer->data;
 
-	for (struct state_group *group = state->groups; group; group = group->next)
-		state_group_write(group);
+	for (struct claims_group *group = state->groups; group; group = group->next)
+		claims_group_write(group);
 }
 
-static void state_tell(struct state *state, const char *message)
+static void claims_tell(struct claims *state, const char *message)
 {
 	bool troubled = message != NULL;
 
@@ -129,7 +129,7 @@ static void state_tell(struct state *state, const char *message)
 		state->trouble(message, state->trouble_user);
 }
 
-static void group_forget_key(struct state_group *group, uint64_t key)
+static void group_forget_key(struct claims_group *group, uint64_t key)
 {
 	size_t kept = 0;
 
@@ -141,9 +141,9 @@ static void group_forget_key(struct state_group *group, uint64_t key)
 	group->claims.count = kept;
 }
 
-static void group_free(struct state_group *group)
+static void group_free(struct claims_group *group)
 {
-	struct state_group **link = &group->state->groups;
+	struct claims_group **link = &group->state->groups;
 
 	while (*link != group)
 		link = &(*link)->next;
@@ -153,11 +153,11 @@ static void group_free(struct state_group *group)
 
 /* Calls those who wait for `version` or an earlier one. A strike that failed is not over: it is
  * written again. */
-static void group_answer(struct state_group *group, uint64_t version, int error,
+static void group_answer(struct claims_group *group, uint64_t version, int error,
 			 const char *message)
 {
 	while (group->waiters && group->waiters->version <= version) {
-		struct state_waiter *waiter = group->waiters;
+		struct claims_waiter *waiter = group->waiters;
 
 		group->waiters = waiter->next;
 		if (!group->waiters)
@@ -170,72 +170,72 @@ static void group_answer(struct state_group *group, uint64_t version, int error,
 	}
 }
 
-static void state_job_ended(struct state *state, struct state_job *job)
+static void claims_job_ended(struct claims *state, struct claims_job *job)
 {
-	struct state_group *group = job->group;
-	char message[STATE_MESSAGE_SIZE] = "";
+	struct claims_group *group = job->group;
+	char message[CLAIMS_MESSAGE_SIZE] = "";
 
 	state->writing--;
 	state->lazy -= job->lazy ? 1 : 0;
 	if (job->error) {
-		state_trouble_text(message, sizeof(message), state->disk.folder, job->step,
-				   job->name, job->error);
-		state_tell(state, message);
+		claims_trouble_text(message, sizeof(message), state->disk.folder, job->step,
+				    job->name, job->error);
+		claims_tell(state, message);
 		if (!state->closing)
-			uv_timer_start(&state->retry, state_retry, STATE_RETRY_MS, 0);
+			uv_timer_start(&state->retry, claims_retry, CLAIMS_RETRY_MS, 0);
 	} else {
 		group->durable = job->version;
 		group->stored_incarnation = job->incarnation;
 		group->keep_aside = false;
-		state_tell(state, NULL);
+		claims_tell(state, NULL);
 	}
 	/* Those who are called may record, strike and close: with job still set they only
 	 * note it. */
 	group_answer(group, job->version, job->error, job->error ? message : "");
 	group->job = NULL;
 	if (!state->closing && (!job->error || group->waiters))
-		state_group_write(group); /* what changed meanwhile */
+		claims_group_write(group); /* what changed meanwhile */
 	if (group->closed && !group->job && (group->durable == group->version || job->error))
 		group_free(group);
 	free(job);
 }
 
-static void state_jobs_ended(struct state *state)
+static void claims_jobs_ended(struct claims *state)
 {
-	struct state_job *job = state_disk_take_ended(&state->disk);
+	struct claims_job *job = claims_disk_take_ended(&state->disk);
 
 	while (job) {
-		struct state_job *next = job->next;
+		struct claims_job *next = job->next;
 
-		state_job_ended(state, job);
+		claims_job_ended(state, job);
 		job = next;
 	}
 	/* those that had to wait for their turn */
-	for (struct state_group *group = state->groups; group && !state->troubled;
+	for (struct claims_group *group = state->groups; group && !state->troubled;
 	     group = group->next)
-		if (state->lazy < STATE_LAZY_MAX)
-			state_group_write(group);
-	state_hold_loop(state);
+		if (state->lazy < CLAIMS_LAZY_MAX)
+			claims_group_write(group);
+	claims_hold_loop(state);
 }
 
-static void state_ended(uv_async_t *async)
+static void claims_ended(uv_async_t *async)
 {
-	state_jobs_ended(async->data);
+	claims_jobs_ended(async->data);
 }
 
-static void state_wake(void *user)
+static void claims_wake(void *user)
 {
-	struct state *state = user;
+	struct claims *state = user;
 
 	uv_async_send(&state->ended);
 }
 
 /* ---- the folder ---- */
 
-int state_open(struct state **result, uv_loop_t *loop, const struct state_options *options,
-	       char *message, size_t message_size)
+int claims_open(struct claims **result, uv_loop_t *loop, const struct claims_options *options,
+		char *message, size_t message_size)
 {
-	struct state *state = calloc(1, sizeof(*state));
+	struct claims *state = calloc(1, sizeof(*state));
 	int error;
 
 	*result = NULL;
@@ -244,67 +244,67 @@ int state_open(struct state **result, uv_loop_t *loop, const struct state_option
 	snprintf(state->cluster, sizeof(state->cluster), "%s", options->cluster);
 	state->node = options->node;
 	state->loop = loop;
-	state_disk_fingerprints(&state->machine, &state->hardware);
-	error = state_disk_open(&state->disk, options->folder, message, message_size);
+	claims_disk_fingerprints(&state->machine, &state->hardware);
+	error = claims_disk_open(&state->disk, options->folder, message, message_size);
 	if (error) {
 		free(state);
 		return error;
 	}
-	uv_async_init(loop, &state->ended, state_ended);
+	uv_async_init(loop, &state->ended, claims_ended);
 	uv_timer_init(loop, &state->retry);
 	state->ended.data = state->retry.data = state;
-	state->retry.timer_cb = state_retry;
+	state->retry.timer_cb = claims_retry;
 	state->open_handles = 2;
 	uv_unref((uv_handle_t *)&state->ended);
 	uv_unref((uv_handle_t *)&state->retry);
-	error = state_disk_start(&state->disk, state_wake, state);
+	error = claims_disk_start(&state->disk, claims_wake, state);
 	if (error) {
 		snprintf(message, message_size,
 			 "state folder %s: no thread can be started for it: %s", options->folder,
 			 strerror(-error));
-		state_close(state);
+		claims_close(state);
 		return error;
 	}
 	*result = state;
 	return 0;
 }
 
-static void state_handle_closed(uv_handle_t *handle)
+static void claims_handle_closed(uv_handle_t *handle)
 {
-	struct state *state = handle->data;
+	struct claims *state = handle->data;
 
 	if (--state->open_handles == 0)
 		free(state);
 }
 
-void state_close(struct state *state)
+void claims_close(struct claims *state)
 {
 	if (!state)
 		return;
 	state->closing = true;
-	for (struct state_group *group = state->groups; group; group = group->next)
-		state_group_write(group);
+	for (struct claims_group *group = state->groups; group; group = group->next)
+		claims_group_write(group);
 	/* What changed while the first round was being written needs a second. */
 	for (int round = 0; round < 2; round++) {
-		state_disk_drain(&state->disk);
-		state_jobs_ended(state);
-		for (struct state_group *group = state->groups; group && round == 0;
+		claims_disk_drain(&state->disk);
+		claims_jobs_ended(state);
+		for (struct claims_group *group = state->groups; group && round == 0;
 		     group = group->next)
-			state_group_write(group);
+			claims_group_write(group);
 	}
-	state_disk_stop(&state->disk);
+	claims_disk_stop(&state->disk);
 	while (state->groups) {
 		group_answer(state->groups, UINT64_MAX, -ECANCELED, "the state folder was closed");
 		group_free(state->groups);
 	}
-	state_disk_close(&state->disk);
+	claims_disk_close(&state->disk);
 	uv_ref((uv_handle_t *)&state->ended);
-	uv_close((uv_handle_t *)&state->ended, state_handle_closed);
-	uv_close((uv_handle_t *)&state->retry, state_handle_closed);
+	uv_close((uv_handle_t *)&state->ended, claims_handle_closed);
+	uv_close((uv_handle_t *)&state->retry, claims_handle_closed);
 }
 
-void state_on_trouble(struct state *state, void (*trouble)(const char *message, void *user),
-		      void *user)
+void claims_on_trouble(struct claims *state, void (*trouble)(const char *message, void *user),
+		       void *user)
 {
 	state->trouble = trouble;
 	state->trouble_user = user;
@@ -313,8 +313,8 @@ void state_on_trouble(struct state *state, void (*trouble)(const char *message, 
 /* ---- groups ---- */
 
 /* Why claims that were read well are not this node's; false: they are. */
-static bool group_is_foreign(const struct state *state, const char *name,
-			     const struct state_claims *found, char *reason, size_t size)
+static bool group_is_foreign(const struct claims *state, const char *name,
+			     const struct claims_file *found, char *reason, size_t size)
 {
 	if (strcmp(found->cluster, state->cluster) != 0)
 		snprintf(reason, size, "it belongs to cluster %s, and this is cluster %s",
@@ -339,26 +339,26 @@ static bool group_is_foreign(const struct state *state, const char *name,
 	return true;
 }
 
-static enum state_found group_load(struct state_group *group, const char *name, char *message,
-				   size_t size)
+static enum claims_found group_load(struct claims_group *group, const char *name, char *message,
+				    size_t size)
 {
-	struct state *state = group->state;
-	struct state_claims found;
-	char data[STATE_FILE_MAX + 1], file[80], reason[200];
+	struct claims *state = group->state;
+	struct claims_file found;
+	char data[CLAIMS_FILE_MAX + 1], file[80], reason[200];
 	ssize_t length;
 
 	snprintf(file, sizeof(file), "%s.claims", name);
-	length = state_disk_read(&state->disk, file, data, sizeof(data));
+	length = claims_disk_read(&state->disk, file, data, sizeof(data));
 	if (length == -ENOENT)
-		return STATE_FOUND_NOTHING;
+		return CLAIMS_FOUND_NOTHING;
 	if (length < 0)
 		snprintf(reason, sizeof(reason), "%s", strerror((int)-length));
-	else if (state_claims_decode(&found, data, (size_t)length, reason, sizeof(reason)) == 0 &&
+	else if (claims_decode(&found, data, (size_t)length, reason, sizeof(reason)) == 0 &&
 		 !group_is_foreign(state, name, &found, reason, sizeof(reason))) {
 		group->claims.count = found.count;
 		memcpy(group->claims.keys, found.keys, sizeof(found.keys));
 		group->claims.incarnation = group->stored_incarnation = found.incarnation;
-		return STATE_FOUND_CLAIMS;
+		return CLAIMS_FOUND_CLAIMS;
 	}
 	snprintf(message, size,
 		 "%s/%s cannot be used: %s; this node takes no key for its own and stands by for "
@@ -367,14 +367,14 @@ static enum state_found group_load(struct state_group *group, const char *name, 
 		 "the file will be kept as "
 		 "%s.unusable",
 		 state->disk.folder, file, reason, name, file);
-	return STATE_FOUND_UNUSABLE;
+	return CLAIMS_FOUND_UNUSABLE;
 }
 
 /* One that was closed and is being written still: what is on the disk is older than what
  * it holds. */
-static struct state_group *group_reopen(struct state *state, const char *name)
+static struct claims_group *group_reopen(struct claims *state, const char *name)
 {
-	struct state_group *group = state->groups;
+	struct claims_group *group = state->groups;
 
 	while (group && (!group->closed || strcmp(group->claims.group, name) != 0))
 		group = group->next;
@@ -385,15 +385,15 @@ static struct state_group *group_reopen(struct state *state, const char *name)
 	return group;
 }
 
-struct state_group *state_group_open(struct state *state, const char *name, enum state_found *found,
-				     char *message, size_t message_size)
+struct claims_group *claims_group_open(struct claims *state, const char *name,
+				       enum claims_found *found, char *message, size_t message_size)
 {
-	struct state_group *group = group_reopen(state, name);
+	struct claims_group *group = group_reopen(state, name);
 
 	if (message_size)
 		message[0] = '\0';
 	if (group) {
-		*found = STATE_FOUND_CLAIMS;
+		*found = CLAIMS_FOUND_CLAIMS;
 		return group;
 	}
 	group = calloc(1, sizeof(*group));
@@ -408,59 +408,59 @@ struct state_group *state_group_open(struct state *state, const char *name, enum
 	group->claims.machine = state->machine;
 	group->claims.hardware = state->hardware;
 	*found = group_load(group, name, message, message_size);
-	group->keep_aside = *found == STATE_FOUND_UNUSABLE;
-	if (*found != STATE_FOUND_CLAIMS)
-		group->claims.incarnation = group->stored_incarnation = state_random(0);
+	group->keep_aside = *found == CLAIMS_FOUND_UNUSABLE;
+	if (*found != CLAIMS_FOUND_CLAIMS)
+		group->claims.incarnation = group->stored_incarnation = claims_random(0);
 	group->next = state->groups;
 	state->groups = group;
 	return group;
 }
 
-void state_group_close(struct state_group *group)
+void claims_group_close(struct claims_group *group)
 {
 	if (!group)
 		return;
 	group->closed = true;
-	state_group_write(group);
+	claims_group_write(group);
 	if (!group->job)
 		group_free(group);
 }
 
-const uint64_t *state_group_keys(const struct state_group *group, size_t *count)
+const uint64_t *claims_group_keys(const struct claims_group *group, size_t *count)
 {
 	*count = group->claims.count;
 	return group->claims.keys;
 }
 
-void state_group_used_incarnation(struct state_group *group, uint16_t incarnation)
+void claims_group_used_incarnation(struct claims_group *group, uint16_t incarnation)
 {
 	/* the counter wraps: ahead is what is less than half of it away */
 	if ((uint16_t)(incarnation - group->claims.incarnation) < 0x8000)
 		group->claims.incarnation = incarnation;
 	if ((uint16_t)(group->claims.incarnation - group->stored_incarnation) <
-	    STATE_INCARNATION_AHEAD / 2)
+	    CLAIMS_INCARNATION_AHEAD / 2)
 		return;
 	if (group->version == group->durable ||
 	    (group->job && group->job->version == group->version))
 		group->version++;
-	state_group_write(group);
+	claims_group_write(group);
 }
 
-uint16_t state_group_next_incarnation(struct state_group *group)
+uint16_t claims_group_next_incarnation(struct claims_group *group)
 {
 	uint16_t step =
-		group->fresh ? (uint16_t)(STATE_INCARNATION_AHEAD + 1 + state_random(256)) : 1;
+		group->fresh ? (uint16_t)(CLAIMS_INCARNATION_AHEAD + 1 + claims_random(256)) : 1;
 	uint16_t next = (uint16_t)(group->claims.incarnation + step);
 
 	group->fresh = false;
 	next = next ? next : 1;
-	state_group_used_incarnation(group, next);
+	claims_group_used_incarnation(group, next);
 	return next;
 }
 
-static void group_wait(struct state_group *group, uint64_t key, state_recorded *done, void *user)
+static void group_wait(struct claims_group *group, uint64_t key, claims_recorded *done, void *user)
 {
-	struct state_waiter *waiter = calloc(1, sizeof(*waiter));
+	struct claims_waiter *waiter = calloc(1, sizeof(*waiter));
 
 	if (!waiter)
 		/* a claim whose durability nobody learns of would block its group for ever */
@@ -473,13 +473,14 @@ static void group_wait(struct state_group *group, uint64_t key, state_recorded *
 	group->last_waiter = &waiter->next;
 }
 
-void state_group_record(struct state_group *group, uint64_t key, state_recorded *done, void *user)
+void claims_group_record(struct claims_group *group, uint64_t key, claims_recorded *done,
+			 void *user)
 {
-	struct state_claims *claims = &group->claims;
+	struct claims_file *claims = &group->claims;
 	struct key fields;
 
 	group_forget_key(group, key);
-	if (claims->count == STATE_CLAIMS_MAX)
+	if (claims->count == CLAIMS_KEYS_MAX)
 		claims->count--;
 	memmove(claims->keys + 1, claims->keys, claims->count * sizeof(claims->keys[0]));
 	claims->keys[0] = key;
@@ -489,10 +490,11 @@ void state_group_record(struct state_group *group, uint64_t key, state_recorded 
 		claims->incarnation = fields.incarnation;
 	group->version++;
 	group_wait(group, key, done, user);
-	state_group_write(group);
+	claims_group_write(group);
 }
 
-void state_group_strike(struct state_group *group, uint64_t key, state_recorded *done, void *user)
+void claims_group_strike(struct claims_group *group, uint64_t key, claims_recorded *done,
+			 void *user)
 {
 	group_forget_key(group, key);
 	if (done) {
@@ -501,5 +503,5 @@ void state_group_strike(struct state_group *group, uint64_t key, state_recorded 
 			group->version++;
 		group_wait(group, 0, done, user);
 	}
-	state_group_write(group);
+	claims_group_write(group);
 }

@@ -16,13 +16,13 @@
 #include <stdint.h>
 
 #define STATE_FOLDER_DEFAULT "/var/lib/lunkeeper"
-#define STATE_CLAIMS_MAX 8 /* of one group; = ARBITER_CLAIMS_MAX */
-#define STATE_FILE_MAX 4096
-#define STATE_INCARNATION_AHEAD 4096 /* a fresh start begins this far beyond the number on disk */
-#define STATE_MESSAGE_SIZE 512
+#define CLAIMS_KEYS_MAX 8 /* of one group; = ARBITER_CLAIMS_MAX */
+#define CLAIMS_FILE_MAX 4096
+#define CLAIMS_INCARNATION_AHEAD 4096 /* a fresh start begins this far beyond the number on disk */
+#define CLAIMS_MESSAGE_SIZE 512
 
 /* One claims file. */
-struct state_claims {
+struct claims_file {
 	char cluster[64];
 	char group[64];
 	uint8_t node;
@@ -30,21 +30,21 @@ struct state_claims {
 	uint64_t machine;     /* fingerprint of machine-id; 0: unknown */
 	uint64_t hardware;    /* fingerprint of the DMI product UUID; 0: unknown */
 	size_t count;
-	uint64_t keys[STATE_CLAIMS_MAX]; /* newest first */
+	uint64_t keys[CLAIMS_KEYS_MAX]; /* newest first */
 };
 
 /* The file's bytes, pure (cluster/store/claims_wire.c). encode: returns the length, or 0 when it does not
  * fit. decode: 0, or -EBADMSG with what is wrong in `reason`; reads at most length bytes. */
-size_t state_claims_encode(const struct state_claims *claims, char *buffer, size_t size);
-int state_claims_decode(struct state_claims *claims, const char *data, size_t length, char *reason,
-			size_t reason_size);
+size_t claims_encode(const struct claims_file *claims, char *buffer, size_t size);
+int claims_decode(struct claims_file *claims, const char *data, size_t length, char *reason,
+		  size_t reason_size);
 /* 64-bit fingerprint of a text, 0 only for an empty one. */
-uint64_t state_fingerprint(const char *text);
+uint64_t claims_fingerprint(const char *text);
 
-struct state;
-struct state_group;
+struct claims;
+struct claims_group;
 
-struct state_options {
+struct claims_options {
 	const char *folder;
 	const char *cluster;
 	uint8_t node;
@@ -54,48 +54,51 @@ struct state_options {
  * the caller and not writable by others, that a file can be written there durably, and takes its
  * lock. Blocks; for the start. Returns 0, or -errno with one clear sentence in `message` that names
  * the folder and says what to do (-EBUSY: another daemon has it, with its pid). */
-int state_open(struct state **state, uv_loop_t *loop, const struct state_options *options,
-	       char *message, size_t message_size);
+int claims_open(struct claims **state, uv_loop_t *loop, const struct claims_options *options,
+		char *message, size_t message_size);
 /* Waits for what is being written; callbacks that are still due are called with -ECANCELED or their
  * result. Closes its groups. Needs one more turn of the loop before uv_loop_close(). */
-void state_close(struct state *state);
+void claims_close(struct claims *state);
 
-enum state_found {
-	STATE_FOUND_NOTHING, /* first start of this group on this node */
-	STATE_FOUND_CLAIMS,
-	STATE_FOUND_UNUSABLE, /* torn, unreadable, of another node, cluster or machine: no key is
+enum claims_found {
+	CLAIMS_FOUND_NOTHING, /* first start of this group on this node */
+	CLAIMS_FOUND_CLAIMS,
+	CLAIMS_FOUND_UNUSABLE, /* torn, unreadable, of another node, cluster or machine: no key is
 				 this node's own. The file is kept as NAME.claims.unusable when the
 				 first new one is written. Alarm with the message. */
 };
 
 /* Loads a group's claims; blocks (one small file). message: filled for UNUSABLE, else empty. The
- * group lives until state_group_close() or state_close(). Returns NULL only without memory. */
-struct state_group *state_group_open(struct state *state, const char *name, enum state_found *found,
-				     char *message, size_t message_size);
+ * group lives until claims_group_close() or claims_close(). Returns NULL only without memory. */
+struct claims_group *claims_group_open(struct claims *state, const char *name,
+				       enum claims_found *found, char *message,
+				       size_t message_size);
 /* Waits for nothing; pending callbacks come still. Removes nothing. */
-void state_group_close(struct state_group *group);
+void claims_group_close(struct claims_group *group);
 
 /* Own keys as they are in memory, newest first; valid until the next call on this group. */
-const uint64_t *state_group_keys(const struct state_group *group, size_t *count);
-/* For the arbiter's start: number on disk + STATE_INCARNATION_AHEAD + something random, never 0;
+const uint64_t *claims_group_keys(const struct claims_group *group, size_t *count);
+/* For the arbiter's start: number on disk + CLAIMS_INCARNATION_AHEAD + something random, never 0;
  * random on a first start. Every call gives another. */
-uint16_t state_group_next_incarnation(struct state_group *group);
+uint16_t claims_group_next_incarnation(struct claims_group *group);
 /* The arbiter has used numbers up to this one. Written down by itself before the distance to the
- * disk reaches STATE_INCARNATION_AHEAD / 2; nobody waits for it. */
-void state_group_used_incarnation(struct state_group *group, uint16_t incarnation);
+ * disk reaches CLAIMS_INCARNATION_AHEAD / 2; nobody waits for it. */
+void claims_group_used_incarnation(struct claims_group *group, uint16_t incarnation);
 
 /* error: 0 (durable now) or -errno, with a sentence that names folder, errno and what to do. Called
  * on the loop, later, exactly once. */
-typedef void state_recorded(int error, const char *message, void *user);
+typedef void claims_recorded(int error, const char *message, void *user);
 /* Writes key down as the newest own key; already there: moved to the front. When there are
- * STATE_CLAIMS_MAX the oldest goes. Notes its incarnation too. After an error the key is not own.
+ * CLAIMS_KEYS_MAX the oldest goes. Notes its incarnation too. After an error the key is not own.
  */
-void state_group_record(struct state_group *group, uint64_t key, state_recorded *done, void *user);
+void claims_group_record(struct claims_group *group, uint64_t key, claims_recorded *done,
+			 void *user);
 /* Strikes out a key, or all (0). Effective in memory at once, on disk soon; done may be NULL. */
-void state_group_strike(struct state_group *group, uint64_t key, state_recorded *done, void *user);
+void claims_group_strike(struct claims_group *group, uint64_t key, claims_recorded *done,
+			 void *user);
 
 /* Called on the loop whenever writing begins to fail (message) or works again (NULL). */
-void state_on_trouble(struct state *state, void (*trouble)(const char *message, void *user),
-		      void *user);
+void claims_on_trouble(struct claims *state, void (*trouble)(const char *message, void *user),
+		       void *user);
 
 #endif

@@ -40,8 +40,8 @@ static const char *disk_advice(int error)
 	}
 }
 
-void state_trouble_text(char *message, size_t size, const char *folder, const char *step,
-			const char *name, int error)
+void claims_trouble_text(char *message, size_t size, const char *folder, const char *step,
+			 const char *name, int error)
 {
 	snprintf(message, size, "state folder %s: cannot %s%s%s: %s: %s", folder, step,
 		 *name ? " " : "", name, strerror(-error), disk_advice(error));
@@ -49,7 +49,7 @@ void state_trouble_text(char *message, size_t size, const char *folder, const ch
 
 /* ---- replacing files ---- */
 
-static int disk_fail(struct state_job *job, const char *step)
+static int disk_fail(struct claims_job *job, const char *step)
 {
 	job->error = errno ? -errno : -EIO;
 	job->step = step;
@@ -73,12 +73,12 @@ static int disk_write_all(int fd, const char *data, size_t length)
 	return 0;
 }
 
-static void disk_new_name(const struct state_job *job, char name[96])
+static void disk_new_name(const struct claims_job *job, char name[96])
 {
 	snprintf(name, 96, "%s.new", job->name);
 }
 
-static void disk_write_new(struct state_disk *disk, struct state_job *job)
+static void disk_write_new(struct claims_disk *disk, struct claims_job *job)
 {
 	char name[96];
 
@@ -91,7 +91,7 @@ static void disk_write_new(struct state_disk *disk, struct state_job *job)
 		disk_fail(job, "write");
 }
 
-static void disk_sync_new(struct state_disk *disk, struct state_job *job)
+static void disk_sync_new(struct claims_disk *disk, struct claims_job *job)
 {
 	char name[96];
 
@@ -108,7 +108,7 @@ static void disk_sync_new(struct state_disk *disk, struct state_job *job)
 		unlinkat(disk->folder_fd, name, 0);
 }
 
-static void disk_rename(struct state_disk *disk, struct state_job *job)
+static void disk_rename(struct claims_disk *disk, struct claims_job *job)
 {
 	char name[96], aside[96];
 
@@ -125,31 +125,31 @@ static void disk_rename(struct state_disk *disk, struct state_job *job)
 
 /* All at once: the first sync commits the journal for the others too, and one sync of the folder
  * serves them all. */
-static void disk_write_jobs(struct state_disk *disk, struct state_job *jobs)
+static void disk_write_jobs(struct claims_disk *disk, struct claims_job *jobs)
 {
-	for (struct state_job *job = jobs; job; job = job->next)
+	for (struct claims_job *job = jobs; job; job = job->next)
 		disk_write_new(disk, job);
-	for (struct state_job *job = jobs; job; job = job->next)
+	for (struct claims_job *job = jobs; job; job = job->next)
 		disk_sync_new(disk, job);
-	for (struct state_job *job = jobs; job; job = job->next)
+	for (struct claims_job *job = jobs; job; job = job->next)
 		if (!job->error)
 			disk_rename(disk, job);
 	if (fsync(disk->folder_fd) == 0)
 		return;
-	for (struct state_job *job = jobs; job; job = job->next)
+	for (struct claims_job *job = jobs; job; job = job->next)
 		if (!job->error)
 			disk_fail(job, "sync the folder after writing");
 }
 
 /* Under the lock: takes a batch of what was submitted, if anything was. */
-static struct state_job *disk_take_batch(struct state_disk *disk, struct state_job **last)
+static struct claims_job *disk_take_batch(struct claims_disk *disk, struct claims_job **last)
 {
-	struct state_job *jobs = disk->submitted;
+	struct claims_job *jobs = disk->submitted;
 
 	if (!jobs)
 		return NULL;
 	*last = jobs;
-	for (unsigned count = 1; count < STATE_BATCH_MAX && (*last)->next; count++)
+	for (unsigned count = 1; count < CLAIMS_BATCH_MAX && (*last)->next; count++)
 		*last = (*last)->next;
 	disk->submitted = (*last)->next;
 	if (!disk->submitted)
@@ -160,12 +160,12 @@ static struct state_job *disk_take_batch(struct state_disk *disk, struct state_j
 
 static void disk_thread(void *user)
 {
-	struct state_disk *disk = user;
+	struct claims_disk *disk = user;
 
 	thread_follow_main();
 	uv_mutex_lock(&disk->lock);
 	while (disk->submitted || !disk->stop) {
-		struct state_job *last = NULL, *jobs = disk_take_batch(disk, &last);
+		struct claims_job *last = NULL, *jobs = disk_take_batch(disk, &last);
 
 		if (!jobs) {
 			disk->busy = false;
@@ -185,10 +185,10 @@ static void disk_thread(void *user)
 	uv_mutex_unlock(&disk->lock);
 }
 
-int state_disk_start(struct state_disk *disk, void (*wake)(void *user), void *user)
+int claims_disk_start(struct claims_disk *disk, void (*wake)(void *user), void *user)
 {
 	const uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE,
-					     .stack_size = STATE_STACK_SIZE};
+					     .stack_size = CLAIMS_STACK_SIZE};
 	int error;
 
 	disk->wake = wake;
@@ -198,7 +198,7 @@ int state_disk_start(struct state_disk *disk, void (*wake)(void *user), void *us
 	return error;
 }
 
-void state_disk_stop(struct state_disk *disk)
+void claims_disk_stop(struct claims_disk *disk)
 {
 	if (!disk->running)
 		return;
@@ -210,7 +210,7 @@ void state_disk_stop(struct state_disk *disk)
 	disk->running = false;
 }
 
-void state_disk_submit(struct state_disk *disk, struct state_job *job)
+void claims_disk_submit(struct claims_disk *disk, struct claims_job *job)
 {
 	uv_mutex_lock(&disk->lock);
 	job->next = NULL;
@@ -221,9 +221,9 @@ void state_disk_submit(struct state_disk *disk, struct state_job *job)
 	uv_mutex_unlock(&disk->lock);
 }
 
-struct state_job *state_disk_take_ended(struct state_disk *disk)
+struct claims_job *claims_disk_take_ended(struct claims_disk *disk)
 {
-	struct state_job *jobs;
+	struct claims_job *jobs;
 
 	uv_mutex_lock(&disk->lock);
 	jobs = disk->ended;
@@ -233,7 +233,7 @@ struct state_job *state_disk_take_ended(struct state_disk *disk)
 	return jobs;
 }
 
-void state_disk_drain(struct state_disk *disk)
+void claims_disk_drain(struct claims_disk *disk)
 {
 	if (!disk->running)
 		return;
@@ -245,7 +245,7 @@ void state_disk_drain(struct state_disk *disk)
 
 /* ---- reading ---- */
 
-ssize_t state_disk_read(struct state_disk *disk, const char *name, char *data, size_t size)
+ssize_t claims_disk_read(struct claims_disk *disk, const char *name, char *data, size_t size)
 {
 	int fd = openat(disk->folder_fd, name,
 			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -281,10 +281,10 @@ static uint64_t disk_fingerprint(const char *path)
 	close(fd);
 	text[got > 0 ? got : 0] = '\0';
 	text[strcspn(text, "\n")] = '\0';
-	return state_fingerprint(text);
+	return claims_fingerprint(text);
 }
 
-void state_disk_fingerprints(uint64_t *machine, uint64_t *hardware)
+void claims_disk_fingerprints(uint64_t *machine, uint64_t *hardware)
 {
 	*machine = disk_fingerprint("/etc/machine-id");
 	*hardware = disk_fingerprint("/sys/class/dmi/id/product_uuid");
@@ -292,20 +292,20 @@ void state_disk_fingerprints(uint64_t *machine, uint64_t *hardware)
 
 /* ---- opening ---- */
 
-static int disk_open_folder(struct state_disk *disk, char *message, size_t size)
+static int disk_open_folder(struct claims_disk *disk, char *message, size_t size)
 {
 	struct stat status;
 	int error;
 
 	if (mkdir(disk->folder, 0700) != 0 && errno != EEXIST) {
 		error = -errno;
-		state_trouble_text(message, size, disk->folder, "make it", "", error);
+		claims_trouble_text(message, size, disk->folder, "make it", "", error);
 		return error;
 	}
 	disk->folder_fd = open(disk->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (disk->folder_fd < 0 || fstat(disk->folder_fd, &status) != 0) {
 		error = -errno;
-		state_trouble_text(message, size, disk->folder, "open it", "", error);
+		claims_trouble_text(message, size, disk->folder, "open it", "", error);
 		return error;
 	}
 	if (status.st_uid != 0 && status.st_uid != geteuid()) {
@@ -324,7 +324,7 @@ static int disk_open_folder(struct state_disk *disk, char *message, size_t size)
 	return 0;
 }
 
-static int disk_take_lock(struct state_disk *disk, char *message, size_t size)
+static int disk_take_lock(struct claims_disk *disk, char *message, size_t size)
 {
 	char pid[24] = "";
 	ssize_t got;
@@ -334,14 +334,14 @@ static int disk_take_lock(struct state_disk *disk, char *message, size_t size)
 		openat(disk->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (disk->lock_fd < 0) {
 		error = -errno;
-		state_trouble_text(message, size, disk->folder, "make", "lock", error);
+		claims_trouble_text(message, size, disk->folder, "make", "lock", error);
 		return error;
 	}
 	if (flock(disk->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	error = -errno;
 	if (error != -EWOULDBLOCK) {
-		state_trouble_text(message, size, disk->folder, "lock", "lock", error);
+		claims_trouble_text(message, size, disk->folder, "lock", "lock", error);
 		return error;
 	}
 	got = pread(disk->lock_fd, pid, sizeof(pid) - 1, 0);
@@ -357,9 +357,9 @@ static int disk_take_lock(struct state_disk *disk, char *message, size_t size)
 
 /* That a claim can be made durable is found out now, not in the middle of a challenge. Leaves the
  * pid in the lock. */
-static int disk_try_writing(struct state_disk *disk, char *message, size_t size)
+static int disk_try_writing(struct claims_disk *disk, char *message, size_t size)
 {
-	struct state_job *job = calloc(1, sizeof(*job) + 32);
+	struct claims_job *job = calloc(1, sizeof(*job) + 32);
 	int error;
 
 	if (!job)
@@ -375,13 +375,14 @@ static int disk_try_writing(struct state_disk *disk, char *message, size_t size)
 		snprintf(job->name, sizeof(job->name), "lock");
 	}
 	if (job->error)
-		state_trouble_text(message, size, disk->folder, job->step, job->name, job->error);
+		claims_trouble_text(message, size, disk->folder, job->step, job->name, job->error);
 	error = job->error;
 	free(job);
 	return error;
 }
 
-int state_disk_open(struct state_disk *disk, const char *folder, char *message, size_t message_size)
+int claims_disk_open(struct claims_disk *disk, const char *folder, char *message,
+		     size_t message_size)
 {
 	int error;
 
@@ -413,7 +414,7 @@ int state_disk_open(struct state_disk *disk, const char *folder, char *message, 
 	return 0;
 }
 
-void state_disk_close(struct state_disk *disk)
+void claims_disk_close(struct claims_disk *disk)
 {
 	close(disk->lock_fd);
 	close(disk->folder_fd);

@@ -7,14 +7,14 @@
 
 #include "cluster/store/claims.h"
 
-#define STATE_STACK_SIZE (128u << 10)
-#define STATE_BATCH_MAX 64 /* files made durable together */
+#define CLAIMS_STACK_SIZE (128u << 10)
+#define CLAIMS_BATCH_MAX 64 /* files made durable together */
 
 /* One file to be replaced. The loop's until it is submitted and after it was taken back; the
  * thread's in between. */
-struct state_job {
-	struct state_job *next;
-	struct state_group *group; /* the loop's */
+struct claims_job {
+	struct claims_job *next;
+	struct claims_group *group; /* the loop's */
 	uint64_t version;
 	uint16_t incarnation;
 	bool keep_aside;
@@ -27,36 +27,36 @@ struct state_job {
 	char data[];
 };
 
-struct state_disk {
+struct claims_disk {
 	char folder[512];
 	int folder_fd, lock_fd;
 	uv_thread_t thread;
 	uv_mutex_t lock;
 	uv_cond_t wanted, idle;
-	struct state_job *submitted, **submitted_last, *ended, **ended_last;
+	struct claims_job *submitted, **submitted_last, *ended, **ended_last;
 	bool running, stop, busy;
 	void (*wake)(void *user); /* from the thread, after jobs have ended */
 	void *wake_user;
 };
 
-/* See state_open(). */
-int state_disk_open(struct state_disk *disk, const char *folder, char *message,
-		    size_t message_size);
-void state_disk_close(struct state_disk *disk);
-int state_disk_start(struct state_disk *disk, void (*wake)(void *user), void *user);
+/* See claims_open(). */
+int claims_disk_open(struct claims_disk *disk, const char *folder, char *message,
+		     size_t message_size);
+void claims_disk_close(struct claims_disk *disk);
+int claims_disk_start(struct claims_disk *disk, void (*wake)(void *user), void *user);
 /* Ends the thread when all that was submitted has ended. */
-void state_disk_stop(struct state_disk *disk);
-void state_disk_submit(struct state_disk *disk, struct state_job *job);
+void claims_disk_stop(struct claims_disk *disk);
+void claims_disk_submit(struct claims_disk *disk, struct claims_job *job);
 /* Jobs that ended since the last call, oldest first. */
-struct state_job *state_disk_take_ended(struct state_disk *disk);
+struct claims_job *claims_disk_take_ended(struct claims_disk *disk);
 /* Waits until all that was submitted has ended. */
-void state_disk_drain(struct state_disk *disk);
+void claims_disk_drain(struct claims_disk *disk);
 /* Bytes read, or -errno; a file that is longer than size counts as -EFBIG. */
-ssize_t state_disk_read(struct state_disk *disk, const char *name, char *data, size_t size);
+ssize_t claims_disk_read(struct claims_disk *disk, const char *name, char *data, size_t size);
 /* Of this machine; 0 where it cannot be known. */
-void state_disk_fingerprints(uint64_t *machine, uint64_t *hardware);
+void claims_disk_fingerprints(uint64_t *machine, uint64_t *hardware);
 /* One sentence that names folder and file, and says what to do. error: -errno. */
-void state_trouble_text(char *message, size_t size, const char *folder, const char *step,
-			const char *name, int error);
+void claims_trouble_text(char *message, size_t size, const char *folder, const char *step,
+			 const char *name, int error);
 
 #endif

@@ -22,7 +22,7 @@ static uint64_t claims_hash(const char *data, size_t length)
 	return hash;
 }
 
-uint64_t state_fingerprint(const char *text)
+uint64_t claims_fingerprint(const char *text)
 {
 	uint64_t hash = claims_hash(text, strlen(text));
 
@@ -31,11 +31,11 @@ uint64_t state_fingerprint(const char *text)
 	return hash ? hash : 1;
 }
 
-size_t state_claims_encode(const struct state_claims *claims, char *buffer, size_t size)
+size_t claims_encode(const struct claims_file *claims, char *buffer, size_t size)
 {
 	size_t used;
 
-	if (size < 512 || claims->count > STATE_CLAIMS_MAX)
+	if (size < 512 || claims->count > CLAIMS_KEYS_MAX)
 		return 0;
 	/* the longest: 5 lines of at most 80 bytes, 8 claims of 23, the sum of 23 */
 	used = (size_t)snprintf(buffer, size,
@@ -132,7 +132,7 @@ static int read_number(struct reader *reader, const char *name, unsigned base, u
 	return 0;
 }
 
-static int read_claims(struct reader *reader, struct state_claims *claims)
+static int read_claims(struct reader *reader, struct claims_file *claims)
 {
 	while (read_has(reader, "claim")) {
 		uint64_t key;
@@ -140,7 +140,7 @@ static int read_claims(struct reader *reader, struct state_claims *claims)
 
 		if (error)
 			return error;
-		if (claims->count == STATE_CLAIMS_MAX || key == 0)
+		if (claims->count == CLAIMS_KEYS_MAX || key == 0)
 			return read_fail(reader, "line %u has a claim too many, or a zero one",
 					 reader->line);
 		claims->keys[claims->count++] = key;
@@ -148,7 +148,7 @@ static int read_claims(struct reader *reader, struct state_claims *claims)
 	return 0;
 }
 
-static int read_all(struct reader *reader, struct state_claims *claims)
+static int read_all(struct reader *reader, struct claims_file *claims)
 {
 	uint64_t node = 0, incarnation = 0;
 	char version[16];
@@ -177,8 +177,8 @@ static int read_all(struct reader *reader, struct state_claims *claims)
 	return error;
 }
 
-int state_claims_decode(struct state_claims *claims, const char *data, size_t length, char *reason,
-			size_t reason_size)
+int claims_decode(struct claims_file *claims, const char *data, size_t length, char *reason,
+		  size_t reason_size)
 {
 	struct reader reader = {data, data + length, reason, reason_size, 0};
 	uint64_t check = 0, wanted;
@@ -188,7 +188,7 @@ int state_claims_decode(struct state_claims *claims, const char *data, size_t le
 	memset(claims, 0, sizeof(*claims));
 	if (length == 0)
 		return read_fail(&reader, "it is empty");
-	if (length > STATE_FILE_MAX)
+	if (length > CLAIMS_FILE_MAX)
 		return read_fail(&reader, "it is longer than a claims file can be");
 	error = read_all(&reader, claims);
 	if (error)

@@ -25,22 +25,22 @@ static uint64_t sum(const char *data, size_t length)
 
 static void check(const char *data, size_t size)
 {
-	struct state_claims claims, again;
-	char reason[200] = "", text[STATE_FILE_MAX];
+	struct claims_file claims, again;
+	char reason[200] = "", text[CLAIMS_FILE_MAX];
 	size_t length;
 
-	if (state_claims_decode(&claims, data, size, reason, sizeof(reason)) != 0) {
+	if (claims_decode(&claims, data, size, reason, sizeof(reason)) != 0) {
 		assert(reason[0] != '\0');
 		return;
 	}
-	assert(claims.count <= STATE_CLAIMS_MAX && claims.node != 0);
-	length = state_claims_encode(&claims, text, sizeof(text));
+	assert(claims.count <= CLAIMS_KEYS_MAX && claims.node != 0);
+	length = claims_encode(&claims, text, sizeof(text));
 	assert(length > 0);
-	assert(state_claims_decode(&again, text, length, reason, sizeof(reason)) == 0);
+	assert(claims_decode(&again, text, length, reason, sizeof(reason)) == 0);
 	assert(memcmp(&claims, &again, sizeof(claims)) == 0);
 	/* a part of it is never taken for the whole */
 	for (size_t cut = 0; cut < length; cut++)
-		assert(state_claims_decode(&again, text, cut, reason, sizeof(reason)) != 0);
+		assert(claims_decode(&again, text, cut, reason, sizeof(reason)) != 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

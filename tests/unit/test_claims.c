@@ -19,11 +19,11 @@
 
 static char folder[128];
 static uv_loop_t loop;
-static char message[STATE_MESSAGE_SIZE];
+static char message[CLAIMS_MESSAGE_SIZE];
 
 static void begin(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/test_state.XXXXXX");
+	snprintf(folder, sizeof(folder), "/tmp/test_claims.XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
 	uv_loop_init(&loop);
 	message[0] = '\0';
@@ -39,20 +39,20 @@ static void end(void)
 	CU_ASSERT_EQUAL(system(command), 0);
 }
 
-static struct state *open_as(const char *cluster, uint8_t node)
+static struct claims *open_as(const char *cluster, uint8_t node)
 {
-	struct state_options options = {folder, cluster, node};
-	struct state *state = NULL;
+	struct claims_options options = {folder, cluster, node};
+	struct claims *state = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(state_open(&state, &loop, &options, message, sizeof(message)), 0);
+	CU_ASSERT_EQUAL_FATAL(claims_open(&state, &loop, &options, message, sizeof(message)), 0);
 	return state;
 }
 
 static int open_error(void)
 {
-	struct state_options options = {folder, "demo", 1};
-	struct state *state = NULL;
-	int error = state_open(&state, &loop, &options, message, sizeof(message));
+	struct claims_options options = {folder, "demo", 1};
+	struct claims *state = NULL;
+	int error = claims_open(&state, &loop, &options, message, sizeof(message));
 
 	CU_ASSERT_PTR_NULL(state);
 	return error;
@@ -60,7 +60,7 @@ static int open_error(void)
 
 struct answers {
 	int count, error;
-	char text[STATE_MESSAGE_SIZE];
+	char text[CLAIMS_MESSAGE_SIZE];
 };
 
 static void answered(int error, const char *text, void *user)
@@ -93,15 +93,15 @@ static bool exists(const char *name)
 }
 
 /* Opens the folder anew and says what is found for group "mail". */
-static enum state_found found_as(const char *cluster, uint8_t node, size_t *count)
+static enum claims_found found_as(const char *cluster, uint8_t node, size_t *count)
 {
-	struct state *state = open_as(cluster, node);
-	enum state_found found;
-	struct state_group *group =
-		state_group_open(state, "mail", &found, message, sizeof(message));
+	struct claims *state = open_as(cluster, node);
+	enum claims_found found;
+	struct claims_group *group =
+		claims_group_open(state, "mail", &found, message, sizeof(message));
 
-	state_group_keys(group, count);
-	state_close(state);
+	claims_group_keys(group, count);
+	claims_close(state);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	return found;
 }
@@ -109,106 +109,106 @@ static enum state_found found_as(const char *cluster, uint8_t node, size_t *coun
 /* Writes two claims down; returns what incarnation was given first. */
 static uint16_t write_claims(void)
 {
-	struct state *state = open_as("demo", 1);
+	struct claims *state = open_as("demo", 1);
 	struct answers answers = {0};
-	enum state_found found;
-	struct state_group *group =
-		state_group_open(state, "mail", &found, message, sizeof(message));
-	uint16_t incarnation = state_group_next_incarnation(group);
+	enum claims_found found;
+	struct claims_group *group =
+		claims_group_open(state, "mail", &found, message, sizeof(message));
+	uint16_t incarnation = claims_group_next_incarnation(group);
 
-	state_group_record(group, key_of(incarnation), answered, &answers);
-	state_group_record(group, key_of((uint16_t)(incarnation + 1)), answered, &answers);
+	claims_group_record(group, key_of(incarnation), answered, &answers);
+	claims_group_record(group, key_of((uint16_t)(incarnation + 1)), answered, &answers);
 	CU_ASSERT_EQUAL(answers.count, 0); /* never before it is durable */
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(answers.count, 2);
 	CU_ASSERT_EQUAL(answers.error, 0);
-	state_close(state);
+	claims_close(state);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	return incarnation;
 }
 
 static void claims_come_back_newest_first(void)
 {
-	struct state *state;
-	struct state_group *group;
-	enum state_found found;
+	struct claims *state;
+	struct claims_group *group;
+	enum claims_found found;
 	size_t count;
 	uint16_t incarnation;
 	const uint64_t *keys;
 
 	begin();
-	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_NOTHING);
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_NOTHING);
 	CU_ASSERT_EQUAL(count, 0);
 	incarnation = write_claims();
 	state = open_as("demo", 1);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	keys = state_group_keys(group, &count);
-	CU_ASSERT_EQUAL(found, STATE_FOUND_CLAIMS);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	keys = claims_group_keys(group, &count);
+	CU_ASSERT_EQUAL(found, CLAIMS_FOUND_CLAIMS);
 	CU_ASSERT_STRING_EQUAL(message, "");
 	CU_ASSERT_EQUAL_FATAL(count, 2);
 	CU_ASSERT_EQUAL(keys[0], key_of((uint16_t)(incarnation + 1)));
 	CU_ASSERT_EQUAL(keys[1], key_of(incarnation));
 	/* recorded again: moved to the front, not there twice */
-	state_group_record(group, key_of(incarnation), NULL, NULL);
-	keys = state_group_keys(group, &count);
+	claims_group_record(group, key_of(incarnation), NULL, NULL);
+	keys = claims_group_keys(group, &count);
 	CU_ASSERT_EQUAL(count, 2);
 	CU_ASSERT_EQUAL(keys[0], key_of(incarnation));
-	state_close(state);
+	claims_close(state);
 	end();
 }
 
 static void a_struck_key_is_gone(void)
 {
 	struct answers answers = {0};
-	struct state *state;
-	struct state_group *group;
-	enum state_found found;
+	struct claims *state;
+	struct claims_group *group;
+	enum claims_found found;
 	size_t count;
 	uint16_t incarnation;
 
 	begin();
 	incarnation = write_claims();
 	state = open_as("demo", 1);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	state_group_strike(group, key_of(incarnation), answered, &answers);
-	state_group_keys(group, &count);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	claims_group_strike(group, key_of(incarnation), answered, &answers);
+	claims_group_keys(group, &count);
 	CU_ASSERT_EQUAL(count, 1);
-	state_group_strike(group, key_of(999), answered,
-			   &answers); /* not there: answered all the same */
+	claims_group_strike(group, key_of(999), answered,
+			    &answers); /* not there: answered all the same */
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(answers.count, 2);
-	state_close(state);
+	claims_close(state);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
 	CU_ASSERT_EQUAL(count, 1);
 	state = open_as("demo", 1);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	state_group_strike(group, 0, NULL, NULL);
-	state_close(state); /* writes what is not written yet */
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	claims_group_strike(group, 0, NULL, NULL);
+	claims_close(state); /* writes what is not written yet */
 	uv_run(&loop, UV_RUN_DEFAULT);
-	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
 	CU_ASSERT_EQUAL(count, 0);
 	end();
 }
 
 static void the_oldest_of_nine_goes(void)
 {
-	struct state *state;
-	struct state_group *group;
-	enum state_found found;
+	struct claims *state;
+	struct claims_group *group;
+	enum claims_found found;
 	const uint64_t *keys;
 	size_t count;
 
 	begin();
 	state = open_as("demo", 1);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	for (uint16_t i = 1; i <= STATE_CLAIMS_MAX + 1; i++)
-		state_group_record(group, key_of(i), NULL, NULL);
-	keys = state_group_keys(group, &count);
-	CU_ASSERT_EQUAL_FATAL(count, STATE_CLAIMS_MAX);
-	CU_ASSERT_EQUAL(keys[0], key_of(STATE_CLAIMS_MAX + 1));
-	CU_ASSERT_EQUAL(keys[STATE_CLAIMS_MAX - 1], key_of(2));
-	state_close(state);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	for (uint16_t i = 1; i <= CLAIMS_KEYS_MAX + 1; i++)
+		claims_group_record(group, key_of(i), NULL, NULL);
+	keys = claims_group_keys(group, &count);
+	CU_ASSERT_EQUAL_FATAL(count, CLAIMS_KEYS_MAX);
+	CU_ASSERT_EQUAL(keys[0], key_of(CLAIMS_KEYS_MAX + 1));
+	CU_ASSERT_EQUAL(keys[CLAIMS_KEYS_MAX - 1], key_of(2));
+	claims_close(state);
 	end();
 }
 
@@ -220,23 +220,23 @@ static void incarnations_do_not_come_again(void)
 
 	begin();
 	for (int start = 0; start < 40; start++) {
-		struct state *state = open_as("demo", 1);
-		enum state_found found;
-		struct state_group *group =
-			state_group_open(state, "mail", &found, message, sizeof(message));
-		uint16_t first = state_group_next_incarnation(group);
+		struct claims *state = open_as("demo", 1);
+		enum claims_found found;
+		struct claims_group *group =
+			claims_group_open(state, "mail", &found, message, sizeof(message));
+		uint16_t first = claims_group_next_incarnation(group);
 
 		CU_ASSERT_NOT_EQUAL(first, 0);
 		if (start > 0) {
-			CU_ASSERT_TRUE((uint16_t)(first - last) > STATE_INCARNATION_AHEAD / 2);
-			CU_ASSERT_TRUE((uint16_t)(first - last) < 2 * STATE_INCARNATION_AHEAD);
+			CU_ASSERT_TRUE((uint16_t)(first - last) > CLAIMS_INCARNATION_AHEAD / 2);
+			CU_ASSERT_TRUE((uint16_t)(first - last) < 2 * CLAIMS_INCARNATION_AHEAD);
 		}
-		CU_ASSERT_NOT_EQUAL(state_group_next_incarnation(group), first);
+		CU_ASSERT_NOT_EQUAL(claims_group_next_incarnation(group), first);
 		for (uint16_t i = 1; i <= 5000; i++)
-			state_group_used_incarnation(group, (uint16_t)(first + i));
+			claims_group_used_incarnation(group, (uint16_t)(first + i));
 		last = (uint16_t)(first + 5000);
 		uv_run(&loop, UV_RUN_DEFAULT);
-		state_close(state);
+		claims_close(state);
 		uv_run(&loop, UV_RUN_DEFAULT);
 	}
 	end();
@@ -278,14 +278,14 @@ static void a_torn_file_is_never_taken_as_empty(void)
 	length = contents("mail.claims", whole, sizeof(whole));
 	for (size_t cut = 0; cut < length; cut += cut < length - 30 ? 17 : 1) {
 		overwrite("mail.claims", whole, cut);
-		CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_UNUSABLE);
+		CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_UNUSABLE);
 		CU_ASSERT_EQUAL(count, 0);
 		CU_ASSERT_PTR_NOT_NULL(strstr(message, "mail.claims"));
 	}
 	memcpy(torn, whole, length);
 	*strstr(torn, "claim 4c") = 'C';
 	overwrite("mail.claims", torn, length);
-	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_UNUSABLE);
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_UNUSABLE);
 	/* looking at it does not change it */
 	CU_ASSERT_FALSE(exists("mail.claims.unusable"));
 	CU_ASSERT_EQUAL(contents("mail.claims", whole, sizeof(whole)), length);
@@ -296,61 +296,60 @@ static void a_torn_file_is_never_taken_as_empty(void)
 static void an_unusable_file_is_kept_aside(void)
 {
 	struct answers answers = {0};
-	struct state *state;
-	struct state_group *group;
-	enum state_found found;
+	struct claims *state;
+	struct claims_group *group;
+	enum claims_found found;
 	char data[100];
 	size_t count;
 
 	begin();
 	overwrite("mail.claims", "rubbish", 7);
 	state = open_as("demo", 1);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	CU_ASSERT_EQUAL(found, STATE_FOUND_UNUSABLE);
-	state_group_record(group, key_of(5), answered, &answers);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	CU_ASSERT_EQUAL(found, CLAIMS_FOUND_UNUSABLE);
+	claims_group_record(group, key_of(5), answered, &answers);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(answers.error, 0);
 	CU_ASSERT_EQUAL(contents("mail.claims.unusable", data, sizeof(data)), 7);
-	state_close(state);
+	claims_close(state);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
 	CU_ASSERT_EQUAL(count, 1);
 	end();
 }
 
 static void claims_of_others_are_not_ours(void)
 {
-	struct state_claims claims;
-	char text[STATE_FILE_MAX], reason[100];
+	struct claims_file claims;
+	char text[CLAIMS_FILE_MAX], reason[100];
 	size_t length, count;
 
 	begin();
 	write_claims();
-	CU_ASSERT_EQUAL(found_as("demo", 2, &count), STATE_FOUND_UNUSABLE);
+	CU_ASSERT_EQUAL(found_as("demo", 2, &count), CLAIMS_FOUND_UNUSABLE);
 	CU_ASSERT_EQUAL(count, 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "node 1"));
-	CU_ASSERT_EQUAL(found_as("other", 1, &count), STATE_FOUND_UNUSABLE);
+	CU_ASSERT_EQUAL(found_as("other", 1, &count), CLAIMS_FOUND_UNUSABLE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "cluster demo"));
-	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
 
 	length = contents("mail.claims", text, sizeof(text));
-	CU_ASSERT_EQUAL_FATAL(state_claims_decode(&claims, text, length, reason, sizeof(reason)),
-			      0);
+	CU_ASSERT_EQUAL_FATAL(claims_decode(&claims, text, length, reason, sizeof(reason)), 0);
 	if (claims.machine) {
 		claims.machine ^= 1;
-		overwrite("mail.claims", text, state_claims_encode(&claims, text, sizeof(text)));
-		CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_UNUSABLE);
+		overwrite("mail.claims", text, claims_encode(&claims, text, sizeof(text)));
+		CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_UNUSABLE);
 		CU_ASSERT_PTR_NOT_NULL(strstr(message, "another machine"));
 	}
 	claims.machine = 0; /* was not known then */
-	overwrite("mail.claims", text, state_claims_encode(&claims, text, sizeof(text)));
-	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_CLAIMS);
+	overwrite("mail.claims", text, claims_encode(&claims, text, sizeof(text)));
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
 	end();
 }
 
 static void a_second_daemon_is_refused(void)
 {
-	struct state *state;
+	struct claims *state;
 	char pid[24];
 
 	begin();
@@ -359,9 +358,9 @@ static void a_second_daemon_is_refused(void)
 	snprintf(pid, sizeof(pid), "pid %d", (int)getpid());
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, pid));
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, folder));
-	state_close(state);
+	claims_close(state);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	state_close(open_as("demo", 1));
+	claims_close(open_as("demo", 1));
 	end();
 }
 
@@ -383,7 +382,7 @@ static void a_bad_folder_is_named_with_what_to_do(void)
 	CU_ASSERT_EQUAL(open_error(), -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(message, "mkdir"));
 	snprintf(folder, sizeof(folder), "%s/new", good);
-	state_close(open_as("demo", 1)); /* made */
+	claims_close(open_as("demo", 1)); /* made */
 	memcpy(folder, good, sizeof(good));
 	end();
 }
@@ -394,9 +393,9 @@ static int full_disk(void)
 {
 	unsigned failed_before = CU_get_number_of_failures();
 	struct answers answers = {0};
-	struct state *state;
-	struct state_group *group;
-	enum state_found found;
+	struct claims *state;
+	struct claims_group *group;
+	enum claims_found found;
 	static char filler[1 << 16];
 	size_t count;
 	int fd;
@@ -407,30 +406,30 @@ static int full_disk(void)
 	    mount("tmpfs", folder, "tmpfs", 0, "size=64k,mode=0700") != 0)
 		return 77;
 	state = open_as("demo", 1);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	state_group_record(group, key_of(1), answered, &answers);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	claims_group_record(group, key_of(1), answered, &answers);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(answers.error, 0);
 	path_of(path, sizeof(path), "filler");
 	fd = open(path, O_WRONLY | O_CREAT, 0600);
 	CU_ASSERT_TRUE(write(fd, filler, sizeof(filler)) > 0);
-	state_group_record(group, key_of(2), answered, &answers);
+	claims_group_record(group, key_of(2), answered, &answers);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(answers.count, 2);
 	CU_ASSERT_EQUAL(answers.error, -ENOSPC);
 	CU_ASSERT_PTR_NOT_NULL(strstr(answers.text, folder));
 	CU_ASSERT_PTR_NOT_NULL(strstr(answers.text, "free space"));
-	CU_ASSERT_EQUAL(state_group_keys(group, &count)[0],
+	CU_ASSERT_EQUAL(claims_group_keys(group, &count)[0],
 			key_of(1)); /* what is not durable is not ours */
 	CU_ASSERT_EQUAL(count, 1);
 	CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
 	close(fd);
-	state_group_record(group, key_of(3), answered, &answers);
+	claims_group_record(group, key_of(3), answered, &answers);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(answers.error, 0);
-	state_close(state);
+	claims_close(state);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	CU_ASSERT_EQUAL(found_as("demo", 1, &count), STATE_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
 	CU_ASSERT_EQUAL(count, 2);
 	CU_ASSERT_EQUAL(mount("tmpfs", folder, "tmpfs", MS_REMOUNT | MS_RDONLY, ""), 0);
 	CU_ASSERT_EQUAL(open_error(), -EROFS);
@@ -458,66 +457,66 @@ static void close_in_answer(int error, const char *text, void *user)
 {
 	(void)text;
 	CU_ASSERT_EQUAL(error, 0);
-	state_group_close(user);
+	claims_group_close(user);
 }
 
 static void groups_may_close_at_any_time(void)
 {
 	struct answers answers = {0};
-	struct state *state;
-	struct state_group *groups[3];
-	enum state_found found;
+	struct claims *state;
+	struct claims_group *groups[3];
+	enum claims_found found;
 	char name[16];
 
 	begin();
 	state = open_as("demo", 1);
 	for (int i = 0; i < 3; i++) {
 		snprintf(name, sizeof(name), "g%d", i);
-		groups[i] = state_group_open(state, name, &found, message, sizeof(message));
+		groups[i] = claims_group_open(state, name, &found, message, sizeof(message));
 	}
-	state_group_record(groups[0], key_of(1), answered, &answers);
-	state_group_close(groups[0]); /* with a write under way */
-	state_group_close(groups[1]); /* idle */
-	state_group_record(groups[2], key_of(1), close_in_answer, groups[2]);
+	claims_group_record(groups[0], key_of(1), answered, &answers);
+	claims_group_close(groups[0]); /* with a write under way */
+	claims_group_close(groups[1]); /* idle */
+	claims_group_record(groups[2], key_of(1), close_in_answer, groups[2]);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(answers.count, 1);
 	CU_ASSERT_TRUE(exists("g0.claims"));
 	CU_ASSERT_TRUE(exists("g2.claims"));
-	state_close(state);
+	claims_close(state);
 	end();
 }
 
 static void one_that_is_opened_again_is_not_older(void)
 {
 	struct answers answers = {0};
-	struct state *state;
-	struct state_group *group;
-	enum state_found found;
+	struct claims *state;
+	struct claims_group *group;
+	enum claims_found found;
 	size_t count;
 
 	begin();
 	state = open_as("demo", 1);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	state_group_record(group, key_of(1), answered, &answers);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	claims_group_record(group, key_of(1), answered, &answers);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	state_group_record(group, key_of(2), answered, &answers);
-	state_group_strike(group, key_of(1), NULL, NULL); /* behind that write */
-	state_group_close(group);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	CU_ASSERT_EQUAL(found, STATE_FOUND_CLAIMS);
-	CU_ASSERT_EQUAL(state_group_keys(group, &count)[0], key_of(2));
+	claims_group_record(group, key_of(2), answered, &answers);
+	claims_group_strike(group, key_of(1), NULL, NULL); /* behind that write */
+	claims_group_close(group);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	CU_ASSERT_EQUAL(found, CLAIMS_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(claims_group_keys(group, &count)[0], key_of(2));
 	CU_ASSERT_EQUAL(count, 1);
-	state_group_record(group, key_of(3), answered, &answers);
+	claims_group_record(group, key_of(3), answered, &answers);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	CU_ASSERT_EQUAL(answers.count, 3);
 	CU_ASSERT_EQUAL(answers.error, 0);
-	state_close(state);
+	claims_close(state);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	state = open_as("demo", 1);
-	group = state_group_open(state, "mail", &found, message, sizeof(message));
-	CU_ASSERT_EQUAL(state_group_keys(group, &count)[0], key_of(3));
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	CU_ASSERT_EQUAL(claims_group_keys(group, &count)[0], key_of(3));
 	CU_ASSERT_EQUAL(count, 2);
-	state_close(state);
+	claims_close(state);
 	end();
 }
 
