@@ -8,12 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/base/clock.h"
 #include "cluster/group/group.h"
 #include "cluster/base/log.h"
 
 #define ATTACH_RETRY_MS 300
 #define ATTACH_TRIES 5
 #define ATTACH_UNFIT_MS 60000
+#define DEATHS_MOST 5u
+#define DEATHS_WITHIN_MS 60000u
+#define HANGS_MS                                                                                   \
+	5000u /* a helper that answers nothing for so long, while nothing keeps it waiting */
 
 enum arbiter_gate group_gate_arbiter_state(enum gate_state state)
 {
@@ -90,17 +95,59 @@ static void on_removed(struct attach *attach, int status, const char *message, v
 	drive_devices(lun->group);
 }
 
+/* What was attached so far is dead: the arbiter is told that the gate has failed, so that the
+ * service is stopped, and begins anew on devices made anew. */
+static void break_devices(struct group *group)
+{
+	for (size_t i = 0; i < group->lun_count; i++)
+		group->luns[i].stale = group->luns[i].attach != NULL;
+	group->open_wanted = false;
+	group->gate_ordered = GATE_STATE_FAILED;
+}
+
+/* A device that dies again and again cannot be used here. */
+static void count_death(struct group *group, const char *lun, const char *reason)
+{
+	uint64_t now = clock_now_ms();
+	char text[GROUP_REASON];
+
+	if (group->deaths == 0 || now - group->death_ms > DEATHS_WITHIN_MS) {
+		group->deaths = 0;
+		group->death_ms = now;
+	}
+	if (++group->deaths < DEATHS_MOST)
+		return;
+	group->deaths = 0;
+	group->attach_failures = ATTACH_TRIES;
+	uv_timer_start(&group->attach_timer, on_attach_timer, ATTACH_UNFIT_MS, 0);
+	snprintf(text, sizeof(text), "LUN %s: its device has died %u times within %u s: %.120s",
+		 lun, DEATHS_MOST, DEATHS_WITHIN_MS / 1000, reason);
+	group_set_unfit(group, GROUP_UNFIT_ATTACH, text);
+}
+
 static void on_device_lost(struct attach *attach, const char *reason, void *user)
 {
 	struct group_lun *lun = user;
+	struct group *group = lun->group;
+	bool opened = group->gate_ordered != GATE_STATE_FAILED && !group->open_wanted;
 
 	(void)attach;
-	if (lun->group->closing)
+	if (group->closing)
 		return;
 	lun->stale = true;
-	log_warning("%s: LUN %s: its device is dead: %s", lun->group->config->name,
-		    lun->config->name, reason);
-	group_note(lun->group, lun->config->name, "attach", "the device is dead: %s", reason);
+	log_warning("%s: LUN %s: its device is dead: %s", group->config->name, lun->config->name,
+		    reason);
+	group_note(group, lun->config->name, "attach", "the device is dead: %s", reason);
+	if (!group->started)
+		return;
+	if (group->gate_ordered != GATE_STATE_FAILED)
+		count_death(group, lun->config->name, reason);
+	if (opened) {
+		break_devices(group);
+		gate_set(group->gate, GATE_STATE_FAILED);
+	} else {
+		drive_devices(group);
+	}
 }
 
 static struct attach *make_attach(struct group_lun *lun)
@@ -120,6 +167,14 @@ static struct attach *make_attach(struct group_lun *lun)
 	return lun->attach;
 }
 
+static bool gate_is_connected(const struct group *group)
+{
+	struct gate_view view;
+
+	gate_view(group->gate, &view);
+	return view.connected;
+}
+
 /* Brings every LUN's device a step nearer to what is wanted; with all there, an OPEN that waits
  * goes to the gate. */
 static void drive_devices(struct group *group)
@@ -135,7 +190,7 @@ static void drive_devices(struct group *group)
 		case ATTACH_STATE_NONE:
 			complete = false;
 			lun->stale = false;
-			if (group->devices_wanted &&
+			if (group->devices_wanted && gate_is_connected(group) &&
 			    !uv_is_active((uv_handle_t *)&group->attach_timer) && make_attach(lun))
 				attach_make(lun->attach, on_attached, lun);
 			break;
@@ -169,8 +224,33 @@ static void nbdkit_prepare(struct group *group)
 	drive_devices(group);
 }
 
+/* A helper that answers nothing, although the gate has nothing of it under way: its device hangs,
+ * and whoever uses that would hang for ever. It is killed, and another takes its place. */
+static void check_helpers(struct group *group)
+{
+	struct gate_view view;
+
+	gate_view(group->gate, &view);
+	for (size_t i = 0; i < group->lun_count; i++) {
+		struct group_lun *lun = &group->luns[i];
+		uint32_t silent_ms = lun->attach ? attach_unanswered_ms(lun->attach) : 0;
+
+		if (silent_ms < HANGS_MS || !view.connected || view.state == GATE_STATE_HELD ||
+		    view.in_flight > 0 || view.waiting > 0)
+			continue;
+		log_error("%s: LUN %s: the process behind its device has not answered for %u ms: "
+			  "it is killed",
+			  group->config->name, lun->config->name, silent_ms);
+		group_note(group, lun->config->name, "alarm",
+			   "the process behind the device has not answered for %u ms: it is killed",
+			   silent_ms);
+		attach_kill_helper(lun->attach);
+	}
+}
+
 static void nbdkit_settle(struct group *group)
 {
+	check_helpers(group);
 	if (!group->devices_wanted || !group_needs_no_devices(group))
 		return;
 	group->devices_wanted = false;
@@ -185,6 +265,9 @@ static void post_gate(struct group *group)
 	struct gate_view view;
 
 	gate_view(group->gate, &view);
+	if (view.state ==
+	    GATE_STATE_FAILED) /* the arbiter takes back an OPEN that it had ordered */
+		group->open_wanted = false;
 	event.gate.state = group_gate_arbiter_state(view.state);
 	event.gate.quiet = view.quiet;
 	group_post(group, &event);
@@ -203,8 +286,9 @@ static void on_gate_changed(struct gate *gate, void *user)
 		group_note(group, lun, "gate", "%s: %s", gate_state_name(view.state),
 			   gate_cause_text(view.cause));
 	}
-	if (view.cause == GATE_CAUSE_ORDERED && view.state != group->gate_ordered)
-		return; /* overtaken by a later order */
+	/* Overtaken by a later order. One that was refused is told: whoever gave it waits. */
+	if (view.cause == GATE_CAUSE_ORDERED && view.state != group->gate_ordered && !view.refused)
+		return;
 	if (view.state == GATE_STATE_OPEN)
 		group_note(group, NULL, "gate", "open");
 	post_gate(group);
@@ -271,13 +355,15 @@ static void on_gate_up(struct gate *gate, bool found, void *user)
 		gate_set(gate, group->gate_ordered);
 	else
 		post_gate(group);
+	drive_devices(group);
 }
 
 static void on_gate_down(struct gate *gate, const char *reason, void *user)
 {
+	struct arbiter_event event = {.kind = ARBITER_EVENT_GATE,
+				      .gate = {.state = ARBITER_GATE_FAILED}};
 	struct group *group = user;
 
-	(void)gate;
 	if (group->closing)
 		return;
 	log_warning("%s: no connection to the gate process: %s", group->config->name, reason);
@@ -285,6 +371,12 @@ static void on_gate_down(struct gate *gate, const char *reason, void *user)
 	for (uint16_t i = 0; i < group->lun_count; i++)
 		if (group->luns[i].gate_path.usable)
 			set_gate_path(group, i, false, false);
+	if (!group->started || !gate_is_gone(gate))
+		return;
+	if (group->gate_ordered != GATE_STATE_FAILED)
+		count_death(group, group->luns[0].config->name, reason);
+	break_devices(group);
+	group_post(group, &event);
 }
 
 static void on_gate_attention(struct gate *gate, uint16_t lun, uint8_t asc, uint8_t ascq,

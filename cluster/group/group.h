@@ -256,6 +256,8 @@ struct group {
 	enum gate_state gate_told_state;
 	bool gate_told_quiet;
 	unsigned attach_failures;
+	unsigned deaths; /* of devices in use, since death_ms */
+	uint64_t death_ms;
 	uv_timer_t attach_timer;
 
 	struct service_host *service; /* NULL: none */

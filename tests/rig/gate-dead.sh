@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What stands between the service and the LUN dies under it: the gate's process, the device's helper, the device itself.
-# The service goes on, here or on the other node, and nothing that was acknowledged is lost.
+# What stands between the service and the LUN dies or hangs under it: the gate's process, the device's helper. The device
+# is made anew and the service begins on it, on the same node, also when that happens twice within seconds; nothing that
+# was acknowledged is lost, and no loop device stays behind.
 # shellcheck source=tests/rig/lib.sh
 . "${0%/*}/lib.sh"
 
@@ -13,25 +14,48 @@ pid() {
 }
 
 served_anew() {
-	somebody_serves && [ "$(epoch)" != "$writer" ]
+	serves "$OWNER" mail && [ "$(epoch)" != "$writer" ]
 }
 
-# strike SIGNAL PROGRAM: of the owner's; another writer runs then, wherever.
+# Loop devices that the node's daemon ever made, and that are attached still.
+loops() {
+	while read -r number sequence; do
+		[ ! -e "/sys/block/loop$number/loop" ] || [ "$(cat "/sys/block/loop$number/diskseq" 2>/dev/null)" != "$sequence" ] || echo "$number"
+	done <"$FOLDER/$1/loops" | sort -u | wc -l
+}
+
+one_loop() {
+	[ "$(loops "$OWNER")" = 1 ]
+}
+
+# strike SIGNAL PROGRAM SECONDS: of the owner's; the service begins anew, here.
 strike() {
-	await_owner 40 mail
-	writes_go_on
+	writes_go_on 20
 	writer=$(epoch)
 	echo "--- $2 on $OWNER: SIG$1"
 	on "$OWNER" kill "-$1" "$(pid "$OWNER" "$2")"
-	wait_for 60 "mail is served anew" served_anew
+	wait_for "$3" "mail is served anew on $OWNER" served_anew
 	writes_go_on 20
 }
 
-strike KILL nbdkit
-strike KILL nbdfuse
-strike STOP nbdkit
+await_owner 40 mail
+before=$(last_event "$OWNER")
+before_other=$(last_event "$(other "$OWNER")")
+strike KILL nbdfuse 10
+strike KILL nbdfuse 10
+strike KILL nbdkit 10
+strike STOP nbdfuse 15
+happened "$OWNER" '.kind == "alarm" and (.text | test("has not answered"))' "$before" || fail "no alarm of the helper that hung"
+if happened "$(other "$OWNER")" '.kind == "state"' "$before_other"; then fail "it was handed over, or lost"; fi
+wait_for 10 "one loop device is left" one_loop
 
-await_owner 20 mail
+echo "--- nbdkit on $OWNER: SIGSTOP: it cannot answer a challenge any more"
+first=$OWNER
+on "$first" kill -STOP "$(pid "$first" nbdkit)"
+await_owner 30 mail "$(other "$first")"
+writes_go_on 20
+wait_for 30 "$first stands by" stands_by "$first" mail
+
 echo "--- the gate's process is killed on $OWNER while its daemon is dead"
 first=$OWNER
 fault kill-daemon "$first"

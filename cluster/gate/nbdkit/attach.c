@@ -29,6 +29,7 @@
 
 #define POLL_MS 1u
 #define REMOVE_LIMIT_MS 2000u
+#define PULSE_MS 1000u
 
 enum step { STEP_IDLE, STEP_CLEARING, STEP_STARTING, STEP_FINISHING, STEP_REMOVING };
 
@@ -58,6 +59,9 @@ struct attach {
 	int job_error; /* of the worker */
 	bool job_busy, working, cancelled, too_late;
 	char message[ATTACH_MESSAGE_MAX];
+
+	struct attach_pulse *pulse; /* the question that is open */
+	uint64_t pulse_ms;          /* when it was put */
 
 	uv_work_t flush;
 	int flush_error;
@@ -189,6 +193,36 @@ static void helper_kill(struct attach *attach)
 		uv_process_kill(attach->process, SIGKILL);
 	else if (attach_process_alive(&attach->record))
 		kill(attach->record.pid, SIGKILL);
+}
+
+static void pulse_end(struct attach *attach)
+{
+	attach_pulse_free(attach->pulse);
+	attach->pulse = NULL;
+}
+
+uint32_t attach_unanswered_ms(struct attach *attach)
+{
+	uint64_t now = now_ms();
+
+	if (attach->state != ATTACH_STATE_ATTACHED || attach->kind != ATTACH_KIND_LOOP) {
+		pulse_end(attach);
+		return 0;
+	}
+	if (attach->pulse && !attach_pulse_is_over(attach->pulse))
+		return (uint32_t)(now - attach->pulse_ms);
+	pulse_end(attach);
+	if (now - attach->pulse_ms >= PULSE_MS) {
+		attach->pulse = attach_pulse_begin(attach->names.disk);
+		attach->pulse_ms = now;
+	}
+	return 0;
+}
+
+void attach_kill_helper(struct attach *attach)
+{
+	pulse_end(attach);
+	helper_kill(attach);
 }
 
 /* The kernel waits for it while it writes pages back: it is to be spared, and not to wait for
@@ -399,6 +433,7 @@ static void step_clear(struct attach *attach)
 
 static void step_remove(struct attach *attach)
 {
+	pulse_end(attach);
 	attach->state = ATTACH_STATE_REMOVING;
 	attach->too_late = false;
 	watch_stop(attach);
@@ -409,6 +444,7 @@ static void step_remove(struct attach *attach)
 
 static void made(struct attach *attach)
 {
+	attach->pulse_ms = now_ms();
 	attach->step = STEP_IDLE;
 	attach->state = ATTACH_STATE_ATTACHED;
 	attach->made_in_ms = (uint32_t)((uv_hrtime() - attach->started_ns) / 1000000);
@@ -644,6 +680,7 @@ static void free_if_done(struct attach *attach)
 void attach_free(struct attach *attach, void (*closed)(void *user), void *user)
 {
 	attach->freeing = true;
+	pulse_end(attach);
 	attach->closed = closed;
 	attach->closed_user = user;
 	attach->make_done = attach->remove_done = attach->flush_done = NULL;

@@ -77,6 +77,14 @@ int attach_remove(struct attach *attach, attach_done *done, void *user);
  */
 int attach_drop_caches(struct attach *attach, attach_done *done, void *user);
 
+/* Asks the helper process for something that it answers by itself (nbdfuse: the attributes of its
+ * file), again and again, on threads of its own. Returns for how many milliseconds the question that
+ * is open now is unanswered, 0: none is. To be called from time to time. It may be late because all
+ * its threads wait for storage. */
+uint32_t attach_unanswered_ms(struct attach *attach);
+/* Kills a helper that hangs: the device is dead then, and `lost` follows. */
+void attach_kill_helper(struct attach *attach);
+
 enum attach_state attach_get_state(const struct attach *attach);
 enum attach_kind attach_get_kind(const struct attach *attach);
 const char *attach_device(const struct attach *attach); /* "/dev/loop7"; "" when there is none */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Inside attach: what is written down of a device (attach_state.c), and the blocking steps, which
+ * Inside attach: what is written down of a device (attach_state.c), whether its helper answers
+ * (attach_pulse.c), and the blocking steps, which
  * run on libuv's workers or in a program without a loop (attach_steps.c). A LUN's files are in
  * RUN/attach/NAME/:
  *
@@ -48,6 +49,14 @@ int attach_record_write(const struct attach_names *names, const struct attach_re
 void attach_record_start(struct attach_record *record, enum attach_kind kind, pid_t pid);
 uint64_t attach_process_started(pid_t pid); /* 0: there is no such process, or it is dead */
 bool attach_process_alive(const struct attach_record *record);
+
+/* attach_pulse.c: one question to a FUSE file system that may never answer. NULL: no memory or no
+ * thread. */
+struct attach_pulse;
+struct attach_pulse *attach_pulse_begin(const char *path);
+bool attach_pulse_is_over(const struct attach_pulse *pulse);
+/* Whoever asked does not wait any more. NULL is allowed. */
+void attach_pulse_free(struct attach_pulse *pulse);
 
 /* attach_steps.c; all may block, but for no longer than the helper process lives. */
 int attach_folders_make(const struct attach_names *names, char *message, size_t size);

@@ -26,6 +26,7 @@
 #define KILL_WAIT_MS 1000
 /* For a helper to end by itself, as it does when its mount is gone. */
 #define LEFTOVER_WAIT_MS 300
+#define DELETED " (deleted)" /* what the kernel appends to a path that leads nowhere */
 
 static int failed(char *message, size_t size, const char *what, const char *name, int error)
 {
@@ -113,6 +114,8 @@ static bool loop_file_is(const char *device, const char *end)
 	if (file)
 		fclose(file);
 	text[strcspn(text, "\n")] = '\0';
+	if (ends_with(text, DELETED)) /* its file system is dead */
+		text[strlen(text) - strlen(DELETED)] = '\0';
 	return ends_with(text, end);
 }
 
@@ -240,17 +243,16 @@ int attach_loop_make(const struct attach_names *names, uint32_t block_size,
 	return error;
 }
 
-/* LOOP_CLR_FD takes it apart at once, or, if somebody has it open, at the last close. */
+/* LOOP_CLR_FD takes it apart at once, or, if somebody has it open, at the last close. A dead file
+ * system is not asked whose device it is: it could not tell, and the device would stay for ever. */
 static bool loop_clear(const struct attach_record *record)
 {
 	int fd = open(record->device, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct loop_info64 info;
 	bool ours;
 
 	if (fd < 0)
 		return false;
-	ours = ioctl(fd, LOOP_GET_STATUS64, &info) == 0 && info.lo_device == record->file_device &&
-	       info.lo_inode == record->file_inode;
+	ours = loop_open_is(fd, record);
 	if (ours)
 		ioctl(fd, LOOP_CLR_FD, 0);
 	close(fd);

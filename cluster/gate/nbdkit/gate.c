@@ -11,7 +11,7 @@
 
 #include "cluster/gate/nbdkit/private.h"
 
-#define REFRESH_MAX_MS 5000u
+#define REFRESH_MAX_MS 2000u
 #define REFRESHES_PER_HOLD 8u
 #define HANDLES 4u
 #define QUIT_LIMIT_MS 2000u
@@ -121,12 +121,17 @@ void gate_view(const struct gate *gate, struct gate_view *view)
 		.cause = gate->state.cause,
 		.lun = gate->state.lun,
 		.quiet = gate->state.quiet,
-		.refused = gate->state.refused,
+		.refused = gate->state.refused && gate->state.sequence == gate->sequence,
 		.waiting = gate->state.waiting,
 		.in_flight = gate->snapshot.in_flight,
 		.counters = gate->snapshot.counters,
 	};
 	snprintf(view->reason, sizeof(view->reason), "%s", gate->reason);
+}
+
+bool gate_is_gone(const struct gate *gate)
+{
+	return gate->link != GATE_LINK_UP && gate_process_present(gate) == 0;
 }
 
 const struct gate_message_lun *gate_lun_view(const struct gate *gate, uint16_t lun)

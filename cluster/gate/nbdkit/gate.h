@@ -98,6 +98,9 @@ struct gate_view {
 };
 void gate_view(const struct gate *gate, struct gate_view *view);
 
+/* No process is there: whatever is attached to it has nothing but errors. */
+bool gate_is_gone(const struct gate *gate);
+
 /* NULL: no such LUN. */
 const struct gate_message_lun *gate_lun_view(const struct gate *gate, uint16_t lun);
 
