@@ -193,6 +193,10 @@ $(GATE_TEST): $(BUILD)/tests/rig/gate_test.o $(BUILD)/tests/rig/gate_rig.o $(LIB
 check-gate: $(BUILD)/lunkeeper-gate.so $(GATE_TEST)
 	LUNKEEPER_GATE=$(abspath $(BUILD)/lunkeeper-gate.so) $(GATE_TEST) $(CASE)
 
+# The scripts of etc/services, in mount namespaces of their own.
+check-services:
+	tests/services/filesystem
+
 check-rig: all
 	tests/rig/run $(SCENARIOS)
 
@@ -306,6 +310,7 @@ help:
 	  'make check-path       iscsi paths against a target that says odd things' \
 	  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
 	  'make check-rig        scenarios on a cluster on this machine; SCENARIOS="name ..." for some' \
+	  'make check-services   the scripts that come with it say what is so (root)' \
 	  'make check-vm         the table and scenarios on machines with a real kernel, under QEMU' \
 	  'make check-model      the protocol, exhaustively, by Spin' \
 	  'make check-mutation   every rule of the arbiter taken out in turn must be noticed' \
@@ -322,6 +327,6 @@ help:
 	  'make install-rig      the same, and the rig'
 
 .PHONY: all check-vm setup demo demo-vm campaign campaign-vm bench bench-vm install install-rig clean help check check-fast check-install check-unit check-purity check-path check-table-sim check-sim \
-	sim check-mutation check-table check-model check-rig check-lint check-asan check-valgrind fuzz
+	sim check-mutation check-table check-model check-rig check-services check-lint check-asan check-valgrind fuzz
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

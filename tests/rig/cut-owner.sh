@@ -14,7 +14,7 @@ await_owner 15 mail "$second"
 writes_go_on
 fault heal "$first"
 wait_for 45 "$first stands by" stands_by "$first" mail
-if on "$first" mountpoint -q /run/mail; then fail "$first still has it mounted"; fi
+if has_mounted "$first" /run/mail; then fail "$first still has it mounted"; fi
 verified
 
 writer=$(epoch)

@@ -15,6 +15,6 @@ sleep 1
 verified
 fault start-daemon "$first"
 wait_for 30 "$first stands by" stands_by "$first" mail
-if on "$first" mountpoint -q /run/mail; then fail "$first still has it mounted"; fi
+if has_mounted "$first" /run/mail; then fail "$first still has it mounted"; fi
 writes_go_on
 verified

@@ -77,6 +77,11 @@ on() {
 	rig exec "$@"
 }
 
+# has_mounted NODE FOLDER: as the node's kernel has it, which knows it also of a file system that answers nobody.
+has_mounted() {
+	on "$1" grep -qF " $2 " /proc/self/mountinfo
+}
+
 # A command of the CLI on a node: cli NODE status --json
 cli() {
 	cli_node=$1

@@ -19,7 +19,7 @@ for round in 1 2 3; do
 	writes_go_on
 	fault cont "$first"
 	wait_for 30 "$first stands by (round $round)" stands_by "$first" mail
-	if on "$first" mountpoint -q /run/mail; then fail "$first still has it mounted"; fi
+	if has_mounted "$first" /run/mail; then fail "$first still has it mounted"; fi
 	equal "its registrations" "$(view "$first" mail '[.luns[].paths[] | select(.registered)] | length')" 0
 	writes_go_on
 	verified

@@ -20,7 +20,7 @@ for round in 1 2; do
 	written=$(on "$second" sh -c 'tr -d o </run/mail/pages | wc -c')
 	fault cont "$first"
 	wait_for 45 "$first stands by (round $round)" stands_by "$first" mail
-	if on "$first" mountpoint -q /run/mail; then fail "$first still has it mounted"; fi
+	if has_mounted "$first" /run/mail; then fail "$first still has it mounted"; fi
 	equal "boots" "$(on "$first" cat /proc/sys/kernel/random/boot_id)" "$booted"
 	equal "its registrations" "$(view "$first" mail '[.luns[].paths[] | select(.registered)] | length')" 0
 	on "$first" sync

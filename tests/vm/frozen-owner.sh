@@ -17,7 +17,7 @@ writes_go_on
 equal "writers" "$(epoch)" $((before + 1))
 fault cont "$first"
 wait_for 45 "$first stands by" stands_by "$first" mail
-if on "$first" mountpoint -q /run/mail; then fail "$first still has it mounted"; fi
+if has_mounted "$first" /run/mail; then fail "$first still has it mounted"; fi
 equal "boots" "$(on "$first" cat /proc/sys/kernel/random/boot_id)" "$booted"
 if on "$first" sh -c 'ps -eo state= | grep -q ^D'; then
 	on "$first" ps -eo pid,state,wchan,args

@@ -18,6 +18,6 @@ for to in "$second" "$first"; do
 	equal "writers" "$(epoch)" $((before + 1))
 	equal "owners" "$(owner mail)" "$to"
 	wait_for 10 "$from stands by" stands_by "$from" mail
-	if on "$from" mountpoint -q /run/mail; then fail "$from still has it mounted"; fi
+	if has_mounted "$from" /run/mail; then fail "$from still has it mounted"; fi
 done
 verified

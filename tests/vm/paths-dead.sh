@@ -13,7 +13,7 @@ fault cut "$first"
 await_owner 30 mail "$second"
 writes_go_on
 unmounted() {
-	! on "$1" mountpoint -q /run/mail
+	! has_mounted "$1" /run/mail
 }
 began=$(date +%s)
 wait_for 60 "$first has unmounted it" unmounted "$first"
