@@ -28,6 +28,7 @@ static const struct cli_command lunkeeper_commands[] = {
 	{"restart", cmd_daemon, NULL, "",
 	 "end, leaving gates and services for the next one to adopt"},
 	{"shutdown", cmd_daemon, NULL, "", "hand the LUNs over and end"},
+	{"version", cmd_version, NULL, "", "of this program, and of the daemon on this node"},
 	{"check", cmd_check, "Before it runs", "[FILE]",
 	 "validate the configuration, and with --node this machine"},
 	{"rig", cmd_rig, NULL, "SUBCOMMAND ...", "a cluster on one machine, to try and to break"},

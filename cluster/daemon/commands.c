@@ -24,9 +24,7 @@ static struct group *take_group(struct control_request *request, struct daemon *
 	group = daemon_find_group(daemon, name);
 	if (!group)
 		control_fail(request, "unknown",
-			     "%s: no service, group or LUN of this name on this node; see "
-			     "lunkeeper status",
-			     name);
+			     "%s: no service, group or LUN of this name on this node", name);
 	return group;
 }
 
@@ -184,7 +182,8 @@ static void do_status(struct control_request *request, const json_t *arguments, 
 	const char *only;
 
 	(void)arguments;
-	if (!control_take_text(request, "group", true, &only)) {
+	if (!control_take_text(request, "group", true, &only) ||
+	    (only && !take_group(request, daemon))) {
 		json_decref(nodes);
 		json_decref(groups);
 		return;
@@ -219,8 +218,8 @@ static void do_ledger(struct control_request *request, const json_t *arguments, 
 	if (!control_take_text(request, "lun", true, &lun))
 		return;
 	if (lun && !daemon_find_group(daemon, lun)) {
-		control_fail(request, "unknown", "%s: no LUN or group of this name on this node",
-			     lun);
+		control_fail(request, "unknown",
+			     "%s: no service, group or LUN of this name on this node", lun);
 		return;
 	}
 	rows = json_array();
@@ -259,8 +258,11 @@ struct follow {
 	struct control_request *request;
 	struct daemon *daemon;
 	struct history_watch *watch;
-	char *group;
+	char *group, *kind, *node;
 	bool following, gone;
+	bool unknown;     /* no group has this name; an earlier one may have had it */
+	uint32_t limit;   /* events of one answer */
+	int64_t since_ms; /* wall clock; 0: whenever */
 	int64_t last_id;
 	int64_t asked_id; /* the newest event when the query was made */
 };
@@ -270,15 +272,23 @@ static void follow_free(struct follow *follow)
 	if (follow->watch)
 		history_watch_remove(follow->watch);
 	free(follow->group);
+	free(follow->kind);
+	free(follow->node);
 	free(follow);
+}
+
+static bool follow_wants(const char *wanted, const char *value)
+{
+	return !wanted || (value && strcmp(wanted, value) == 0);
 }
 
 static void on_event(const struct history_event *event, void *user)
 {
 	struct follow *follow = user;
 
-	if (event->id <= follow->last_id || follow->gone ||
-	    (follow->group && (!event->group || strcmp(event->group, follow->group) != 0)))
+	if (event->id <= follow->last_id || follow->gone || event->time_ms < follow->since_ms ||
+	    !follow_wants(follow->group, event->group) ||
+	    !follow_wants(follow->kind, event->kind) || !follow_wants(follow->node, event->node))
 		return;
 	follow->last_id = event->id;
 	control_stream(follow->request, history_event_json(event));
@@ -295,69 +305,117 @@ static void on_follower_gone(struct control_request *request, void *user)
 	follow_free(follow);
 }
 
-static void follow_find(struct follow *follow, int64_t since, uint32_t limit);
+static void follow_find(struct follow *follow, int64_t since, int64_t since_ms);
 
+static void follow_end(struct follow *follow, bool more)
+{
+	control_reply(follow->request, json_pack("{s:b, s:b, s:I}", "end", 1, "more", more,
+						 "last_id", (json_int_t)follow->last_id));
+	follow_free(follow);
+}
+
+/* One event more than an answer may have tells that there are more: who wants them asks again from
+ * the last one that it has got, at its own pace. */
 static void on_found(int error, const char *message, const struct history_event *events,
 		     size_t count, void *user)
 {
 	struct follow *follow = user;
+	bool more = count > follow->limit;
 
 	if (error) {
 		control_fail(follow->request, "history", "%s", message);
 		follow_free(follow);
 		return;
 	}
-	for (size_t k = 0; k < count; k++)
-		on_event(&events[k], follow);
-	if (follow->following && !follow->gone) {
-		/* what was added while the query was under way is in neither */
-		if (history_last_id(follow->daemon->home.history) > follow->asked_id) {
-			follow_find(follow, follow->asked_id, HISTORY_QUERY_LIMIT);
-			return;
-		}
-		follow->watch = history_watch_add(follow->daemon->home.history, on_event, follow);
-		if (follow->watch)
-			return;
+	if (count == 0 && follow->unknown) {
+		control_fail(follow->request, "unknown",
+			     "%s: no service, group or LUN of this name on this node, and no event "
+			     "of one",
+			     follow->group);
+		follow_free(follow);
+		return;
 	}
-	control_reply(follow->request, json_pack("{s:b}", "end", 1));
-	follow_free(follow);
+	for (size_t k = 0; k < count - more; k++)
+		on_event(&events[k], follow);
+	if (more || !follow->following || follow->gone) {
+		follow_end(follow, more);
+		return;
+	}
+	/* what was added while the query was under way is in neither */
+	if (history_last_id(follow->daemon->home.history) > follow->asked_id) {
+		follow_find(follow, follow->asked_id, 0);
+		return;
+	}
+	follow->watch = history_watch_add(follow->daemon->home.history, on_event, follow);
+	if (!follow->watch)
+		follow_end(follow, true);
 }
 
-static void follow_find(struct follow *follow, int64_t since, uint32_t limit)
+static void follow_find(struct follow *follow, int64_t since, int64_t since_ms)
 {
-	struct history_query query = {since, follow->group, limit};
+	struct history_query query = {.since_id = since,
+				      .since_ms = since_ms,
+				      .group = follow->group,
+				      .kind = follow->kind,
+				      .node = follow->node,
+				      .limit = follow->limit};
 
+	if (since >= 0 || since_ms > 0)
+		query.limit++;
 	follow->asked_id = history_last_id(follow->daemon->home.history);
 	history_find(follow->daemon->home.history, &query, on_found, follow);
+}
+
+static struct follow *follow_make(struct control_request *request, struct daemon *daemon,
+				  const char *group, const char *kind, const char *node)
+{
+	struct follow *follow = calloc(1, sizeof(*follow));
+
+	if (!follow)
+		return NULL;
+	*follow = (struct follow){.request = request,
+				  .daemon = daemon,
+				  .last_id = -1,
+				  .group = group ? strdup(group) : NULL,
+				  .kind = kind ? strdup(kind) : NULL,
+				  .node = node ? strdup(node) : NULL};
+	if (!group == !follow->group && !kind == !follow->kind && !node == !follow->node)
+		return follow;
+	follow_free(follow);
+	return NULL;
 }
 
 static void do_events(struct control_request *request, const json_t *arguments, void *user)
 {
 	struct daemon *daemon = user;
 	struct follow *follow;
-	int64_t since, limit;
-	const char *name;
+	int64_t since, since_ms, limit;
+	const char *name, *kind, *node;
 	bool following;
 
 	(void)arguments;
 	if (!control_take_number(request, "since_id", -1, INT64_MAX, -1, &since) ||
+	    !control_take_number(request, "since_ms", 0, INT64_MAX, 0, &since_ms) ||
 	    !control_take_number(request, "limit", 1, HISTORY_QUERY_LIMIT, HISTORY_QUERY_LIMIT,
 				 &limit) ||
 	    !control_take_flag(request, "follow", false, &following) ||
-	    !control_take_text(request, "group", true, &name))
+	    !control_take_text(request, "group", true, &name) ||
+	    !control_take_text(request, "kind", true, &kind) ||
+	    !control_take_text(request, "node", true, &node))
 		return;
 	if (name && daemon_find_group(daemon, name))
 		name = daemon_find_group(daemon, name)->config->name;
-	follow = calloc(1, sizeof(*follow));
+	follow = follow_make(request, daemon, name, kind, node);
 	if (!follow) {
 		control_fail(request, "memory", "out of memory");
 		return;
 	}
-	*follow = (struct follow){.request = request, .daemon = daemon, .following = following};
-	follow->group = name ? strdup(name) : NULL;
-	follow->last_id = -1;
+	follow->following = following;
+	follow->unknown = name && !daemon_find_group(daemon, name);
+	follow->since_ms = since_ms;
+	follow->limit = (uint32_t)limit;
 	control_on_gone(request, on_follower_gone, follow);
-	follow_find(follow, since, (uint32_t)limit);
+	follow_find(follow, since, since_ms);
 }
 
 /* --- the daemon itself --- */

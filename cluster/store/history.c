@@ -33,7 +33,7 @@ struct history_watch {
 struct history_find {
 	struct history_find *next;
 	struct history_query query;
-	char *group;
+	char *group, *kind, *node;
 	history_answer *answer;
 	void *user;
 	int error;
@@ -55,13 +55,14 @@ struct history {
 	struct history_options options;
 	struct history_watch *watches;
 	unsigned watching; /* watchers are being called */
-	int64_t last_id;
-	size_t finding; /* queries without their answer */
+	int64_t last_id;   /* under the lock */
+	size_t finding;    /* queries without their answer */
 	bool has_thread;
 	pthread_t thread;
 	/* the thread's */
 	struct history_db db;
 	bool troubled;
+	bool opened; /* the database has been open: what was numbered before lies behind its events */
 	/* both, under the lock */
 	pthread_mutex_t lock;
 	pthread_cond_t work;
@@ -76,57 +77,6 @@ struct history {
 };
 
 /* ---- events ---- */
-
-static size_t item_text_size(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
-static const char *item_text(char **to, const char *text)
-{
-	char *copy = *to;
-
-	if (!text)
-		return NULL;
-	memcpy(copy, text, strlen(text) + 1);
-	*to += strlen(text) + 1;
-	return copy;
-}
-
-struct history_item *history_item_copy(const struct history_event *event)
-{
-	size_t bytes = sizeof(struct history_item) + item_text_size(event->group) +
-		       item_text_size(event->lun) + item_text_size(event->kind) +
-		       item_text_size(event->rule) + item_text_size(event->text) +
-		       item_text_size(event->node) + item_text_size(event->details);
-	struct history_item *item = malloc(bytes);
-	char *to;
-
-	if (!item)
-		return NULL;
-	to = (char *)(item + 1);
-	item->next = NULL;
-	item->bytes = bytes;
-	item->event = *event;
-	item->event.group = item_text(&to, event->group);
-	item->event.lun = item_text(&to, event->lun);
-	item->event.kind = item_text(&to, event->kind);
-	item->event.rule = item_text(&to, event->rule);
-	item->event.text = item_text(&to, event->text);
-	item->event.node = item_text(&to, event->node);
-	item->event.details = item_text(&to, event->details);
-	return item;
-}
-
-static void items_free(struct history_item *items)
-{
-	while (items) {
-		struct history_item *next = items->next;
-
-		free(items);
-		items = next;
-	}
-}
 
 /* Under the lock. Takes the item. */
 static void queue_put(struct history *history, struct history_item *item)
@@ -300,23 +250,44 @@ static bool thread_judge(struct history *history, enum history_db_error error, c
 		history->troubled = true;
 		return false;
 	case HISTORY_DB_DAMAGED:
-		history_db_move_aside(&history->db, moved, sizeof(moved));
+		if (!history_db_move_aside(&history->db, moved, sizeof(moved)) && history->troubled)
+			return false; /* it stays where it is, and that has been told */
 		thread_notice(history, true, moved);
+		history->troubled = true;
 		return false;
 	}
 	return false;
 }
 
+/* Before the database could be opened for the first time, nobody knew its last number: events were
+ * counted from 1. They come behind those that it has, and overwrite none. */
+static void thread_renumber(struct history *history, int64_t last_id)
+{
+	if (history->opened)
+		return;
+	history->opened = true;
+	pthread_mutex_lock(&history->lock);
+	for (struct history_item *item = history->queue; item; item = item->next)
+		item->event.id += last_id;
+	history->last_id += last_id;
+	pthread_mutex_unlock(&history->lock);
+}
+
 static bool thread_open(struct history *history)
 {
 	char message[HISTORY_MESSAGE_SIZE];
+	enum history_db_error error = HISTORY_DB_OK;
 	int64_t last_id;
 
-	if (history->db.db)
-		return true;
-	return thread_judge(history,
-			    history_db_open(&history->db, &last_id, message, sizeof(message)),
-			    message);
+	/* a damaged one is moved aside, and then the new one is tried at once */
+	for (int tries = 0; tries < 2 && !history->db.db; tries++) {
+		error = history_db_open(&history->db, &last_id, message, sizeof(message));
+		if (error == HISTORY_DB_OK)
+			thread_renumber(history, last_id);
+		if (!thread_judge(history, error, message) && error != HISTORY_DB_DAMAGED)
+			return false;
+	}
+	return history->db.db != NULL;
 }
 
 /* Writes one batch; true when the next may be tried at once. The queue keeps the items until they
@@ -325,6 +296,7 @@ static bool thread_write(struct history *history)
 {
 	char message[HISTORY_MESSAGE_SIZE];
 	struct history_item *first, *rest;
+	enum history_db_error error;
 	size_t count, bytes = 0;
 	uint32_t days;
 	uint64_t size;
@@ -337,11 +309,9 @@ static bool thread_write(struct history *history)
 	pthread_mutex_unlock(&history->lock);
 	if (!thread_open(history))
 		return false;
-	if (!thread_judge(history,
-			  history_db_insert(&history->db, first, count, message, sizeof(message)),
-			  message))
-		return history->db.db == NULL &&
-		       !history->troubled; /* damaged: the new one at once */
+	error = history_db_insert(&history->db, first, count, message, sizeof(message));
+	if (!thread_judge(history, error, message))
+		return error == HISTORY_DB_DAMAGED && thread_open(history);
 	pthread_mutex_lock(&history->lock);
 	rest = first;
 	for (size_t i = 0; i < count; i++) {
@@ -468,6 +438,29 @@ static void history_hold_loop(struct history *history)
 		uv_unref((uv_handle_t *)&history->wake);
 }
 
+static void find_free(struct history_find *find)
+{
+	history_items_free(find->items);
+	free(find->message);
+	free(find->group);
+	free(find->kind);
+	free(find->node);
+	free(find);
+}
+
+/* False without memory. */
+static bool find_copy(struct history_find *find, const struct history_query *query)
+{
+	find->query = *query;
+	find->query.group = find->group = query->group ? strdup(query->group) : NULL;
+	find->query.kind = find->kind = query->kind ? strdup(query->kind) : NULL;
+	find->query.node = find->node = query->node ? strdup(query->node) : NULL;
+	if (find->query.limit == 0 || find->query.limit > HISTORY_QUERY_LIMIT + 1)
+		find->query.limit = HISTORY_QUERY_LIMIT;
+	return !query->group == !find->group && !query->kind == !find->kind &&
+	       !query->node == !find->node;
+}
+
 static void find_answer(struct history *history, struct history_find *find)
 {
 	struct history_event *events = calloc(find->count + 1, sizeof(*events));
@@ -480,10 +473,7 @@ static void find_answer(struct history *history, struct history_find *find)
 	history->finding--;
 	find->answer(find->error, find->message ? find->message : "", events, count, find->user);
 	free(events);
-	items_free(find->items);
-	free(find->message);
-	free(find->group);
-	free(find);
+	find_free(find);
 }
 
 static void history_woken(uv_async_t *async)
@@ -523,15 +513,12 @@ void history_find(struct history *history, const struct history_query *query,
 {
 	struct history_find *find = calloc(1, sizeof(*find));
 
-	if (!find) {
+	if (!find || !find_copy(find, query)) {
+		if (find)
+			find_free(find);
 		answer(-ENOMEM, "out of memory", NULL, 0, user);
 		return;
 	}
-	find->query = *query;
-	find->group = query->group ? strdup(query->group) : NULL;
-	find->query.group = find->group;
-	if (find->query.limit == 0 || find->query.limit > HISTORY_QUERY_LIMIT)
-		find->query.limit = HISTORY_QUERY_LIMIT;
 	find->answer = answer;
 	find->user = user;
 	history->finding++;
@@ -597,11 +584,14 @@ int history_open(struct history **result, uv_loop_t *loop, const struct history_
 	}
 	error = history_db_open(&history->db, &history->last_id, message, message_size);
 	if (error == HISTORY_DB_DAMAGED) {
-		history_db_move_aside(&history->db, message, message_size);
-		thread_notice(history, true, message);
-		error = history_db_open(&history->db, &history->last_id, message, message_size);
+		if (history_db_move_aside(&history->db, message, message_size)) {
+			thread_notice(history, true, message);
+			error = history_db_open(&history->db, &history->last_id, message,
+						message_size);
+		}
 	}
 	history->troubled = error != HISTORY_DB_OK;
+	history->opened = !error;
 	failed = thread_begin(history);
 	if (failed)
 		snprintf(message, message_size, "history %s: no thread can be started for it: %s",
@@ -655,7 +645,7 @@ void history_close(struct history *history, uint32_t timeout_ms)
 		find->message = strdup("the history was closed");
 		find_answer(history, find);
 	}
-	items_free(history->queue);
+	history_items_free(history->queue);
 	while (history->watches)
 		history_watch_remove(history->watches);
 	uv_ref((uv_handle_t *)&history->wake);

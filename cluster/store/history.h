@@ -74,7 +74,11 @@ struct history_query {
 	int64_t since_id;  /* events with a greater id, oldest first; below 0: the newest `limit`,
 			      oldest of them first */
 	const char *group; /* NULL: all */
-	uint32_t limit;    /* 0: HISTORY_QUERY_LIMIT, which is also the most */
+	uint32_t limit;    /* 0: HISTORY_QUERY_LIMIT; at most one more, which tells that there are
+			      more */
+	int64_t since_ms;  /* above 0: events of this wall clock time or later, oldest first */
+	const char *kind;  /* NULL: all */
+	const char *node;  /* whom they are about; NULL: all */
 };
 /* events are valid during the call; error 0 or -errno with a message. Events added before the call
  * are among them. */

@@ -119,7 +119,7 @@ enum history_db_error history_db_open(struct history_db *db, int64_t *last_id, c
 	return error;
 }
 
-void history_db_move_aside(struct history_db *db, char *message, size_t size)
+bool history_db_move_aside(struct history_db *db, char *message, size_t size)
 {
 	static const char *const parts[] = {"", "-wal", "-shm"};
 	char from[600], to[600];
@@ -143,6 +143,7 @@ void history_db_move_aside(struct history_db *db, char *message, size_t size)
 			 "begun; earlier events "
 			 "may be read from there by sqlite3's .recover",
 			 db->file, db->file);
+	return !error;
 }
 
 /* ---- writing ---- */
@@ -259,25 +260,35 @@ enum history_db_error history_db_find(struct history_db *db, const struct histor
 				      struct history_item **items, size_t *count, char *message,
 				      size_t size)
 {
-	bool newest = query->since_id < 0;
+	bool newest = query->since_id < 0 && query->since_ms <= 0;
 	struct history_item *first = NULL, **last = &first;
 	sqlite3_stmt *statement;
-	char text[200];
+	char text[300];
+	bool memory = true;
 
 	*items = NULL;
 	*count = 0;
-	snprintf(text, sizeof(text), "SELECT * FROM events WHERE id > ?1%s ORDER BY id%s LIMIT ?3",
-		 query->group ? " AND \"group\" = ?2" : "", newest ? " DESC" : "");
+	snprintf(
+		text, sizeof(text),
+		"SELECT * FROM events WHERE id > ?1 AND time_ms >= ?4%s%s%s ORDER BY id%s LIMIT ?3",
+		query->group ? " AND \"group\" = ?2" : "", query->kind ? " AND kind = ?5" : "",
+		query->node ? " AND node = ?6" : "", newest ? " DESC" : "");
 	if (sqlite3_prepare_v2(db->db, text, -1, &statement, NULL) != SQLITE_OK)
 		return db_fail(db, "be read", message, size);
-	sqlite3_bind_int64(statement, 1, newest ? -1 : query->since_id);
+	sqlite3_bind_int64(statement, 1, query->since_id < 0 ? -1 : query->since_id);
 	if (query->group)
 		sqlite3_bind_text(statement, 2, query->group, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(statement, 3, query->limit);
+	sqlite3_bind_int64(statement, 4, query->since_ms > 0 ? query->since_ms : INT64_MIN);
+	if (query->kind)
+		sqlite3_bind_text(statement, 5, query->kind, -1, SQLITE_STATIC);
+	if (query->node)
+		sqlite3_bind_text(statement, 6, query->node, -1, SQLITE_STATIC);
 	while (sqlite3_step(statement) == SQLITE_ROW) {
 		struct history_item *item = db_row(statement);
 
-		if (!item)
+		memory = item != NULL;
+		if (!memory)
 			break;
 		++*count;
 		if (newest) {
@@ -291,5 +302,7 @@ enum history_db_error history_db_find(struct history_db *db, const struct histor
 	*items = first;
 	if (sqlite3_finalize(statement) != SQLITE_OK)
 		return db_fail(db, "be read", message, size);
-	return HISTORY_DB_OK;
+	if (!memory)
+		snprintf(message, size, "history %s: out of memory while it was read", db->file);
+	return memory ? HISTORY_DB_OK : HISTORY_DB_TROUBLE;
 }

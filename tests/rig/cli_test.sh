@@ -68,6 +68,12 @@ keys() {
 
 echo "usage and help"
 expect 2 'did you mean `lunkeeper status`?' -- statsu
+expect 2 'did you mean `lunkeeper status`?' -- show
+expect 2 'did you mean `lunkeeper events`?' -- log
+expect 2 "SERVICE is missing" -- move
+expect 2 "on|off is missing" -- maintenance mail
+expect 0 "lunkeeper 0." "cannot" -- version --run "$TGT_DIR/no-run"
+expect 0 "lunkeeper 0." -- --version
 expect 2 'did you mean `lunkeeper lun register`?' -- lun regsiter
 expect 2 "did you mean --key?" -- lun register --kye 1 "$T/1"
 expect 2 "--key wants a reservation key" -- lun register --key xyz "$T/1"

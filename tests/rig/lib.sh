@@ -194,6 +194,11 @@ last_event() {
 	cli "$1" events --json --limit 1 | jq .id
 }
 
+# FILE has so many lines at least.
+test_lines() {
+	[ "$(wc -l <"$1")" -ge "$2" ]
+}
+
 # says TEXT COMMAND...: it must fail, and say this (a regular expression) in at most LINES (3) lines.
 refuses() {
 	refuses_text=$1

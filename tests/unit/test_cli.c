@@ -6,6 +6,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -178,6 +179,108 @@ static void test_nearest_name(void)
 	CU_ASSERT_PTR_NULL(cli_nearest("x", names));
 }
 
+static void test_orders_need_more_likeness_than_looks(void)
+{
+	static const char *const names[] = {
+		"lun",     "status", "ledger",      "explain", "events",   "move",  "start", "stop",
+		"standby", "online", "maintenance", "ping",    "shutdown", "check", NULL};
+	static const char *const lun[] = {"list",  "show",  "keys", "register", "reserve",
+					  "clear", "reset", "take", NULL};
+	static const struct {
+		const char *word, *command;
+	} cases[] = {{"show", "status"},   {"shwo", NULL},           {"list", "status"},
+		     {"why", "explain"},   {"log", "events"},        {"who", "ledger"},
+		     {"statsu", "status"}, {"stat", "status"},       {"stpo", "stop"},
+		     {"mvoe", "move"},     {"strat", "start"},       {"stand", NULL},
+		     {"shut", NULL},       {"shutdonw", "shutdown"}, {"maintenence", "maintenance"},
+		     {"even", "events"},   {"shop", "stop"},         {"onlien", "online"}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *nearest = cli_nearest_command(cases[i].word, names);
+
+		if (!cases[i].command && !nearest)
+			continue;
+		if (!nearest || !cases[i].command || strcmp(nearest, cases[i].command) != 0)
+			CU_FAIL_FATAL("a word leads elsewhere");
+	}
+	CU_ASSERT_STRING_EQUAL(cli_nearest_command("regsiter", lun), "register");
+	CU_ASSERT_STRING_EQUAL(cli_nearest_command("info", lun), "show");
+	CU_ASSERT_PTR_NULL(cli_nearest_command("read", lun)); /* not reset */
+	CU_ASSERT_PTR_NULL(cli_nearest_command("resume", lun));
+}
+
+static void expect_missing(const char *arguments, size_t minimum, const char *given,
+			   const char *says)
+{
+	char program[] = "x", word[40], message[200] = "";
+	char *argv[] = {program, word, NULL};
+	struct cli_usage usage = {.command = "x",
+				  .arguments = arguments,
+				  .arguments_min = minimum,
+				  .arguments_max = 9};
+	int count;
+
+	snprintf(word, sizeof(word), "%s", given ? given : "");
+	CU_ASSERT_EQUAL(
+		cli_parse_quiet(&usage, given ? 2 : 1, argv, &count, message, sizeof(message)),
+		CLI_EXIT_USAGE);
+	CU_ASSERT_STRING_EQUAL(message, says);
+}
+
+static void test_what_is_missing_is_named(void)
+{
+	expect_missing("[OPTION...] SERVICE [NODE]", 1, NULL, "SERVICE is missing");
+	expect_missing("[OPTION...] SERVICE on|off", 2, NULL, "SERVICE is missing");
+	expect_missing("[OPTION...] SERVICE on|off", 2, "mail", "on|off is missing");
+	expect_missing("[--key KEY [AND]] DEVICE...", 1, NULL, "DEVICE is missing");
+	expect_missing(NULL, 1, NULL, "an argument is missing");
+}
+
+static void expect_since(const char *text, const char *expected)
+{
+	struct tm now = {.tm_year = 126,
+			 .tm_mon = 10,
+			 .tm_mday = 28,
+			 .tm_hour = 9,
+			 .tm_min = 15,
+			 .tm_isdst = -1};
+	int64_t ms = -1;
+	time_t then;
+	char found[40] = "refused";
+
+	if (cli_parse_since(text, (int64_t)mktime(&now) * 1000, &ms) == 0) {
+		then = (time_t)(ms / 1000);
+		strftime(found, sizeof(found), "%Y-%m-%d %H:%M:%S", localtime_r(&then, &now));
+	}
+	CU_ASSERT_STRING_EQUAL(found, expected);
+}
+
+static void test_points_of_time(void)
+{
+	expect_since("10m", "2026-11-28 09:05:00");
+	expect_since("90min", "2026-11-28 07:45:00");
+	expect_since("2h", "2026-11-28 07:15:00");
+	expect_since("1h30m", "2026-11-28 07:45:00");
+	expect_since("1d", "2026-11-27 09:15:00");
+	expect_since("2w", "2026-11-14 09:15:00");
+	expect_since("today", "2026-11-28 00:00:00");
+	expect_since("yesterday", "2026-11-27 00:00:00");
+	expect_since("yesterday 14:30", "2026-11-27 14:30:00");
+	expect_since("08:00", "2026-11-28 08:00:00");
+	expect_since("08:00:07", "2026-11-28 08:00:07");
+	expect_since("23:50", "2026-11-27 23:50:00");
+	expect_since("2026-11-01", "2026-11-01 00:00:00");
+	expect_since("2026-11-01 13:14:15", "2026-11-01 13:14:15");
+	expect_since("2026-11-01T13:14", "2026-11-01 13:14:00");
+	expect_since("", "refused");
+	expect_since("42", "refused");
+	expect_since("1x", "refused");
+	expect_since("h", "refused");
+	expect_since("yesterday at noon", "refused");
+	expect_since("2026-13-01", "refused");
+	expect_since("99999999999999999999d", "refused");
+}
+
 static void test_table_is_aligned(void)
 {
 	static const char *const headings[] = {"NAME", ">SIZE", "WHO", NULL};
@@ -278,6 +381,9 @@ static CU_TestInfo tests[] = {
 	{"durations", test_durations},
 	{"words", test_words},
 	{"nearest name", test_nearest_name},
+	{"orders need more likeness than looks", test_orders_need_more_likeness_than_looks},
+	{"what is missing is named", test_what_is_missing_is_named},
+	{"points of time", test_points_of_time},
 	{"table is aligned", test_table_is_aligned},
 	{"text width", test_text_width},
 	{"values as text", test_values_as_text},

@@ -103,7 +103,7 @@ static int64_t add(const char *group, const char *text)
 /* Waits for the answer. */
 static void find(int64_t since, const char *group, uint32_t limit)
 {
-	struct history_query query = {since, group, limit};
+	struct history_query query = {.since_id = since, .group = group, .limit = limit};
 
 	found.count = 0;
 	history_find(history, &query, answer, NULL);
@@ -196,7 +196,7 @@ static void every_member_comes_back(void)
 				      .node = "tom",
 				      .details = "{\"a\":[1]}",
 				      .key = 0x4c1a2b3101000a01};
-	struct history_query query = {0, NULL, 0};
+	struct history_query query = {0};
 
 	begin();
 	CU_ASSERT_EQUAL_FATAL(open_history(36500, 1 << 20), 0);
@@ -319,6 +319,103 @@ static void what_cannot_be_opened_is_told_and_does_not_matter(void)
 	find(0, NULL, 0);
 	CU_ASSERT_EQUAL(found.error, -EIO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(found.message, file));
+	close_history();
+	end();
+}
+
+static void numbers_go_on_behind_those_of_a_database_that_opens_late(void)
+{
+	char aside[120];
+
+	begin();
+	snprintf(aside, sizeof(aside), "%s.aside", file);
+	CU_ASSERT_EQUAL_FATAL(open_history(90, 1 << 20), 0);
+	add(NULL, "old-1");
+	add(NULL, "old-2");
+	add(NULL, "old-3");
+	close_history();
+	CU_ASSERT_EQUAL_FATAL(rename(file, aside), 0);
+	CU_ASSERT_EQUAL_FATAL(mkdir(file, 0700), 0); /* what cannot be opened */
+	CU_ASSERT_EQUAL(open_history(90, 1 << 20), -EIO);
+	add(NULL, "new-1");
+	find(0, NULL, 0);
+	CU_ASSERT_EQUAL(found.error, -EIO);
+	CU_ASSERT_EQUAL_FATAL(rmdir(file), 0);
+	CU_ASSERT_EQUAL_FATAL(rename(aside, file), 0);
+	add(NULL, "new-2");
+	find(0, NULL, 0);
+	CU_ASSERT_EQUAL(found.error, 0);
+	CU_ASSERT_STRING_EQUAL(found.text, "old-1 old-2 old-3 new-1 new-2 ");
+	CU_ASSERT_EQUAL(found.last, 5);
+	CU_ASSERT_EQUAL(history_last_id(history), 5);
+	CU_ASSERT_EQUAL(add(NULL, "new-3"), 6);
+	CU_ASSERT_FALSE(noticed.trouble);
+	close_history();
+	end();
+}
+
+static void a_damaged_file_that_stays_is_told_once(void)
+{
+	char blocked[160], command[200];
+
+	begin();
+	snprintf(blocked, sizeof(blocked), "%s.damaged", file);
+	garbage(file, 20000);
+	CU_ASSERT_EQUAL_FATAL(mkdir(blocked, 0700), 0);
+	CU_ASSERT_EQUAL(open_history(90, 1 << 20), -EIO);
+	add(NULL, "one");
+	for (int i = 0; i < 3; i++)
+		find(0, NULL, 0);
+	CU_ASSERT_TRUE(noticed.count <= 1);
+	CU_ASSERT_EQUAL_FATAL(rmdir(blocked), 0);
+	find(0, NULL, 0);
+	CU_ASSERT_EQUAL(found.error, 0);
+	CU_ASSERT_STRING_EQUAL(found.text, "one ");
+	CU_ASSERT_FALSE(noticed.trouble); /* its end is told, too */
+	snprintf(command, sizeof(command), "rm -rf %s", blocked);
+	CU_ASSERT_EQUAL(system(command), 0);
+	close_history();
+	end();
+}
+
+static void ask(struct history_query query)
+{
+	found.count = 0;
+	history_find(history, &query, answer, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	CU_ASSERT_EQUAL(found.count, 1);
+}
+
+static void it_is_asked_by_time_kind_and_node(void)
+{
+	begin();
+	CU_ASSERT_EQUAL_FATAL(open_history(36500, 1 << 20), 0);
+	for (int i = 1; i <= 1200; i++) {
+		char text[20];
+		struct history_event event = {.time_ms = 1700000000000 + i,
+					      .group = "mail",
+					      .kind = i % 100 ? "state" : "alarm",
+					      .node = i % 2 ? "jerry" : "tom",
+					      .text = text};
+
+		snprintf(text, sizeof(text), "%d", i);
+		history_add(history, &event);
+	}
+	ask((struct history_query){.since_id = -1, .since_ms = 1700000001198});
+	CU_ASSERT_STRING_EQUAL(found.text, "1198 1199 1200 ");
+	ask((struct history_query){.since_id = -1, .kind = "alarm", .limit = 2});
+	CU_ASSERT_STRING_EQUAL(found.text, "1100 1200 ");
+	ask((struct history_query){.since_id = 1000, .kind = "alarm", .node = "tom"});
+	CU_ASSERT_STRING_EQUAL(found.text, "1100 1200 ");
+	ask((struct history_query){.since_id = 0, .kind = "alarm", .node = "jerry"});
+	CU_ASSERT_EQUAL(found.events, 0);
+	/* one more than a reader may have: there are more */
+	ask((struct history_query){.since_id = 0, .limit = HISTORY_QUERY_LIMIT + 1});
+	CU_ASSERT_EQUAL(found.events, HISTORY_QUERY_LIMIT + 1);
+	CU_ASSERT_EQUAL(found.first, 1);
+	ask((struct history_query){.since_id = 1000, .limit = HISTORY_QUERY_LIMIT + 1});
+	CU_ASSERT_EQUAL(found.events, 200);
+	CU_ASSERT_EQUAL(found.last, 1200);
 	close_history();
 	end();
 }
@@ -504,6 +601,10 @@ int main(void)
 		{"a damaged file is moved aside", a_damaged_file_is_moved_aside},
 		{"what cannot be opened is told and does not matter",
 		 what_cannot_be_opened_is_told_and_does_not_matter},
+		{"numbers go on behind those of a database that opens late",
+		 numbers_go_on_behind_those_of_a_database_that_opens_late},
+		{"a damaged file that stays is told once", a_damaged_file_that_stays_is_told_once},
+		{"it is asked by time, kind and node", it_is_asked_by_time_kind_and_node},
 		{"a hung database costs events but no time",
 		 a_hung_database_costs_events_but_no_time},
 		{"it is bounded by size", it_is_bounded_by_size},

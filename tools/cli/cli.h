@@ -89,10 +89,18 @@ int cli_parse_quiet(const struct cli_usage *usage, int argc, char **argv, int *c
 void cli_print_help(FILE *out, const struct cli_usage *usage);
 /* "500ms", "2s", "1.5s", "3m", "1h" to milliseconds. Returns 0 or -EINVAL (-ERANGE beyond 2^32). */
 int cli_parse_duration(const char *text, uint32_t *milliseconds);
+/* A point of time: so long before now ("10m", "2h", "1d", "1h30m"), "today", "yesterday", a date
+ * ("2026-11-27"), a time of day ("14:30", "14:30:05": the last one that was), or a day and a time
+ * ("yesterday 14:30", "2026-11-27T14:30"). Local time. *ms and now_ms: wall clock. Returns 0,
+ * -EINVAL or -ERANGE. */
+int cli_parse_since(const char *text, int64_t now_ms, int64_t *ms);
 /* "512", "64K", "256M", "2G", "1T" to bytes; 0: no size, or beyond 2^64. */
 uint64_t cli_parse_size(const char *text);
 /* The name in the NULL-ended list that is most like `word`, or NULL when none is near. */
 const char *cli_nearest(const char *word, const char *const *names);
+/* The same among commands. One that changes something is named only when the word is all but the
+ * same, and a word that asks for something to be shown ("show", "why", "log") finds what shows it. */
+const char *cli_nearest_command(const char *word, const char *const *names);
 
 /* Splits a line into words as a shell does: blanks, '...', "...", \x. Words are malloc()ed in one
  * block with the NULL-ended array. *argc may be NULL. Returns NULL with errno EINVAL (open quote)
@@ -163,6 +171,7 @@ int cmd_events(int argc, char **argv);
 int cmd_order(int argc,
 	      char **argv); /* move, start, stop, standby, online, maintenance, by argv[0] */
 int cmd_daemon(int argc, char **argv); /* ping, reload, restart, shutdown, by argv[0] */
+int cmd_version(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_rig(int argc, char **argv);
 

@@ -11,6 +11,7 @@
 
 #define CLI_RUN_DEFAULT "/run/lunkeeper"
 #define CLI_MESSAGE_MAX 600
+#define DAEMON_NAMES_MAX 200
 
 const char *cli_daemon_path(const struct cli_daemon *daemon)
 {
@@ -19,6 +20,14 @@ const char *cli_daemon_path(const struct cli_daemon *daemon)
 
 	snprintf(path, sizeof(path), "%s/control", run && *run ? run : CLI_RUN_DEFAULT);
 	return path;
+}
+
+static int daemon_refusal(const json_t *answer)
+{
+	const char *code = cli_json_text(answer, "code");
+
+	return strcmp(code, "usage") == 0 || strcmp(code, "unknown") == 0 ? CLI_EXIT_USAGE
+									  : CLI_EXIT_FAILED;
 }
 
 int cli_daemon_ask_quiet(const struct cli_daemon *daemon, json_t *request, uint32_t timeout_ms,
@@ -33,8 +42,68 @@ int cli_daemon_ask_quiet(const struct cli_daemon *daemon, json_t *request, uint3
 	if (cli_json_flag(*answer, "ok"))
 		return -1;
 	snprintf(message, size, "%s", cli_json_text(*answer, "error"));
-	return strcmp(cli_json_text(*answer, "code"), "usage") == 0 ? CLI_EXIT_USAGE
-								    : CLI_EXIT_FAILED;
+	return daemon_refusal(*answer);
+}
+
+/* What there is of names on this node, for whoever mistyped one. */
+static void daemon_hint_names(const struct cli_daemon *daemon, const char *word)
+{
+	const char *names[DAEMON_NAMES_MAX + 1], *nearest;
+	json_t *answer = NULL, *item, *lun;
+	char message[CLI_MESSAGE_MAX], list[400] = "";
+	size_t count = 0, i, j, used = 0;
+
+	if (cli_daemon_ask_quiet(daemon, json_pack("{s:s}", "command", "status"),
+				 CLI_ANSWER_TIMEOUT_MS, &answer, message, sizeof(message)) >= 0) {
+		json_decref(answer);
+		return;
+	}
+	json_array_foreach(json_object_get(answer, "groups"), i, item)
+	{
+		if (count < DAEMON_NAMES_MAX)
+			names[count++] = cli_json_text(item, "name");
+		json_array_foreach(json_object_get(item, "luns"), j, lun)
+		{
+			const char *name = cli_json_text(lun, "name");
+
+			if (count < DAEMON_NAMES_MAX && strcmp(name, names[count - 1]) != 0)
+				names[count++] = name;
+		}
+	}
+	for (i = 0; i < count && i < 6; i++)
+		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%.50s", i ? ", " : "",
+					 names[i]);
+	json_array_foreach(json_object_get(answer, "nodes"), i, item)
+	{
+		if (count < DAEMON_NAMES_MAX)
+			names[count++] = cli_json_text(item, "name");
+	}
+	names[count] = NULL;
+	nearest = cli_nearest(word, names);
+	if (nearest)
+		cli_hint("did you mean %s?", nearest);
+	else if (list[0])
+		cli_hint("there is: %s%s", list, count > 6 ? ", ...; see lunkeeper status" : "");
+	json_decref(answer);
+}
+
+static void daemon_said(const struct cli_daemon *daemon, const json_t *answer, const char *message)
+{
+	char word[80];
+
+	cli_error("%s", message);
+	if (strcmp(cli_json_text(answer, "code"), "unknown") != 0)
+		return;
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(message, ":"), message);
+	daemon_hint_names(daemon, word);
+}
+
+int cli_daemon_verdict(const struct cli_daemon *daemon, const json_t *answer)
+{
+	if (cli_json_flag(answer, "ok"))
+		return -1;
+	daemon_said(daemon, answer, cli_json_text(answer, "error"));
+	return daemon_refusal(answer);
 }
 
 int cli_daemon_ask(const struct cli_daemon *daemon, json_t *request, uint32_t timeout_ms,
@@ -50,7 +119,7 @@ int cli_daemon_ask(const struct cli_daemon *daemon, json_t *request, uint32_t ti
 		return verdict;
 	if (daemon->json && *answer)
 		cli_json_print(json_incref(*answer));
-	cli_error("%s", message);
+	daemon_said(daemon, *answer, message);
 	json_decref(*answer);
 	*answer = NULL;
 	return verdict;

@@ -39,6 +39,10 @@ int cli_daemon_ask(const struct cli_daemon *daemon, json_t *request, uint32_t ti
 int cli_daemon_ask_quiet(const struct cli_daemon *daemon, json_t *request, uint32_t timeout_ms,
 			 json_t **answer, char *message, size_t size);
 
+/* An answer that came otherwise: -1 for "ok", else the exit status, with the fault said. A name that
+ * is not known is one of usage, and the nearest one is told. */
+int cli_daemon_verdict(const struct cli_daemon *daemon, const json_t *answer);
+
 /* Members of an answer; "" or 0 or false where they are missing. */
 const char *cli_json_text(const json_t *object, const char *name);
 json_int_t cli_json_number(const json_t *object, const char *name);

@@ -70,65 +70,6 @@ char **cli_split(const char *line, int *argc)
 	return words;
 }
 
-/* The nearest name: Damerau-Levenshtein distance (adjacent letters exchanged count once). */
-
-static size_t cli_smallest(size_t a, size_t b, size_t c)
-{
-	size_t ab = a < b ? a : b;
-
-	return ab < c ? ab : c;
-}
-
-static size_t cli_distance(const char *a, const char *b)
-{
-	size_t rows[3][CLI_WORD_MAX + 1];
-	size_t *before = rows[0], *previous = rows[1], *row = rows[2];
-	size_t a_length = strlen(a), b_length = strlen(b);
-
-	if (a_length > CLI_WORD_MAX || b_length > CLI_WORD_MAX)
-		return CLI_WORD_MAX;
-	for (size_t j = 0; j <= b_length; j++)
-		previous[j] = j;
-	for (size_t i = 1; i <= a_length; i++) {
-		size_t *oldest;
-
-		row[0] = i;
-		for (size_t j = 1; j <= b_length; j++) {
-			size_t same = previous[j - 1] + (a[i - 1] != b[j - 1]);
-
-			row[j] = cli_smallest(same, previous[j] + 1, row[j - 1] + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    before[j - 2] + 1 < row[j])
-				row[j] = before[j - 2] + 1;
-		}
-		oldest = before;
-
-		before = previous;
-		previous = row;
-		row = oldest;
-	}
-	return previous[b_length];
-}
-
-const char *cli_nearest(const char *word, const char *const *names)
-{
-	size_t length = strlen(word);
-	size_t best = length <= 3 ? 2 : length / 3 + 2;
-	const char *nearest = NULL;
-
-	for (; *names; names++) {
-		size_t distance = cli_distance(word, *names);
-
-		if (length >= 3 && strncmp(word, *names, length) == 0)
-			distance = 1; /* the beginning of it */
-		if (distance < best && distance < strlen(*names)) {
-			best = distance;
-			nearest = *names;
-		}
-	}
-	return nearest;
-}
-
 /* Values. */
 
 int cli_parse_duration(const char *text, uint32_t *milliseconds)
@@ -369,6 +310,29 @@ static int cli_parse_words(struct cli_parser *parser)
 	return 0;
 }
 
+/* Names the argument that comes after `given` ones: of "[OPTION...] SERVICE [NODE]" the words that
+ * stand in no brackets. */
+static void cli_missing(const struct cli_usage *usage, size_t given, char *message, size_t size)
+{
+	const char *at = usage->arguments ? usage->arguments : "";
+	int depth = 0;
+
+	while (*at) {
+		size_t length = strcspn(at, " ");
+
+		if (depth == 0 && *at != '[' && *at != ' ' && given-- == 0) {
+			if (length > 3 && strncmp(at + length - 3, "...", 3) == 0)
+				length -= 3;
+			snprintf(message, size, "%.*s is missing", (int)length, at);
+			return;
+		}
+		for (; length > 0; length--, at++)
+			depth += (*at == '[') - (*at == ']');
+		at += *at == ' ';
+	}
+	snprintf(message, size, "an argument is missing");
+}
+
 int cli_parse_quiet(const struct cli_usage *usage, int argc, char **argv, int *count, char *message,
 		    size_t size)
 {
@@ -387,8 +351,7 @@ int cli_parse_quiet(const struct cli_usage *usage, int argc, char **argv, int *c
 	if (parser.help)
 		return CLI_EXIT_OK;
 	if ((size_t)parser.count < usage->arguments_min) {
-		snprintf(message, size, "%s is missing",
-			 usage->arguments ? usage->arguments : "something");
+		cli_missing(usage, (size_t)parser.count, message, size);
 		return CLI_EXIT_USAGE;
 	}
 	if ((size_t)parser.count > usage->arguments_max) {
@@ -547,7 +510,7 @@ static int cli_unknown_command(const char *program, const struct cli_command *co
 			names[count++] = commands->name;
 	}
 	names[count] = NULL;
-	nearest = cli_nearest(name, names);
+	nearest = cli_nearest_command(name, names);
 	cli_error("unknown command \"%s\"", name);
 	if (nearest)
 		cli_hint("did you mean `%s %s`?", program, nearest);

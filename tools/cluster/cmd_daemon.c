@@ -97,3 +97,35 @@ int cmd_daemon(int argc, char **argv)
 	json_decref(answer);
 	return CLI_EXIT_OK;
 }
+
+int cmd_version(int argc, char **argv)
+{
+	struct cli_daemon daemon = {0};
+	struct cli_option options[] = {CLI_DAEMON_OPTIONS(&daemon), {0}};
+	struct cli_usage usage = {
+		.command = "lunkeeper version",
+		.arguments = "[OPTION...]",
+		.summary = "Says which version this program is, and which one the daemon on this "
+			   "node, if it answers.",
+		.options = options,
+	};
+	char message[600];
+	json_t *answer = NULL;
+	const char *theirs = NULL;
+	int count = 0, verdict = cli_parse(&usage, argc, argv, &count);
+
+	if (verdict >= 0)
+		return verdict;
+	if (cli_daemon_ask_quiet(&daemon, json_pack("{s:s}", "command", "status"),
+				 CLI_ANSWER_TIMEOUT_MS, &answer, message, sizeof(message)) < 0)
+		theirs = cli_json_text(answer, "version");
+	if (daemon.json)
+		cli_json_print(
+			json_pack("{s:s, s:s?}", "version", LUNKEEPER_VERSION, "daemon", theirs));
+	else if (theirs)
+		printf("lunkeeper %s, lunkeeperd %s\n", LUNKEEPER_VERSION, theirs);
+	else
+		printf("lunkeeper %s (%s)\n", LUNKEEPER_VERSION, message);
+	json_decref(answer);
+	return CLI_EXIT_OK;
+}

@@ -2,6 +2,7 @@
  *
  * `lunkeeper events`: the history of this node, and what is added to it.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -13,11 +14,13 @@
 
 struct events {
 	struct cli_daemon daemon;
-	bool follow;
-	struct cli_number limit;
-	const char *since, *group;
+	bool follow, alarms;
+	struct cli_number limit; /* not given: all, or with neither time nor number the newest 50 */
+	const char *since, *group, *kind, *node;
 	int64_t since_id;   /* -1: the newest */
 	int64_t since_time; /* wall clock, ms; 0: all */
+	uint64_t left;      /* of the limit */
+	bool more;          /* the last answer was not all */
 	int last_day;
 };
 
@@ -56,8 +59,6 @@ static void events_print(struct events *events, const json_t *event)
 	const char *lun = cli_json_text(event, "lun");
 	char where[160];
 
-	if (cli_json_number(event, "time_ms") < events->since_time)
-		return;
 	if (events->daemon.json) {
 		cli_json_line(event);
 		return;
@@ -77,27 +78,27 @@ static void events_print(struct events *events, const json_t *event)
 /* "42" is an event's number, "10m" a time. */
 static int events_parse_since(struct events *events)
 {
-	uint32_t ms;
-	char *end;
 	struct timespec now;
+	char *end;
 
 	events->since_id = -1;
+	events->left = events->limit.given ? events->limit.value
+		       : events->since     ? UINT64_MAX
+					   : EVENTS_LIMIT_DEFAULT;
 	if (!events->since)
 		return 0;
-	if (cli_parse_duration(events->since, &ms) == 0) {
-		clock_gettime(CLOCK_REALTIME, &now);
-		events->since_time = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - ms;
-		if (!events->limit.given)
-			events->limit.value = EVENTS_LIMIT_MAX;
-		return 0;
-	}
 	events->since_id = strtoll(events->since, &end, 10);
-	if (*end || end == events->since || events->since_id < 0) {
-		cli_error("--since wants a time (10m, 2h) or the number of an event, not \"%s\"",
-			  events->since);
-		return -1;
-	}
-	return 0;
+	if (!*end && end != events->since && events->since_id >= 0)
+		return 0;
+	events->since_id = -1;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (cli_parse_since(events->since, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+			    &events->since_time) == 0)
+		return 0;
+	cli_error("--since wants a time (10m, 2h, 1d, yesterday, 14:30, 2026-11-27, \"yesterday "
+		  "14:30\") or the number of an event, not \"%s\"",
+		  events->since);
+	return -1;
 }
 
 static int events_receive(struct events *events, struct control_client *client)
@@ -115,54 +116,81 @@ static int events_receive(struct events *events, struct control_client *client)
 			return CLI_EXIT_UNREACHABLE;
 		}
 		if (json_object_get(event, "ok")) {
-			bool ok = cli_json_flag(event, "ok");
+			int verdict = cli_daemon_verdict(&events->daemon, event);
 
-			if (!ok)
-				cli_error("%s", cli_json_text(event, "error"));
+			events->more = cli_json_flag(event, "more");
 			json_decref(event);
-			return ok ? CLI_EXIT_OK : CLI_EXIT_FAILED;
+			return verdict < 0 ? CLI_EXIT_OK : verdict;
 		}
 		events_print(events, event);
+		events->since_id = cli_json_number(event, "id");
+		events->left--;
 		json_decref(event);
 	}
 }
 
+static json_t *events_request(const struct events *events)
+{
+	uint64_t limit = events->left < EVENTS_LIMIT_MAX ? events->left : EVENTS_LIMIT_MAX;
+	json_t *request =
+		json_pack("{s:s, s:b, s:I, s:I, s:I}", "command", "events", "follow",
+			  events->follow, "limit", (json_int_t)limit, "since_id",
+			  (json_int_t)events->since_id, "since_ms", (json_int_t)events->since_time);
+
+	if (events->group)
+		json_object_set_new(request, "group", json_string(events->group));
+	if (events->kind)
+		json_object_set_new(request, "kind", json_string(events->kind));
+	if (events->node)
+		json_object_set_new(request, "node", json_string(events->node));
+	return request;
+}
+
+/* One answer holds so many at most; the rest is asked for from the last that came. */
 static int events_run(struct events *events)
 {
 	struct control_client *client;
 	char message[512];
-	json_t *request = json_pack("{s:s, s:b, s:I, s:I}", "command", "events", "follow",
-				    events->follow, "limit", (json_int_t)events->limit.value,
-				    "since_id", (json_int_t)events->since_id);
-	int verdict = CLI_EXIT_UNREACHABLE;
+	int verdict = CLI_EXIT_OK;
 
-	if (events->group)
-		json_object_set_new(request, "group", json_string(events->group));
 	if (control_client_open(&client, cli_daemon_path(&events->daemon), CLI_ANSWER_TIMEOUT_MS,
 				message, sizeof(message))) {
 		cli_error("%s", message);
-		json_decref(request);
 		return CLI_EXIT_UNREACHABLE;
 	}
-	if (control_client_send(client, request, CLI_ANSWER_TIMEOUT_MS, message, sizeof(message)))
-		cli_error("%s", message);
-	else
-		verdict = events_receive(events, client);
-	json_decref(request);
+	do {
+		json_t *request = events_request(events);
+
+		if (control_client_send(client, request, CLI_ANSWER_TIMEOUT_MS, message,
+					sizeof(message))) {
+			cli_error("%s", message);
+			verdict = CLI_EXIT_UNREACHABLE;
+		} else {
+			verdict = events_receive(events, client);
+		}
+		json_decref(request);
+	} while (verdict == CLI_EXIT_OK && events->more && events->left > 0);
 	control_client_close(client);
 	return verdict;
 }
 
 int cmd_events(int argc, char **argv)
 {
-	struct events events = {.limit = {.value = EVENTS_LIMIT_DEFAULT}, .last_day = -1};
+	struct events events = {.last_day = -1};
 	struct cli_option options[] = {
 		{"follow", 'f', CLI_OPTION_FLAG, &events.follow, NULL,
 		 "go on with what is added, until Ctrl-C"},
 		{"since", 's', CLI_OPTION_STRING, &events.since, "TIME|NUMBER",
-		 "of the last 10m, 2h, ...; or those after the event with this number"},
+		 "those since 10m, 2h, 1d ago, since yesterday, 14:30, 2026-11-27, \"yesterday "
+		 "14:30\"; or those after the event with this number"},
 		{"limit", 'n', CLI_OPTION_UNSIGNED, &events.limit, "NUMBER",
-		 "so many at most (50, with --since 1000)"},
+		 "so many at most (the newest 50, with --since all)"},
+		{"alarms", 'a', CLI_OPTION_FLAG, &events.alarms, NULL, "alarms only"},
+		{"kind", 'k', CLI_OPTION_STRING, &events.kind, "KIND",
+		 "of this kind only: owner, state, rule, order, alarm, command, service, resource, "
+		 "gate, path, fitness, config, daemon"},
+		{"node", 0, CLI_OPTION_STRING, &events.node, "NODE",
+		 "only those that are about this node"},
 		CLI_DAEMON_OPTIONS(&events.daemon),
 		{0},
 	};
@@ -181,10 +209,16 @@ int cmd_events(int argc, char **argv)
 		return verdict;
 	if (events_parse_since(&events))
 		return CLI_EXIT_USAGE;
-	if (events.limit.value < 1 || events.limit.value > EVENTS_LIMIT_MAX) {
-		cli_error("--limit wants 1 to %d", EVENTS_LIMIT_MAX);
+	if (events.limit.given && events.limit.value < 1) {
+		cli_error("--limit wants a number from 1 on");
 		return CLI_EXIT_USAGE;
 	}
+	if (events.alarms && events.kind && strcmp(events.kind, "alarm") != 0) {
+		cli_error("--alarms and --kind %s leave nothing: give one of them", events.kind);
+		return CLI_EXIT_USAGE;
+	}
+	if (events.alarms)
+		events.kind = "alarm";
 	if (count > 0)
 		events.group = argv[1];
 	return events_run(&events);
