@@ -260,8 +260,14 @@ bool probe_take_keys(struct probe *probe, const struct scsi_request *request)
 	    pr_keys_decode(&keys, PROBE_KEYS_MAX, probe->buffer, request->result.transferred))
 		return false;
 	probe->seen.generation = keys.generation;
-	probe->seen.count = keys.count;
+	probe->seen.count = 0;
 	probe->seen.available = keys.available;
+	for (uint32_t i = 0; i < keys.count; i++) {
+		if (keys.keys[i])
+			probe->seen.keys[probe->seen.count++] = keys.keys[i];
+		else /* no registration has it: a list filled up with zeroes */
+			probe->seen.available--;
+	}
 	return true;
 }
 

@@ -212,7 +212,9 @@ static bool probe_begin_occupants(struct probe *probe, struct probe_action *acti
 		return false;
 	}
 	if (!probe_sees_only_probes(probe)) {
-		probe_refuse(probe, "somebody is registered");
+		probe_refuse(probe, seen->reservation.held && !seen->reservation.key
+					    ? "all who are registered hold it together"
+					    : "somebody is registered");
 		return false;
 	}
 	if (probe->leftovers_tried) {

@@ -122,6 +122,61 @@ if odd "READ FULL STATUS answered by RESERVATION CONFLICT" full-status-conflict 
 	expect 0 "0xf00d000000000001" "WE-RO" -- lun show $jerry "$U"
 fi
 
+if odd "PR OUT answered GOOD that changes nothing" pr-out-ignored foreign-holder; then
+	expect 1 "register: answered GOOD, but no look shows 0x1 registered" -- lun register $jerry --key 1 "$U"
+	lacks "registered 0x1 "
+	expect 1 "0xf00d000000000001 is still registered" -- lun preempt $jerry --key 1 --victim f00d000000000001 --force "$U"
+	expect 1 "1 registration is there, and 0xf00d000000000001 holds it" -- lun clear $jerry --key 1 --force "$U"
+	expect 1 "reserve: answered GOOD, but 0xf00d000000000001 holds it" -- lun reserve $jerry --key 1 "$U"
+	expect 1 "answered GOOD, but no look shows 0x1 registered" -- lun "do" $jerry 'register --key 1; reserve' "$U"
+	lacks "reserve"
+fi
+
+if odd "a reservation of all registrants" all-registrants; then
+	expect 0 "all registrants  WE-AR" "every registrant holds it" -- lun show $jerry "$U"
+	expect 1 "all registrants hold it" -- lun "do" $jerry 'register --key 1; reserve' "$U"
+	expect 0 "0xf00d000000000001" "holds" -- lun "do" $jerry 'unregister --key 1; keys' "$U"
+	expect 1 "all who are registered hold it together" "0xf00d000000000001  holds WE-AR" -- lun probe $jerry "$U"
+fi
+
+if odd "300 registrations" foreign-300; then
+	expect 0 "300 keys" "44 more are not shown" -- lun show $jerry "$U"
+	expect 0 "300 registrations" "44 more are not shown" -- lun keys $jerry "$U"
+	expect 0 "registered 0x1" "0x1 holds it" -- lun "do" $jerry 'register --key 1; reserve; release; unregister' "$U"
+fi
+
+if odd "READ KEYS filled up with zeroes" zero-keys no-full-status; then
+	expect 0 "0 registrations" -- lun keys $jerry "$U"
+	expect 0 "1 key," "0x1" -- lun "do" $jerry 'register --key 1; show; unregister' "$U"
+	expect 0 "as it was found" -- lun probe $jerry --looks 5 "$U"
+fi
+
+if odd "no room for a registration" no-resources; then
+	expect 1 "55/04 insufficient registration resources" "remove registrations that nobody needs" -- \
+		lun register $jerry --key 1 "$U"
+fi
+
+for how in silent closes; do
+	if odd "READ FULL STATUS: $how" full-status-$how; then
+		expect 0 "nobody" "0 keys" -- lun show $jerry "$U"
+		expect 0 "0x1 holds it" -- lun "do" $jerry 'register --key 1; reserve; release; unregister' "$U"
+	fi
+done
+
+if odd "a holder that stays in READ RESERVATION" stale-holder no-full-status; then
+	expect 0 "registered by nobody: the target's answers do not agree" -- lun "do" $jerry \
+		'register --key 1; reserve; register --key 1 --new-key 2; show; release; unregister' "$U"
+fi
+
+if odd "without a registration"; then
+	for step in clear reserve release; do
+		expect 1 "$step: not registered by this nexus: register first" -- lun $step $jerry "$U"
+	done
+	expect 0 "unregistered 0x5" "key 0 is no key" -- lun "do" $jerry 'register --key 5; register --key 0' "$U"
+	expect 0 "0 registrations" -- lun keys $jerry "$U"
+	expect 0 "0x5 did not hold it: nobody holds it" -- lun "do" $jerry 'register --key 5; release; unregister' "$U"
+fi
+
 for how in conflict silent closes; do
 	if odd "a daemon, READ FULL STATUS: $how" full-status-$how; then
 		start_daemon

@@ -334,6 +334,59 @@ static void test_ignoring_what_may_be_anothers(void)
 	CU_ASSERT_TRUE(plan_for("register --ignore --key 1", &look, false, "own").dangerous);
 }
 
+/* What a look shows behind a GOOD, on targets that tell whose a registration is and on others. */
+static const char *proof_of(enum pr_out_action action, uint64_t key, uint64_t service_key,
+			    const struct lun_look *before, const struct lun_look *after,
+			    const char *own)
+{
+	const struct pr_out order = {.action = action,
+				     .key = key,
+				     .service_key = service_key,
+				     .type = PR_TYPE_EXCLUSIVE_ACCESS_REGISTRANTS_ONLY};
+	static char text[200];
+
+	return lun_plan_prove(&order, before, after, own, text, sizeof(text));
+}
+
+static void test_proofs(void)
+{
+	struct lun_look empty = look_with(0, 0), five = look_with(5, 6), free_five = five,
+			cut = empty;
+
+	free_five.held = false;
+	cut.available = 300;
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_REGISTER, 0, 5, &empty, &five, ""), "");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_REGISTER, 0, 5, &empty, &cut, ""), "");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_REGISTER, 0, 7, &empty, &five, ""),
+			       "no look shows 0x7 registered");
+	five.full = true;
+	snprintf(five.registrations[0].transport_id, PR_TRANSPORT_ID_MAX, "iqn.x,i,0x1");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_REGISTER, 0, 6, &empty, &five, "IQN.X,i,0x1"),
+			       "this nexus is registered with 0x5, not 0x6");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_REGISTER, 0, 6, &empty, &five, "iqn.y,i,0x1"),
+			       "0x6 is registered, but not by this nexus");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_REGISTER, 5, 0, &five, &five, "iqn.x,i,0x1"),
+			       "this nexus is still registered with 0x5");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_REGISTER, 5, 0, &free_five, &free_five, ""),
+			       "0x5 is registered as before");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_RESERVE, 5, 0, &free_five, &five, ""), "");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_RESERVE, 5, 0, &free_five, &free_five, ""),
+			       "nobody holds it");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_RELEASE, 5, 0, &five, &five, ""),
+			       "0x5 holds it (EA-RO)");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_RELEASE, 6, 0, &five, &five, ""), "");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_PREEMPT, 6, 5, &five, &five, ""),
+			       "0x5 is still registered");
+	CU_ASSERT_STRING_EQUAL(proof_of(PR_OUT_CLEAR, 6, 0, &five, &empty, ""), "");
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(proof_of(PR_OUT_CLEAR, 6, 0, &five, &five, ""), "0x5 holds it (EA-RO)"));
+	/* Every registrant holds it. */
+	five.type = PR_TYPE_WRITE_EXCLUSIVE_ALL_REGISTRANTS;
+	five.holder = 0;
+	CU_ASSERT_TRUE(lun_look_holds(&five, 5) && lun_look_holds(&five, 6));
+	CU_ASSERT_FALSE(lun_look_holds(&five, 7) || lun_look_holds(&five, 0));
+}
+
 static void test_conflicts_are_explained(void)
 {
 	struct lun_look look = look_with(2, 0);
@@ -497,6 +550,7 @@ static CU_TestInfo tests[] = {
 	{"preempt of whom", test_preempt_of_whom},
 	{"giving up a node's key", test_giving_up_a_nodes_key},
 	{"ignoring what may be another's", test_ignoring_what_may_be_anothers},
+	{"what a look shows behind GOOD", test_proofs},
 	{"conflicts are explained", test_conflicts_are_explained},
 	{"verdict", test_verdict},
 	{"smallest defend interval", test_smallest_defend_interval},

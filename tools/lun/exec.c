@@ -188,11 +188,30 @@ static void lun_exec_slept(struct lun_job *job)
 
 /* Steps that order. */
 
+/* GOOD is what was answered; what is so, the look says. */
+static void lun_exec_prove(struct lun_job *job)
+{
+	char shown[LUN_MESSAGE_MAX / 2], text[LUN_MESSAGE_MAX + 64];
+
+	if (job->step_failed || lun_exec_now(job)->verb == LUN_VERB_RESET)
+		return;
+	if (!job->look.ok)
+		snprintf(text, sizeof(text), "answered GOOD, but what came of it is not known: %s",
+			 job->look.failure);
+	else if (lun_plan_prove(&job->plan.order, &job->before, &job->look, job->own, shown,
+				sizeof(shown))[0])
+		snprintf(text, sizeof(text), "answered GOOD, but %s", shown);
+	else
+		return;
+	lun_exec_error(job, text);
+}
+
 static void lun_exec_looked_after(struct lun_job *job)
 {
 	if (job->look.ok)
 		json_object_set_new(job->result, "after",
 				    lun_look_json(&job->look, lun_exec_context(job)));
+	lun_exec_prove(job);
 	json_decref(job->orders);
 	job->orders = NULL;
 	lun_exec_next(job);
@@ -393,6 +412,7 @@ static void lun_exec_looked_before(struct lun_job *job)
 	json_object_set_new(job->result, "before",
 			    lun_look_json(&job->look, lun_exec_context(job)));
 	job->look.own_key = lun_look_has_key(&job->look, job->own_key) ? job->own_key : 0;
+	job->before = job->look;
 	lun_plan_make(&job->plan, lun_exec_now(job), &job->look, lun_exec_context(job), job->own);
 	lun_exec_planned(job);
 }

@@ -146,6 +146,13 @@ void lun_job_wait(struct lun_job *job, uint32_t ms, lun_job_then *then)
 	uv_timer_start(&job->wait, lun_job_waited, ms, 0);
 }
 
+void lun_job_reconnect(struct lun_job *job, struct path *path, lun_job_then *then)
+{
+	job->then = then;
+	job->awaited = path;
+	path_reconnect(path);
+}
+
 const char *lun_job_result_text(const struct lun_job *job)
 {
 	static char text[LUN_MESSAGE_MAX / 2];
@@ -223,7 +230,10 @@ static void lun_job_path_changed(struct path *path, enum path_state state, const
 		}
 		all &= p->settled;
 	}
-	if (all && job->state == LUN_JOB_OPENING) {
+	if (path == job->awaited && state != PATH_STATE_CONNECTING) {
+		job->awaited = NULL;
+		job->then(job);
+	} else if (all && job->state == LUN_JOB_OPENING) {
 		job->state = LUN_JOB_RUNNING;
 		lun_job_opened(job);
 	} else if (job->state == LUN_JOB_RUNNING && job->extra &&

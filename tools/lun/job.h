@@ -46,6 +46,7 @@ struct lun_job {
 	struct pr_exec exec;
 	struct path *sent_to;
 	lun_job_then *then;
+	struct path *awaited; /* logs in again; then() when it is up, or down for good */
 	uint8_t buffer[LUN_JOB_BUFFER];
 	uint8_t parameter[PR_OUT_PARAMETER_LENGTH + PR_TRANSPORT_ID_MAX];
 
@@ -58,7 +59,9 @@ struct lun_job {
 
 	/* the look under way */
 	struct lun_look look;
+	struct lun_look before; /* the one that the step under way was planned by */
 	bool no_full_status;
+	bool full_status_silent; /* READ FULL STATUS got no answer: tried without it */
 	unsigned look_attempt;
 	uint64_t own_key;
 	size_t look_path;
@@ -106,6 +109,8 @@ void lun_job_send(struct lun_job *job, struct path *path, lun_job_then *then);
 /* The same for LOGICAL UNIT RESET. */
 void lun_job_reset(struct lun_job *job, struct path *path, lun_job_then *then);
 void lun_job_wait(struct lun_job *job, uint32_t ms, lun_job_then *then);
+/* A path that is down: then() when it is up again, or is not. */
+void lun_job_reconnect(struct lun_job *job, struct path *path, lun_job_then *then);
 struct path *lun_job_up_path(struct lun_job *job, size_t from, size_t *index);
 const char *lun_job_result_text(const struct lun_job *job);
 void lun_job_steps_done(struct lun_job *job);

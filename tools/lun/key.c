@@ -136,8 +136,19 @@ json_t *lun_look_json(const struct lun_look *look, const struct lun_context *con
 	json_t *object = json_object(), *keys = json_array(), *holder;
 
 	json_object_set_new(object, "generation", json_integer(look->generation));
-	if (look->held) {
+	if (look->held && lun_type_is_all_registrants(look->type)) {
+		json_object_set_new(object, "holder",
+				    json_pack("{s:b, s:s, s:s, s:s}", "all_registrants", 1, "key",
+					      "0000000000000000", "who",
+					      "every registrant holds it", "type",
+					      pr_type_short_name(look->type)));
+	} else if (look->held) {
 		holder = lun_key_json(look->holder, context);
+		if (look->available <= look->count && !lun_look_has_key(look, look->holder))
+			json_object_set_new(
+				holder, "who",
+				json_string("registered by nobody: the target's answers "
+					    "do not agree"));
 		json_object_set_new(holder, "type", json_string(pr_type_short_name(look->type)));
 		json_object_set_new(object, "holder", holder);
 	} else {

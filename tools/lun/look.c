@@ -9,6 +9,21 @@
 
 #define LUN_LOOK_ATTEMPTS_MAX 3
 
+/* The holder of a reservation of all registrants is none of the keys. */
+static void lun_look_settle(struct lun_look *look)
+{
+	bool all = look->held && lun_type_is_all_registrants(look->type);
+
+	if (all)
+		look->holder = 0;
+	for (unsigned i = 0; i < look->count; i++)
+		look->registrations[i].holder =
+			all ||
+			(look->held && (look->full ? look->registrations[i].holder
+						   : look->registrations[i].key == look->holder));
+	look->ok = true;
+}
+
 static void lun_look_send(struct lun_job *job, enum pr_in_action what, lun_job_then *then)
 {
 	struct path *path = lun_job_up_path(job, job->look_path, &job->look_path);
@@ -45,6 +60,46 @@ static void lun_look_failed(struct lun_job *job, const char *command)
 	job->looked(job);
 }
 
+/* Keys that must be seen although there are more than have a place: the step's, and our own. */
+static bool lun_look_matters(const struct lun_job *job, uint64_t key)
+{
+	const struct lun_step *step = job->script && job->step < job->script->count
+					      ? &job->script->steps[job->step]
+					      : NULL;
+
+	return key == job->own_key || (job->look.held && key == job->look.holder) ||
+	       (step && ((step->key.given && key == step->key.value) ||
+			 (step->new_key.given && key == step->new_key.value) ||
+			 (step->victim.given && key == step->victim.value)));
+}
+
+static void lun_look_take_entry(struct lun_job *job, const struct pr_full_status_entry *entry)
+{
+	struct lun_look *look = &job->look;
+	struct lun_registration *registration;
+
+	if (entry->key == 0)
+		return; /* no registration has it: a list filled up with zeroes */
+	if (entry->holder) {
+		look->held = true;
+		look->holder = entry->key;
+		look->type = entry->type;
+	}
+	look->available++;
+	if (look->count == LUN_KEYS_MAX && !lun_look_matters(job, entry->key))
+		return;
+	if (look->count == LUN_KEYS_MAX)
+		look->count--;
+	registration = &look->registrations[look->count++];
+	memset(registration, 0, sizeof(*registration));
+	registration->key = entry->key;
+	registration->holder = entry->holder;
+	registration->all_ports = entry->all_target_ports;
+	registration->port = entry->relative_target_port;
+	pr_transport_id_text(entry->transport_id, entry->transport_id_length,
+			     registration->transport_id, sizeof(registration->transport_id));
+}
+
 /* READ KEYS and READ RESERVATION */
 
 static void lun_look_again(struct lun_job *job);
@@ -70,58 +125,59 @@ static void lun_look_got_reservation(struct lun_job *job)
 	look->held = reservation.held;
 	look->holder = reservation.key;
 	look->type = reservation.type;
-	for (unsigned i = 0; i < look->count; i++)
-		look->registrations[i].holder =
-			look->held && look->registrations[i].key == look->holder;
-	look->ok = true;
+	lun_look_settle(look);
 	job->looked(job);
 }
 
 static void lun_look_got_keys(struct lun_job *job)
 {
 	struct lun_look *look = &job->look;
-	uint64_t values[LUN_KEYS_MAX] = {0};
-	struct pr_keys keys = {.keys = values};
+	struct pr_keys keys = {.count = 0};
 
 	if (job->exec.request.result.outcome != SCSI_OUTCOME_OK ||
-	    pr_keys_decode(&keys, LUN_KEYS_MAX, job->buffer,
-			   job->exec.request.result.transferred)) {
+	    pr_keys_decode(&keys, 0, job->buffer, job->exec.request.result.transferred)) {
 		lun_look_failed(job, "READ KEYS");
 		return;
 	}
 	look->duration_us += job->exec.request.result.duration_us;
 	look->generation = keys.generation;
-	look->count = keys.count;
 	look->available = keys.available;
-	for (unsigned i = 0; i < keys.count; i++) {
-		memset(&look->registrations[i], 0, sizeof(look->registrations[i]));
-		look->registrations[i].key = values[i];
+	for (unsigned i = 0; i < keys.arrived; i++) {
+		struct pr_full_status_entry entry = {.key = pr_keys_at(job->buffer, i)};
+
+		look->available -= 1; /* counted by the entry, if it is one */
+		lun_look_take_entry(job, &entry);
 	}
 	lun_look_send(job, PR_IN_READ_RESERVATION, lun_look_got_reservation);
 }
 
 /* READ FULL STATUS */
 
-static void lun_look_take_entry(struct lun_look *look, const struct pr_full_status_entry *entry)
+/* It got no answer: perhaps the target knows it not. Where it ended the connection there is a new
+ * one first. */
+static void lun_look_reconnected(struct lun_job *job)
 {
-	struct lun_registration *registration;
+	size_t index;
 
-	if (entry->holder) {
-		look->held = true;
-		look->holder = entry->key;
-		look->type = entry->type;
-	}
-	look->available++;
-	if (look->count == LUN_KEYS_MAX)
-		return;
-	registration = &look->registrations[look->count++];
-	memset(registration, 0, sizeof(*registration));
-	registration->key = entry->key;
-	registration->holder = entry->holder;
-	registration->all_ports = entry->all_target_ports;
-	registration->port = entry->relative_target_port;
-	pr_transport_id_text(entry->transport_id, entry->transport_id_length,
-			     registration->transport_id, sizeof(registration->transport_id));
+	if (lun_job_up_path(job, 0, &index))
+		lun_look_send(job, PR_IN_READ_KEYS, lun_look_got_keys);
+	else
+		lun_look_failed(job, "READ FULL STATUS");
+}
+
+static void lun_look_reconnect(struct lun_job *job)
+{
+	lun_job_reconnect(job, job->sent_to, lun_look_reconnected);
+}
+
+static void lun_look_without_full_status(struct lun_job *job)
+{
+	job->no_full_status = true;
+	memset(&job->look, 0, offsetof(struct lun_look, registrations));
+	if (job->sent_to->state == PATH_STATE_UP)
+		lun_look_send(job, PR_IN_READ_KEYS, lun_look_got_keys);
+	else /* when its end has been told */
+		lun_job_wait(job, 20, lun_look_reconnect);
 }
 
 static void lun_look_got_full_status(struct lun_job *job)
@@ -135,16 +191,22 @@ static void lun_look_got_full_status(struct lun_job *job)
 	    pr_full_status_begin(&cursor, job->buffer, job->exec.request.result.transferred) == 0) {
 		look->generation = cursor.generation;
 		while ((more = pr_full_status_next(&cursor, &entry)) > 0)
-			lun_look_take_entry(look, &entry);
+			lun_look_take_entry(job, &entry);
 	}
 	if (more == 0 && cursor.complete) {
 		look->duration_us = job->exec.request.result.duration_us;
-		look->full = look->ok = true;
+		look->full = true;
+		lun_look_settle(look);
 		job->looked(job);
 		return;
 	}
 	if (job->exec.request.result.outcome == SCSI_OUTCOME_UNKNOWN) {
-		lun_look_failed(job, "READ FULL STATUS");
+		if (job->full_status_silent) {
+			lun_look_failed(job, "READ FULL STATUS");
+			return;
+		}
+		job->full_status_silent = true;
+		lun_look_without_full_status(job);
 		return;
 	}
 	/* Not known, more than the buffer holds, or garbled: the plain reads. */

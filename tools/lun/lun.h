@@ -158,7 +158,7 @@ struct lun_look {
 	bool full;                     /* by READ FULL STATUS: transport ids and ports are known */
 	uint32_t generation, duration_us;
 	bool held;
-	uint64_t holder;
+	uint64_t holder; /* 0: all registrants hold it, or nobody does */
 	enum pr_type type;
 	uint64_t own_key; /* this nexus' key as far as we registered it ourselves; 0: unknown */
 	unsigned count, available;
@@ -167,6 +167,9 @@ struct lun_look {
 
 json_t *lun_look_json(const struct lun_look *look, const struct lun_context *context);
 bool lun_look_has_key(const struct lun_look *look, uint64_t key);
+/* The key is the holder's, or, with the all-registrants types, any registrant's. */
+bool lun_look_holds(const struct lun_look *look, uint64_t key);
+bool lun_type_is_all_registrants(enum pr_type type);
 
 /* Steps. */
 enum lun_verb {
@@ -243,6 +246,11 @@ void lun_plan_make(struct lun_plan *plan, const struct lun_step *step, const str
 const char *lun_plan_explain(const struct lun_step *step, const struct pr_out *order,
 			     const struct scsi_result *result, const struct lun_look *look,
 			     const struct lun_context *context, char *buffer, size_t size);
+
+/* An order that was answered GOOD: "" when the look behind it shows what it says, else what it
+ * shows instead. own: as for lun_plan_make(). Returns text. Pure. */
+const char *lun_plan_prove(const struct pr_out *order, const struct lun_look *before,
+			   const struct lun_look *after, const char *own, char *text, size_t size);
 
 /* Fleet. */
 struct lun_fleet;

@@ -70,16 +70,36 @@ static bool lun_plan_is_ours(uint64_t key, const struct lun_context *context)
 static void lun_plan_key(struct lun_plan *plan, const struct lun_step *step,
 			 const struct lun_look *look, const char *own)
 {
+	bool told = (look->full && own[0]) || look->available == 0;
+
 	plan->order.key = step->key.value;
 	if (step->key.given || step->raw_key.given || step->ignore)
 		return;
 	plan->order.key = lun_plan_own_key(look, own);
-	if (!plan->order.key)
+	if (plan->order.key)
+		return;
+	if (told)
+		lun_plan_refuse(plan,
+				"not registered by this nexus: register first (`lunkeeper lun "
+				"register`, or in the same session by `lunkeeper lun do`)");
+	else
 		lun_plan_refuse(plan, "by which key? This target does not tell what this nexus is "
 				      "registered with; give --key");
 }
 
-static void lun_plan_register(struct lun_plan *plan, const struct lun_step *step)
+/* Key 0 is no key: to register it is to unregister (SPC-5 5.14.7). */
+static void lun_plan_register_zero(struct lun_plan *plan, const struct lun_step *step,
+				   const struct lun_look *look, const char *own)
+{
+	struct lun_step unregister = {.verb = LUN_VERB_UNREGISTER, .ignore = step->ignore};
+
+	snprintf(plan->hint, sizeof(plan->hint),
+		 "key 0 is no key: to register it is to unregister this nexus");
+	lun_plan_key(plan, &unregister, look, own);
+}
+
+static void lun_plan_register(struct lun_plan *plan, const struct lun_step *step,
+			      const struct lun_look *look, const char *own)
 {
 	struct pr_out *order = &plan->order;
 
@@ -94,6 +114,8 @@ static void lun_plan_register(struct lun_plan *plan, const struct lun_step *step
 	} else {
 		order->key = 0;
 		order->service_key = step->key.value;
+		if (step->key.given && step->key.value == 0)
+			lun_plan_register_zero(plan, step, look, own);
 	}
 	if (step->move) {
 		order->unregister = step->unregister_after_move;
@@ -119,7 +141,7 @@ static void lun_plan_order(struct lun_plan *plan, const struct lun_step *step,
 
 	switch (step->verb) {
 	case LUN_VERB_REGISTER:
-		lun_plan_register(plan, step);
+		lun_plan_register(plan, step, look, own);
 		break;
 	case LUN_VERB_UNREGISTER:
 		order->action = step->ignore ? PR_OUT_REGISTER_AND_IGNORE : PR_OUT_REGISTER;
@@ -166,7 +188,7 @@ static void lun_plan_judge_clear(struct lun_plan *plan, const struct lun_look *l
 {
 	for (unsigned i = 0; i < look->count; i++) {
 		const struct lun_registration *registration = &look->registrations[i];
-		bool holder = look->held && look->holder == registration->key;
+		bool holder = lun_look_holds(look, registration->key);
 
 		if (lun_plan_has_effect(plan, registration->key))
 			continue;
@@ -184,7 +206,7 @@ static void lun_plan_judge_preempt(struct lun_plan *plan, const struct lun_look 
 				   const struct lun_context *context)
 {
 	uint64_t victim = plan->order.service_key;
-	bool holder = look->held && (look->holder == victim || victim == 0);
+	bool holder = look->held && (victim == 0 || lun_look_holds(look, victim));
 	unsigned nexuses = 0;
 
 	for (unsigned i = 0; i < look->count; i++)
@@ -220,7 +242,7 @@ static void lun_plan_judge_preempt(struct lun_plan *plan, const struct lun_look 
 static void lun_plan_judge_giving_up(struct lun_plan *plan, const struct lun_look *look)
 {
 	uint64_t key = plan->order.key;
-	bool holder = look->held && look->holder == key;
+	bool holder = lun_look_holds(look, key);
 	bool release = plan->order.action == PR_OUT_RELEASE;
 	const char *exchanged = plan->order.action == PR_OUT_REGISTER_AND_MOVE
 					? "hands the reservation to another nexus"
@@ -250,8 +272,7 @@ static void lun_plan_judge_ignoring(struct lun_plan *plan, const struct lun_look
 
 	if (own_key && own_key != plan->order.service_key) {
 		lun_plan_effect(plan, own_key, "is overwritten on this nexus%s",
-				look->held && look->holder == own_key ? ", with the reservation"
-								      : "");
+				lun_look_holds(look, own_key) ? ", with the reservation" : "");
 		lun_plan_danger(plan, "this nexus is registered with another key already");
 		return;
 	}
@@ -325,6 +346,10 @@ static void lun_explain_holder(const struct lun_look *look, const struct lun_con
 	char who[LUN_MESSAGE_MAX / 2];
 	const char *type = pr_type_short_name(look->type);
 
+	if (lun_type_is_all_registrants(look->type)) {
+		snprintf(buffer, size, "all registrants hold it, %s", type);
+		return;
+	}
 	lun_key_who(look->holder, context, who, sizeof(who));
 	if (who[0])
 		snprintf(buffer, size, "0x%" PRIx64 " (%s) holds it, %s", look->holder, who, type);
@@ -347,7 +372,9 @@ static void lun_explain_conflict(const struct lun_step *step, const struct pr_ou
 				 order->key);
 		return;
 	case PR_OUT_RESERVE:
-		if (look->ok && look->held && look->holder != order->key) {
+		if (look->ok && look->held &&
+		    (lun_type_is_all_registrants(look->type) ||
+		     !lun_look_holds(look, order->key))) {
 			lun_explain_holder(look, context, buffer, size);
 			return;
 		}
@@ -392,9 +419,21 @@ const char *lun_plan_explain(const struct lun_step *step, const struct pr_out *o
 		lun_explain_conflict(step, order, look, context, buffer, size);
 		break;
 	case SCSI_OUTCOME_FAILED:
+		if (result->asc == 0x27) {
+			snprintf(buffer, size,
+				 result->ascq == 0x07 ? "its pool is full, and it is write "
+							"protected until there is "
+							"room"
+						      : "it is mapped read-only to this initiator");
+			break;
+		}
 		if (result->sense_key != SCSI_SENSE_ILLEGAL_REQUEST)
 			break;
-		if (result->asc == 0x20)
+		if (result->asc == 0x55 && result->ascq >= 0x02)
+			snprintf(buffer, size,
+				 "the target has no room for another registration; "
+				 "remove registrations that nobody needs, or raise its limit");
+		else if (result->asc == 0x20)
 			snprintf(buffer, size, "the target does not know PERSISTENT RESERVE OUT");
 		else if (result->asc == 0x26 && result->ascq == 0x04)
 			snprintf(buffer, size, "the reservation has another type; see --type");

@@ -23,6 +23,8 @@ static const char *lun_key_short(const json_t *object, const char *name, char bu
 {
 	const char *text = lun_text(object, name);
 
+	if (json_is_true(json_object_get(object, "all_registrants")))
+		return "all registrants";
 	while (text[0] == '0' && text[1])
 		text++;
 	snprintf(buffer, 20, "0x%.16s", text);
@@ -142,6 +144,22 @@ static void lun_add_key_row(struct cli_table *table, const json_t *key, bool ful
 		cli_table_cell(table, CLI_DIM, "%s", lun_text(key, "initiator"));
 }
 
+/* Keys that are registered, shown or not. */
+static size_t lun_key_total(const json_t *step)
+{
+	return json_array_size(json_object_get(step, "keys")) +
+	       (size_t)json_integer_value(json_object_get(step, "keys_not_shown"));
+}
+
+static void lun_print_not_shown(const json_t *step, unsigned indent)
+{
+	json_int_t more = json_integer_value(json_object_get(step, "keys_not_shown"));
+
+	if (more)
+		printf("%*s%lld more %s not shown\n", (int)indent, "", (long long)more,
+		       more == 1 ? "is" : "are");
+}
+
 static void lun_print_key_table(const json_t *step, unsigned indent)
 {
 	bool full = json_is_true(json_object_get(step, "full_status"));
@@ -162,6 +180,7 @@ static void lun_print_key_table(const json_t *step, unsigned indent)
 	if (cli_table_rows(table))
 		cli_table_print(table, stdout);
 	cli_table_free(table);
+	lun_print_not_shown(step, indent);
 }
 
 static void lun_print_holder_field(const json_t *step)
@@ -187,12 +206,9 @@ static void lun_print_paths_field(const json_t *step)
 	{
 		bool up = strcmp(lun_text(path, "state"), "up") == 0;
 
-		lun_field(index ? "" : "paths", CLI_PLAIN, "%zu  %s  %s%s%s%s", index,
+		lun_field(index ? "" : "paths", CLI_PLAIN, "%zu  %s  %s%s%s", index,
 			  lun_text(path, "name"), cli_colour(stdout, up ? CLI_GOOD : CLI_BAD),
-			  lun_text(path, "state"), cli_colour(stdout, CLI_PLAIN),
-			  up           ? ""
-			  : cli_utf8() ? " \u2013 "
-				       : " - ");
+			  lun_text(path, "state"), cli_colour(stdout, CLI_PLAIN));
 		if (!up)
 			lun_field("", CLI_PLAIN, "   %s", lun_text(path, "reason"));
 	}
@@ -206,7 +222,7 @@ static void lun_print_device_name(const json_t *device)
 
 static void lun_print_show(const json_t *device, const json_t *step)
 {
-	size_t keys = json_array_size(json_object_get(step, "keys"));
+	size_t keys = lun_key_total(step);
 	char size[32], time[32];
 
 	if (lun_text(device, "specification")[0])
@@ -246,7 +262,7 @@ static void lun_add_show_row(struct cli_table *table, const json_t *device, cons
 	cli_table_cell(table, held ? CLI_GOOD : CLI_DIM, "%s",
 		       held ? lun_key_short(holder, "key", key) : "nobody");
 	cli_table_cell(table, CLI_PLAIN, "%s", held ? lun_text(holder, "type") : "");
-	cli_table_cell(table, CLI_PLAIN, "%zu", json_array_size(json_object_get(step, "keys")));
+	cli_table_cell(table, CLI_PLAIN, "%zu", lun_key_total(step));
 	cli_table_cell(table, CLI_PLAIN, "%lld",
 		       (long long)json_integer_value(json_object_get(step, "generation")));
 	cli_table_cell(table, CLI_PLAIN, "%s", held ? lun_text(holder, "who") : "");
@@ -281,6 +297,40 @@ static void lun_print_capabilities(const json_t *step)
 
 /* Orders. */
 
+/* "nobody holds it", "0x5 holds it (WE-RO)" */
+static const char *lun_holds_text(const json_t *holder, char *buffer, size_t size)
+{
+	bool all = json_is_true(json_object_get(holder, "all_registrants"));
+	char key[20];
+
+	if (!json_is_object(holder))
+		snprintf(buffer, size, "nobody holds it");
+	else
+		snprintf(buffer, size, "%s hold%s it (%s)", lun_key_short(holder, "key", key),
+			 all ? "" : "s", lun_text(holder, "type"));
+	return buffer;
+}
+
+/* A RELEASE by who does not hold is answered GOOD and does nothing (SPC-5 5.14.11.2). */
+static void lun_release_text(const json_t *before, const json_t *after, const char *key,
+			     char *buffer, size_t size)
+{
+	const json_t *held = json_object_get(before, "holder"),
+		     *holds = json_object_get(after, "holder");
+	char was[20], text[80];
+	bool ours =
+		json_is_object(held) && (json_is_true(json_object_get(held, "all_registrants")) ||
+					 strcmp(lun_key_short(held, "key", was), key) == 0);
+
+	if (!ours)
+		snprintf(buffer, size, "%s did not hold it: %s", key,
+			 lun_holds_text(holds, text, sizeof(text)));
+	else if (json_is_object(holds))
+		snprintf(buffer, size, "released; %s", lun_holds_text(holds, text, sizeof(text)));
+	else
+		snprintf(buffer, size, "released");
+}
+
 static void lun_order_text(const json_t *step, char *buffer, size_t size)
 {
 	const char *name = lun_text(step, "step");
@@ -288,30 +338,27 @@ static void lun_order_text(const json_t *step, char *buffer, size_t size)
 		     *before = json_object_get(step, "before");
 	const json_t *holder = json_object_get(after, "holder");
 	size_t paths = json_array_size(json_object_get(step, "orders"));
-	char key[20], service[20], on[32] = "";
+	char key[20], service[20], on[32] = "", text[80];
 
 	lun_key_short(step, "reservation_key", key);
 	lun_key_short(step, "service_action_key", service);
 	if (paths > 1)
 		snprintf(on, sizeof(on), " by %zu paths", paths);
-	if (strcmp(name, "register") == 0)
+	if (strcmp(name, "register") == 0 && strcmp(service, "0x0") != 0)
 		snprintf(buffer, size, "registered %s%s", service, on);
-	else if (strcmp(name, "unregister") == 0)
+	else if (strcmp(name, "unregister") == 0 || strcmp(name, "register") == 0)
 		snprintf(buffer, size, "unregistered%s%s%s", strcmp(key, "0x0") ? " " : "",
 			 strcmp(key, "0x0") ? key : "", on);
 	else if (strcmp(name, "reserve") == 0)
-		snprintf(buffer, size, "%s holds it (%s)", lun_key_short(holder, "key", key),
-			 lun_text(holder, "type"));
+		snprintf(buffer, size, "%s", lun_holds_text(holder, text, sizeof(text)));
 	else if (strcmp(name, "release") == 0)
-		snprintf(buffer, size, json_is_object(holder) ? "still held" : "released");
+		lun_release_text(before, after, key, buffer, size);
 	else if (strcmp(name, "preempt") == 0)
-		snprintf(buffer, size, "preempted %s; %s%s", service,
-			 json_is_object(holder) ? lun_key_short(holder, "key", key) : "nobody",
-			 " holds it");
+		snprintf(buffer, size, "preempted %s; %s", service,
+			 lun_holds_text(holder, text, sizeof(text)));
 	else if (strcmp(name, "clear") == 0)
-		snprintf(buffer, size, "cleared: %zu registration%s gone",
-			 json_array_size(json_object_get(before, "keys")),
-			 json_array_size(json_object_get(before, "keys")) == 1 ? "" : "s");
+		snprintf(buffer, size, "cleared: %zu registration%s gone", lun_key_total(before),
+			 lun_key_total(before) == 1 ? "" : "s");
 	else if (strcmp(name, "reset") == 0)
 		snprintf(buffer, size, "logical unit reset");
 	else
@@ -360,7 +407,7 @@ static bool lun_step_is(const json_t *step, const char *name)
 
 static void lun_print_keys(const json_t *device, const json_t *step, bool grouped)
 {
-	size_t keys = json_array_size(json_object_get(step, "keys"));
+	size_t keys = lun_key_total(step);
 
 	if (grouped)
 		printf("  ");

@@ -58,7 +58,13 @@ static void probe_add_occupants(json_t *object, const struct probe_report *repor
 	for (unsigned i = 0; i < report->key_count; i++)
 		json_array_append_new(keys, lun_key_json(report->keys[i], context));
 	json_object_set_new(object, "keys", keys);
-	if (reservation->held) {
+	if (reservation->held && lun_type_is_all_registrants(reservation->type)) {
+		json_object_set_new(object, "holder",
+				    json_pack("{s:b, s:s, s:s, s:s}", "all_registrants", 1, "key",
+					      "0000000000000000", "who",
+					      "every registrant holds it", "type",
+					      pr_type_short_name(reservation->type)));
+	} else if (reservation->held) {
 		json_t *holder = lun_key_json(reservation->key, context);
 
 		json_object_set_new(holder, "type",
@@ -226,7 +232,9 @@ static void probe_print_occupants(const json_t *device)
 	json_array_foreach(json_object_get(device, "keys"), i, key)
 	{
 		const char *text = probe_text(key, "key");
-		bool holds = json_is_object(holder) && strcmp(probe_text(holder, "key"), text) == 0;
+		bool holds = json_is_object(holder) &&
+			     (json_is_true(json_object_get(holder, "all_registrants")) ||
+			      strcmp(probe_text(holder, "key"), text) == 0);
 
 		while (text[0] == '0' && text[1])
 			text++;
