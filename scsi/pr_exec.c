@@ -145,7 +145,27 @@ static void pr_look_clear(struct pr_look *look)
 	look->type = PR_TYPE_NONE;
 	look->holder = 0;
 	look->key_count = 0;
-	look->truncated = false;
+	look->truncated = look->unread = false;
+}
+
+/* In the place of the first that matters least, if it matters less. */
+static void pr_look_replace_key(struct pr_look *look, uint64_t key)
+{
+	uint8_t least = look->weigh ? look->weigh(look, key) : 0;
+	uint32_t place = PR_LOOK_KEYS_MAX;
+
+	for (uint32_t i = 0; i < PR_LOOK_KEYS_MAX && least > 0; i++) {
+		uint8_t weight = look->weigh(look, look->keys[i]);
+
+		if (weight < least) {
+			least = weight;
+			place = i;
+		}
+	}
+	if (place == PR_LOOK_KEYS_MAX)
+		return;
+	look->keys[place] = key;
+	look->nexuses[place] = 1;
 }
 
 static void pr_look_add_key(struct pr_look *look, uint64_t key)
@@ -158,6 +178,7 @@ static void pr_look_add_key(struct pr_look *look, uint64_t key)
 		;
 	if (i == PR_LOOK_KEYS_MAX) {
 		look->truncated = true;
+		pr_look_replace_key(look, key);
 		return;
 	}
 	if (i == look->key_count) {
@@ -248,7 +269,8 @@ static void pr_look_on_keys(struct pr_exec *exec)
 	look->generation = keys.generation;
 	for (uint32_t i = 0; i < keys.arrived; i++)
 		pr_look_add_key(look, pr_keys_at(data, i));
-	look->truncated |= keys.arrived < keys.available;
+	look->unread = keys.arrived < keys.available;
+	look->truncated |= look->unread;
 	pr_look_ask(look, PR_IN_READ_RESERVATION, pr_look_on_reservation);
 }
 
@@ -302,7 +324,8 @@ static void pr_look_on_full_status(struct pr_exec *exec)
 		pr_look_ask_full_status(look);
 		return;
 	}
-	look->truncated |= !cursor.complete;
+	look->unread = !cursor.complete;
+	look->truncated |= look->unread;
 	pr_look_end(look);
 }
 

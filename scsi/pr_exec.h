@@ -78,6 +78,9 @@ struct pr_look {
 	/* The caller's, or NULL: each registration of READ FULL STATUS, with its TransportID,
 	 * during the call. entry NULL: it begins, and what was told before is void. */
 	void (*entry)(struct pr_look *look, const struct pr_full_status_entry *entry);
+	/* The caller's, or NULL: how much a key matters. When there are more than fit, one that
+	 * matters less makes room. */
+	uint8_t (*weigh)(const struct pr_look *look, uint64_t key);
 
 	uint32_t generation;
 	bool held;
@@ -85,6 +88,7 @@ struct pr_look {
 	uint64_t holder;   /* the holder's key; 0: nobody holds, or all registrants do */
 	uint32_t key_count;
 	bool truncated; /* there are more keys than these */
+	bool unread;    /* the target has more than the largest buffer takes */
 	/* Each key once, in the target's order, and how many nexuses bear it (255: that many or
 	 * more). */
 	uint64_t keys[PR_LOOK_KEYS_MAX];

@@ -300,6 +300,8 @@ static void on_command(struct arbiter *a, const struct arbiter_event *event)
 
 static void on_hint(struct arbiter *a, const struct arbiter_event *event)
 {
+	uint64_t lost_ms = a->now_ms > a->config.loss_ms ? a->now_ms - a->config.loss_ms : 0;
+
 	if (event->kind == ARBITER_EVENT_SUSPECT) {
 		if (a->state == ARBITER_STATE_STANDBY && !a->suspect) {
 			a->suspect = true;
@@ -312,12 +314,29 @@ static void on_hint(struct arbiter *a, const struct arbiter_event *event)
 			    4 * (uint64_t)a->luns[0].slow_ms <
 		    a->now_ms)
 			a->luns[0].contact_ms =
-				a->now_ms > a->config.loss_ms ? a->now_ms - a->config.loss_ms : 0;
+				lost_ms < a->luns[0].contact_ms ? lost_ms : a->luns[0].contact_ms;
 		lun_look_now(a, 0);
 	}
 }
 
 /* --- time --- */
+
+static void lun_wake(struct arbiter *a, uint16_t i)
+{
+	struct arbiter_lun *l = &a->luns[i];
+	bool due = false;
+
+	if (l->wait_ms != 0 && l->wait_ms <= a->now_ms) {
+		l->wait_ms = 0;
+		due = true;
+	}
+	if (l->effort.wait_ms != 0 && l->effort.wait_ms <= a->now_ms) {
+		l->effort.wait_ms = 0;
+		due = true;
+	}
+	if (due)
+		lun_drive(a, i);
+}
 
 static void pass_time(struct arbiter *a)
 {
@@ -329,10 +348,7 @@ static void pass_time(struct arbiter *a)
 		a->request_until_ms = 0;
 		arbiter_rule(a, ARBITER_RULE_REQUEST_EXPIRED, 0, lun_holder(leader));
 	}
-	if (leader->wait_ms != 0 && leader->wait_ms <= a->now_ms) {
-		leader->wait_ms = 0;
-		lun_drive(a, 0);
-	}
+	lun_wake(a, 0);
 	if (a->record_retry_ms != 0 && a->record_retry_ms <= a->now_ms) {
 		a->record_retry_ms = 0;
 		drive_all(a);
@@ -342,15 +358,12 @@ static void pass_time(struct arbiter *a)
 		for (uint16_t i = 1; i < a->config.lun_count; i++) {
 			struct arbiter_lun *l = &a->luns[i];
 
-			if (l->wait_ms != 0 && l->wait_ms <= a->now_ms) {
-				l->wait_ms = 0;
-				lun_drive(a, i);
-			}
+			lun_wake(a, i);
 			lun_pump_looks(a, i);
 			if (l->next_look_ms < a->members_wake_ms)
 				a->members_wake_ms = l->next_look_ms;
-			if (l->wait_ms != 0 && l->wait_ms < a->members_wake_ms)
-				a->members_wake_ms = l->wait_ms;
+			if (lun_wake_ms(l) < a->members_wake_ms)
+				a->members_wake_ms = lun_wake_ms(l);
 		}
 	}
 	lun_pump_looks(a, 0);
@@ -371,7 +384,7 @@ static void finish_shutdown(struct arbiter *a)
 static uint64_t deadline(const struct arbiter *a)
 {
 	uint64_t candidates[] = {
-		a->luns[0].next_look_ms,  a->luns[0].wait_ms != 0 ? a->luns[0].wait_ms : NEVER,
+		a->luns[0].next_look_ms,  lun_wake_ms(&a->luns[0]),
 		a->members_wake_ms,       a->record_retry_ms != 0 ? a->record_retry_ms : NEVER,
 		owner_deadline(a),        challenger_deadline(a),
 		arbiter_gate_deadline(a),

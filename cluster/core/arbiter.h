@@ -19,7 +19,9 @@
 
 #define ARBITER_NEXUSES_MAX 8 /* registrable nexuses of one LUN on this node */
 #define ARBITER_LOOK_KEYS_MAX                                                                      \
-	24 /* different keys of one look; what is beyond is seen when these are gone */
+	24 /* different keys of one look; which are kept when there are more: arbiter_look_add() */
+#define ARBITER_HOLDER_ALL                                                                         \
+	UINT64_MAX           /* in place of a holder's key: all registrants hold (types 7 and 8) */
 #define ARBITER_CLAIMS_MAX 8 /* own keys written down for one group */
 #define ARBITER_LUNS_MAX 1024
 
@@ -78,12 +80,24 @@ struct arbiter_look {
 	bool ok; /* false: no usable answer; nothing below is valid */
 	uint32_t generation;
 	bool held;
-	uint64_t holder;   /* key, if held */
+	uint64_t holder;   /* key, if held; 0: all registrants hold */
 	uint8_t key_count; /* different registered keys in keys[] */
-	bool truncated;    /* there were more */
+	bool truncated;    /* keys of the cluster were left out */
 	bool persistent;   /* the LUN never becomes free by a loss of power: APTPL is in force */
+	bool differs;      /* READ FULL STATUS shows other keys than READ KEYS, which this look goes
+			      by */
+	uint32_t left_out; /* different keys that did not fit into keys[] */
 	uint64_t keys[ARBITER_LOOK_KEYS_MAX];
 };
+
+/* Adds a registered key, unless it is there. When there is no room, it takes the place of one that
+ * matters less: this node's own keys are kept before others of the cluster, and those before foreign
+ * ones, however many there are. cluster: key_cluster_hash(). */
+void arbiter_look_add(struct arbiter_look *look, uint64_t key, uint32_t cluster, uint8_t node);
+/* Of what both have room for. */
+bool arbiter_look_same_keys(const struct arbiter_look *one, const struct arbiter_look *other);
+/* How much a key matters to this node's looks: 2 its own, 1 of its cluster, 0 foreign. */
+uint8_t arbiter_key_weight(uint64_t key, uint32_t cluster, uint8_t node);
 
 enum arbiter_event_kind {
 	ARBITER_EVENT_START,    /* once, first */
@@ -123,6 +137,11 @@ enum arbiter_command_answer {
 	ARBITER_ANSWER_FOREIGN, /* held by a key that is not of this cluster */
 	ARBITER_ANSWER_MAINTENANCE,
 };
+
+/* The key that the holder bears: look->holder, unless that is not registered and one that belongs to
+ * the same node is. Some targets go on naming the key under which the LUN was reserved when the
+ * holder has changed it since (READ RESERVATION without READ FULL STATUS). own: this node's, or 0. */
+uint64_t arbiter_look_borne(const struct arbiter_look *look, uint64_t own);
 
 struct arbiter_event {
 	enum arbiter_event_kind kind;
@@ -219,6 +238,15 @@ enum arbiter_alarm {
 	ARBITER_ALARM_CUT_OFF,          /* no completed look for L */
 	ARBITER_ALARM_MEMBERS_MISSING,  /* the leader was won, but not all members */
 	ARBITER_ALARM_STOP_OVERDUE,     /* deposed, and the service does not stop */
+	ARBITER_ALARM_ALL_REGISTRANTS,  /* held by all registrants: not by this cluster */
+	ARBITER_ALARM_REGISTER_FUTILE,  /* key: registered with GOOD, and no look shows it */
+	ARBITER_ALARM_SEIZE_FUTILE,     /* key: reserved, or preempted the holder, with GOOD, and no
+					   look shows it as the holder's */
+	ARBITER_ALARM_REMOVE_FUTILE,    /* key: preempted or unregistered with GOOD, and it stays */
+	ARBITER_ALARM_REFUSED, /* key: PERSISTENT RESERVE OUT under it is refused each time */
+	ARBITER_ALARM_ANSWERS_DIFFER, /* READ FULL STATUS and READ KEYS show different keys */
+	ARBITER_ALARM_LOOKS_DIFFER,   /* looks by different paths show different reservations */
+	ARBITER_ALARM_COUNT
 };
 
 /* Every decision has a name. Those up to OWNER_* and CHALLENGE_* are the tables of
@@ -243,6 +271,13 @@ enum arbiter_alarm {
 	X(OWNER_MEMBER_LOST, "a member LUN is not held any more: taken again, gate held")          \
 	X(OWNER_LOOK_AFTER_OUTCOME,                                                                \
 	  "a PR OUT did not end well: looked again before anything is believed")                   \
+	/* both */                                                                                 \
+	X(ORDER_RATE, "many PR OUTs in a short time: the next one waits")                          \
+	X(ORDER_FUTILE, "answered GOOD, and no look shows the effect: waits longer each time")     \
+	X(ORDER_REFUSED, "refused each time: waits longer each time")                              \
+	X(LOOK_CHECK, "orders without an effect: READ FULL STATUS is checked against READ KEYS")   \
+	X(LOOKS_CONTRADICT, "looks contradict each other: nothing is begun")                       \
+	X(LOOK_STALE_HOLDER, "the holder's key is not registered: the one it was re-keyed to")     \
 	/* challenger */                                                                           \
 	X(CHALLENGE_PROBE, "a probe was due")                                                      \
 	X(CHALLENGE_SUSPECT, "the owner is doubted")                                               \
@@ -296,6 +331,8 @@ struct arbiter_effect {
 			uint32_t attempt;
 			uint32_t
 				give_up_ms; /* after this the shell ends the look with ok = false */
+			bool check; /* compare READ FULL STATUS with READ KEYS; should they differ, go
+				       by READ KEYS from now on, and say so: look.differs */
 		} look;
 		struct {
 			uint8_t nexus;
@@ -330,6 +367,7 @@ struct arbiter_effect {
 		struct {
 			enum arbiter_alarm alarm;
 			uint64_t key;
+			uint32_t times; /* so many times in a row; 0: not counted */
 			bool over; /* the reason for it has gone; alarms about a key are over when
 				      no look shows it */
 		} alarm;
@@ -401,6 +439,8 @@ const char *arbiter_rule_name(enum arbiter_rule rule);    /* "owner-turn-away" *
 const char *arbiter_rule_text(enum arbiter_rule rule);
 const char *arbiter_alarm_name(enum arbiter_alarm alarm); /* "foreign-holder" */
 const char *arbiter_alarm_text(enum arbiter_alarm alarm); /* what it means and what to do */
+/* The arbiter says when it is over; else it is when no look shows its key any more. */
+bool arbiter_alarm_ends_itself(enum arbiter_alarm alarm);
 const char *arbiter_gate_name(enum arbiter_gate gate);
 const char *arbiter_service_name(enum arbiter_service service);
 const char *arbiter_answer_text(enum arbiter_command_answer answer);

@@ -99,6 +99,8 @@ static bool challenge_begin(struct arbiter *a, enum arbiter_rule reason, uint64_
 		return false;
 	if (a->record_retry_ms > a->now_ms) /* the claim cannot be written down */
 		return false;
+	if (effort_must_wait(a, &a->luns[0]))
+		return false;
 	if (!arbiter_rule(a, reason, 0, victim))
 		return false;
 	a->reason = reason;
@@ -141,6 +143,17 @@ static bool stray_tried(const struct arbiter *a, uint64_t key)
 	return false;
 }
 
+/* It may bear that key. By whom it was registered is not known: a RESERVE or PREEMPT under it by an
+ * earlier life of the daemon may be on its way still. */
+static void nexus_found(struct arbiter_nexus *x, uint64_t key)
+{
+	if (x->key == key)
+		return;
+	x->key = key;
+	x->sure = 0;
+	x->in_doubt = true;
+}
+
 /* An own key that no challenge of ours put there: a dead incarnation's, or one whose removal got no
  * answer. */
 static bool remove_strays(struct arbiter *a)
@@ -167,7 +180,7 @@ static bool remove_strays(struct arbiter *a)
 		a->stray_next = (uint8_t)((a->stray_next + 1) % REMEMBERED_KEYS);
 		for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++)
 			if (l->nexus[n].up)
-				l->nexus[n].key = value;
+				nexus_found(&l->nexus[n], value);
 		lun_leave(a, 0);
 		return true;
 	}
@@ -294,9 +307,11 @@ void standby_judge(struct arbiter *a)
 		return;
 	if (!a->fit || a->shutdown)
 		return;
+	if (holder != ARBITER_HOLDER_ALL)
+		arbiter_alarm_clear(a, ARBITER_ALARM_ALL_REGISTRANTS);
 	if (holder != 0 && (!arbiter_key_ours(a, holder) || !key_decode(&key, holder))) {
 		if (arbiter_rule(a, ARBITER_RULE_CHALLENGE_NOT_FOREIGN, 0, holder)) {
-			arbiter_alarm(a, ARBITER_ALARM_FOREIGN_HOLDER, 0, holder);
+			alarm_foreign_holder(a, 0, holder);
 			a->operator_asked = a->reason_set = false;
 			return;
 		}
@@ -374,6 +389,7 @@ static void turned_away(struct arbiter *a)
 		l->nexus[n].key = 0;
 	}
 	l->key = l->victim = l->old_key = 0;
+	effort_turned_away(a);
 	challenge_over(a);
 	lun_set_phase(a, 0, LUN_IDLE);
 	arbiter_set_state(a, ARBITER_STATE_STANDBY, ARBITER_RULE_CHALLENGE_TURNED_AWAY);
@@ -394,8 +410,8 @@ static bool window_is_full(struct arbiter *a)
 		if (took > a->window_allowed_ms) /* an array that is always so slow must not keep
 						    everybody out */
 			a->window_allowed_ms *= 2;
-	} else if (took > a->window_slowest_ms) {
-		a->window_slowest_ms = took;
+	} else if (l->look_began_ms >= a->window_start_ms && took > a->window_slowest_ms) {
+		a->window_slowest_ms = took; /* of what began inside of it */
 	}
 	a->window_answer_ms = l->look_ended_ms;
 	if (4 * (uint64_t)a->window_slowest_ms > window &&
@@ -518,7 +534,7 @@ enum arbiter_command_answer challenger_command(struct arbiter *a, enum arbiter_c
 	}
 	if (a->state == ARBITER_STATE_DEPOSED || !a->fit || a->shutdown)
 		return ARBITER_ANSWER_UNFIT;
-	if (holder != 0 && !arbiter_key_ours(a, holder))
+	if (holder != 0 && !arbiter_key_ours(a, holder)) /* all registrants are not, either */
 		return ARBITER_ANSWER_FOREIGN;
 	a->parked = false;
 	if (a->state != ARBITER_STATE_STANDBY || l->phase != LUN_IDLE)

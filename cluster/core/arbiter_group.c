@@ -43,6 +43,22 @@ void arbiter_alarm(struct arbiter *a, enum arbiter_alarm alarm, uint16_t lun, ui
 	arbiter_emit(a, &effect);
 }
 
+void arbiter_alarm_counted(struct arbiter *a, enum arbiter_alarm alarm, uint16_t lun, uint64_t key,
+			   uint32_t times)
+{
+	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_ALARM,
+					.lun = lun,
+					.alarm = {.alarm = alarm, .key = key, .times = times}};
+
+	if (a->alarm_on[alarm] && times < 2 * a->alarm_times[alarm] &&
+	    times >= a->alarm_times[alarm])
+		return;
+	a->alarm_on[alarm] = true;
+	a->alarmed[alarm] = key;
+	a->alarm_times[alarm] = times;
+	arbiter_emit(a, &effect);
+}
+
 void arbiter_alarm_clear(struct arbiter *a, enum arbiter_alarm alarm)
 {
 	struct arbiter_effect effect = {.kind = ARBITER_EFFECT_ALARM,
@@ -52,6 +68,14 @@ void arbiter_alarm_clear(struct arbiter *a, enum arbiter_alarm alarm)
 		return;
 	a->alarm_on[alarm] = false;
 	arbiter_emit(a, &effect);
+}
+
+void alarm_foreign_holder(struct arbiter *a, uint16_t lun, uint64_t holder)
+{
+	if (holder == ARBITER_HOLDER_ALL)
+		arbiter_alarm(a, ARBITER_ALARM_ALL_REGISTRANTS, lun, 0);
+	else
+		arbiter_alarm(a, ARBITER_ALARM_FOREIGN_HOLDER, lun, holder);
 }
 
 void arbiter_set_state(struct arbiter *a, enum arbiter_state state, enum arbiter_rule why)

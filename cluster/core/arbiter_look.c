@@ -22,7 +22,9 @@ bool lun_has_key(const struct arbiter_lun *l, uint64_t key)
 
 uint64_t lun_holder(const struct arbiter_lun *l)
 {
-	return l->look_seen && l->look.held ? l->look.holder : 0;
+	if (!l->look_seen || !l->look.held)
+		return 0;
+	return l->look.holder ? l->look.holder : ARBITER_HOLDER_ALL;
 }
 
 bool lun_holds(const struct arbiter_lun *l)
@@ -89,6 +91,8 @@ static void look_send(struct arbiter *a, uint16_t i)
 	effect.id = a->next_id++;
 	effect.look.attempt = l->attempt++;
 	effect.look.give_up_ms = a->config.loss_ms;
+	effect.look.check = l->effort.check;
+	l->effort.check = false;
 	*flight =
 		(struct arbiter_flight){.id = effect.id, .epoch = l->epoch, .began_ms = a->now_ms};
 	if (a->next_id == 0)
@@ -183,10 +187,27 @@ static void notice_overtaken(struct arbiter *a, const struct arbiter_flight *fli
 	}
 }
 
-void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter_look *look,
+/* What the answer says beside the reservation itself. */
+static void read_answer(struct arbiter *a, uint16_t i, struct arbiter_look *look)
+{
+	struct arbiter_lun *l = &a->luns[i];
+	uint64_t borne;
+
+	if (look->key_count > ARBITER_LOOK_KEYS_MAX)
+		look->key_count = ARBITER_LOOK_KEYS_MAX;
+	if (look->differs)
+		arbiter_alarm(a, ARBITER_ALARM_ANSWERS_DIFFER, i, 0);
+	borne = look->held && arbiter_key_ours(a, look->holder) ? arbiter_look_borne(look, l->key)
+								: look->holder;
+	if (borne != look->holder && arbiter_rule(a, ARBITER_RULE_LOOK_STALE_HOLDER, i, borne))
+		look->holder = borne;
+}
+
+void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter_look *answer,
 		bool *news)
 {
 	struct arbiter_lun *l = &a->luns[i];
+	struct arbiter_look mended = *answer, *look = &mended;
 	struct arbiter_flight flight = {0};
 	uint32_t took, period = look_period(a, i);
 
@@ -205,6 +226,9 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 			l->next_look_ms = a->now_ms + a->config.defend_ms;
 		return;
 	}
+	read_answer(a, i, look);
+	effort_compare(a, i, look, flight.began_ms > l->effort.last_ended_ms);
+	l->effort.last_ended_ms = a->now_ms;
 	took = (uint32_t)(a->now_ms - flight.began_ms);
 	l->slow_ms = l->slow_ms - l->slow_ms / 8;
 	if (took > l->slow_ms)
@@ -229,8 +253,6 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 		return;
 	}
 	l->look = *look;
-	if (l->look.key_count > ARBITER_LOOK_KEYS_MAX)
-		l->look.key_count = ARBITER_LOOK_KEYS_MAX;
 	l->look_seen = true;
 	l->look_epoch = flight.epoch;
 	l->look_id = id;
@@ -238,5 +260,6 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	l->look_ended_ms = a->now_ms;
 	if (lun_holds(l))
 		l->held_epoch = flight.epoch;
+	effort_judge(a, i);
 	*news = true;
 }

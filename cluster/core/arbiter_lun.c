@@ -37,6 +37,8 @@ static bool lun_defend(struct arbiter *a, uint16_t i)
 	bool abort = rule != ARBITER_RULE_OWNER_TURN_AWAY &&
 		     rule != ARBITER_RULE_OWNER_GRANT_REQUEST && !l->no_abort;
 
+	if (victim == 0 && l->effort.stuck && l->phase != LUN_OWNED && l->phase != LUN_OFFERED)
+		return true; /* until a look shows that it has gone */
 	if (victim == 0 || n == NO_NEXUS)
 		return false;
 	if ((int32_t)(l->look_epoch - l->register_epoch) < 0) {
@@ -74,7 +76,7 @@ static void drive_survey(struct arbiter *a, uint16_t i)
 		return;
 	}
 	if (holder != 0 && !arbiter_key_ours(a, holder)) {
-		arbiter_alarm(a, ARBITER_ALARM_FOREIGN_HOLDER, i, holder);
+		alarm_foreign_holder(a, i, holder);
 		return;
 	}
 	if (holder != 0 && !arbiter_key_own(a, holder) && (holder >> 32 & 0xf) == KEY_KIND_CLAIM) {
@@ -167,7 +169,7 @@ static void confirm_failed(struct arbiter *a, uint16_t i)
 	uint64_t holder = lun_holder(l);
 	/* A challenger whose remembered holder has gone starts over: whoever has lost the
 	 * reservation may take it again. */
-	bool same = holder == l->victim || (holder == 0 && (i != 0 || arbiter_is_owning(a)));
+	bool same = holder == l->victim || (holder == 0 && i == 0 && arbiter_is_owning(a));
 	bool again = l->tries < SEIZE_TRIES && lun_has_key(l, l->key) && same;
 
 	if (again) { /* it did not take effect, or what was preempted left nobody */
@@ -250,6 +252,7 @@ static void drive_confirm(struct arbiter *a, uint16_t i)
 static void drive_spread(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
+	uint8_t n;
 
 	/* Orders make looks old; whoever only registers does not see who challenges. */
 	if (!l->defended && !lun_is_fresh(l) &&
@@ -257,11 +260,8 @@ static void drive_spread(struct arbiter *a, uint16_t i)
 		lun_look_now(a, i);
 		return;
 	}
-	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++) {
-		const struct arbiter_nexus *x = &l->nexus[n];
-
-		if (!x->up || x->retry_ms > a->now_ms || (x->registered && x->key == l->key))
-			continue;
+	n = lun_nexus_missing(a, l);
+	if (n != NO_NEXUS) {
 		if (lun_may_register(a))
 			lun_register_send(a, i, n);
 		return;
@@ -368,7 +368,8 @@ static void drive_offer(struct arbiter *a, uint16_t i)
 	if (l->phase == LUN_SHRINK && (registered > 1 || !l->seat_holds)) {
 		/* SPC-5 5.14.11.3: preempting the own key leaves the preempting nexus alone, as the
 		 * holder */
-		if (l->tries++ < SEIZE_TRIES) {
+		if (l->tries < SEIZE_TRIES) {
+			l->tries++;
 			lun_order_send(a, i, n, PR_OUT_PREEMPT, l->key, l->key);
 			return;
 		}
@@ -377,7 +378,6 @@ static void drive_offer(struct arbiter *a, uint16_t i)
 	if (l->seat >= ARBITER_NEXUSES_MAX || !l->nexus[l->seat].up)
 		l->seat = n;
 	lun_set_phase(a, i, LUN_REKEY);
-	l->tries++;
 	l->old_key = l->key;
 	l->key = arbiter_key_as(a, l->key, KEY_KIND_OFFER);
 	lun_order_send(a, i, l->seat, PR_OUT_REGISTER, l->old_key, l->key);
@@ -395,10 +395,10 @@ static void drive_rekey(struct arbiter *a, uint16_t i)
 		l->nexus[l->seat].key = l->key;
 		lun_set_phase(a, i, LUN_CONFIRM);
 		lun_drive(a, i);
-	} else if (lun_holder(l) == l->old_key && l->tries < LEAVE_TRIES) {
+	} else if (lun_holder(l) == l->old_key) { /* said again, ever more rarely */
 		l->key = l->old_key;
 		l->phase = LUN_SHRINK;
-		drive_offer(a, i);
+		lun_drive(a, i);
 	} else {
 		owner_depose(a, ARBITER_RULE_OWNER_DEPOSED);
 	}
@@ -484,14 +484,32 @@ void lun_renew(struct arbiter *a, uint16_t i, uint64_t key, uint64_t victim)
 	lun_set_phase(a, i, LUN_REGISTER);
 }
 
+/* What a target that does not do what it says could be asked for ever. */
+static bool phase_is_effort(enum lun_phase phase)
+{
+	return phase == LUN_SURVEY || phase == LUN_REGISTER || phase == LUN_SEIZE ||
+	       phase == LUN_SHRINK;
+}
+
+uint64_t lun_wake_ms(const struct arbiter_lun *l)
+{
+	uint64_t wait = l->wait_ms != 0 ? l->wait_ms : NEVER;
+	uint64_t effort = l->effort.wait_ms != 0 ? l->effort.wait_ms : NEVER;
+
+	return wait < effort ? wait : effort;
+}
+
 void lun_drive(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
 
-	if (l->order.id != 0 || l->wait_ms > a->now_ms || a->state == ARBITER_STATE_RELEASED)
+	if (l->order.id != 0 || l->wait_ms > a->now_ms || a->state == ARBITER_STATE_RELEASED ||
+	    effort_exceeds_rate(a, i))
 		return;
 	if (phase_defends(l->phase) && !only_newcomers(a, l) &&
 	    !(l->phase == LUN_SPREAD && l->defended && lun_gate_is_quiet(a)) && lun_defend(a, i))
+		return;
+	if (effort_must_wait(a, l) && phase_is_effort(l->phase))
 		return;
 	switch (l->phase) {
 	case LUN_IDLE:

@@ -49,6 +49,12 @@ const char *arbiter_rule_name(enum arbiter_rule rule)
 		[ARBITER_RULE_OWNER_OFFER_EXPIRED] = "owner-offer-expired",
 		[ARBITER_RULE_OWNER_MEMBER_LOST] = "owner-member-lost",
 		[ARBITER_RULE_OWNER_LOOK_AFTER_OUTCOME] = "owner-look-after-outcome",
+		[ARBITER_RULE_ORDER_RATE] = "order-rate",
+		[ARBITER_RULE_ORDER_FUTILE] = "order-futile",
+		[ARBITER_RULE_ORDER_REFUSED] = "order-refused",
+		[ARBITER_RULE_LOOK_CHECK] = "look-check",
+		[ARBITER_RULE_LOOKS_CONTRADICT] = "looks-contradict",
+		[ARBITER_RULE_LOOK_STALE_HOLDER] = "look-stale-holder",
 		[ARBITER_RULE_CHALLENGE_PROBE] = "challenge-probe",
 		[ARBITER_RULE_CHALLENGE_SUSPECT] = "challenge-suspect",
 		[ARBITER_RULE_CHALLENGE_FREE] = "challenge-free",
@@ -109,6 +115,13 @@ const char *arbiter_alarm_name(enum arbiter_alarm alarm)
 		[ARBITER_ALARM_CUT_OFF] = "cut-off",
 		[ARBITER_ALARM_MEMBERS_MISSING] = "members-missing",
 		[ARBITER_ALARM_STOP_OVERDUE] = "stop-overdue",
+		[ARBITER_ALARM_ALL_REGISTRANTS] = "all-registrants",
+		[ARBITER_ALARM_REGISTER_FUTILE] = "register-futile",
+		[ARBITER_ALARM_SEIZE_FUTILE] = "seize-futile",
+		[ARBITER_ALARM_REMOVE_FUTILE] = "remove-futile",
+		[ARBITER_ALARM_REFUSED] = "refused",
+		[ARBITER_ALARM_ANSWERS_DIFFER] = "answers-differ",
+		[ARBITER_ALARM_LOOKS_DIFFER] = "looks-differ",
 	};
 
 	return pick(names, COUNT(names), alarm);
@@ -149,9 +162,46 @@ const char *arbiter_alarm_text(enum arbiter_alarm alarm)
 			"which with: lunkeeper ledger",
 		[ARBITER_ALARM_STOP_OVERDUE] = "the service does not stop; see its resources, and "
 					       "what keeps its file system busy",
+		[ARBITER_ALARM_ALL_REGISTRANTS] =
+			"the LUN is reserved for all registrants (type 7 or 8), which this cluster "
+			"never does: it is another cluster's, and nothing is sent. Find out whose "
+			"it is (lunkeeper lun show); if it is stale, remove it with: lunkeeper lun "
+			"clear --force",
+		[ARBITER_ALARM_REGISTER_FUTILE] =
+			"REGISTER is answered with GOOD, and no look shows the key: the target "
+			"does "
+			"not keep registrations, or the paths lead to different devices. This node "
+			"cannot take the LUN; it is tried again ever more rarely",
+		[ARBITER_ALARM_SEIZE_FUTILE] =
+			"RESERVE or PREEMPT is answered with GOOD, and no look shows the key as "
+			"the "
+			"holder's: the target does not do what it says. This node cannot take the "
+			"LUN; it is tried again ever more rarely",
+		[ARBITER_ALARM_REMOVE_FUTILE] =
+			"a key that was preempted or unregistered stays registered: the target "
+			"does "
+			"not do what it says. Whoever bears the key may write; the gate does not "
+			"open beside it",
+		[ARBITER_ALARM_REFUSED] =
+			"the target refuses PERSISTENT RESERVE OUT each time; it is tried again "
+			"ever more rarely. See what it answers: lunkeeper ledger, lunkeeper lun "
+			"probe",
+		[ARBITER_ALARM_ANSWERS_DIFFER] =
+			"READ FULL STATUS shows other keys than READ KEYS; READ KEYS and READ "
+			"RESERVATION are used. Tell the vendor of the target",
+		[ARBITER_ALARM_LOOKS_DIFFER] =
+			"looks at the LUN contradict each other: two devices take themselves for "
+			"one, each with reservations of its own (two gateways with one WWID?). "
+			"Nothing is taken while that lasts; leave paths to one of them only",
 	};
 
 	return pick(texts, COUNT(texts), alarm);
+}
+
+bool arbiter_alarm_ends_itself(enum arbiter_alarm alarm)
+{
+	return alarm == ARBITER_ALARM_NOT_RECORDED || alarm == ARBITER_ALARM_REGISTER_FUTILE ||
+	       alarm == ARBITER_ALARM_SEIZE_FUTILE || alarm == ARBITER_ALARM_REFUSED;
 }
 
 const char *arbiter_gate_name(enum arbiter_gate gate)

@@ -18,6 +18,23 @@ uint8_t lun_nexus_up(const struct arbiter_lun *l, bool registered)
 	return NO_NEXUS;
 }
 
+uint8_t lun_nexus_missing(const struct arbiter *a, const struct arbiter_lun *l)
+{
+	bool none = lun_nexus_up(l, true) == NO_NEXUS;
+	uint8_t found = NO_NEXUS;
+
+	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++) {
+		const struct arbiter_nexus *x = &l->nexus[n];
+
+		if (!x->up || (x->registered && x->key == l->key) ||
+		    (x->retry_ms > a->now_ms && !none))
+			continue;
+		if (found == NO_NEXUS || (none && x->retry_ms < l->nexus[found].retry_ms))
+			found = n;
+	}
+	return found;
+}
+
 /* The next nexus that is up, after `n` and around. */
 uint8_t lun_nexus_after(const struct arbiter_lun *l, uint8_t n)
 {
@@ -61,6 +78,7 @@ static void send_any(struct arbiter *a, struct arbiter_effect *effect)
 	l->order.service_key = effect->order.service_key;
 	l->order.began_ms = a->now_ms;
 	l->epoch++;
+	effort_sent(a, l);
 	arbiter_emit(a, effect);
 }
 
@@ -238,6 +256,8 @@ static void ordered_register(struct arbiter *a, uint16_t i, enum scsi_outcome ou
 	if (outcome == SCSI_OUTCOME_CONFLICT && l->phase == LUN_LEAVE) {
 		l->nexus[n].key = 0; /* what it does bear, a look will tell */
 	} else if (outcome == SCSI_OUTCOME_CONFLICT) {
+		if (l->phase == LUN_REKEY) /* it does not bear what it was taken to bear */
+			l->nexus[n].registered = false;
 		l->expect++;
 	} else if (outcome != SCSI_OUTCOME_OK) {
 		if (unusable || l->tries >= REGISTER_TRIES / 2)
@@ -266,7 +286,7 @@ static void ordered_register(struct arbiter *a, uint16_t i, enum scsi_outcome ou
 		l->tries = 0;
 		l->expect = 0;
 	} else if (l->phase == LUN_REKEY && outcome == SCSI_OUTCOME_OK) {
-		lun_set_phase(a, i, LUN_CONFIRM);
+		lun_look_now(a, i); /* which decides */
 	} else if (l->tries >= REGISTER_TRIES) {
 		l->tries = 0;
 		l->expect = 0;
@@ -316,6 +336,8 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 	} else if (l->phase == LUN_SHRINK && outcome == SCSI_OUTCOME_OK) {
 		l->seat = l->order.nexus; /* alone now, and the holder: it is re-keyed next */
 		l->seat_holds = true;
+	} else if (l->phase == LUN_SHRINK && outcome == SCSI_OUTCOME_CONFLICT) {
+		l->nexus[l->order.nexus].registered = false; /* it bears another key, or none */
 	}
 }
 
@@ -349,6 +371,7 @@ void lun_ordered(struct arbiter *a, const struct arbiter_event *event)
 	if (l->order.reset) {
 		ordered_reset(l, outcome, event->ordered.path_unusable);
 	} else {
+		effort_ended(a, i, outcome, event->ordered.path_unusable);
 		if (registers(l->order.action))
 			l->register_epoch = l->epoch;
 		believe_order(a, l, outcome);

@@ -45,6 +45,7 @@ uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rul
 	struct arbiter_lun *l = &a->luns[i];
 
 	*rule = ARBITER_RULE_OWNER_TURN_AWAY;
+	l->effort.stuck = false;
 	if (!l->look_seen || !lun_holds(l))
 		return 0;
 	for (uint8_t k = 0; k < l->look.key_count; k++) {
@@ -55,6 +56,10 @@ uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rul
 			continue;
 		if (!arbiter_key_ours(a, value) || !key_decode(&key, value)) {
 			arbiter_alarm(a, ARBITER_ALARM_FOREIGN_KEY, i, value);
+			continue;
+		}
+		if (effort_key_waits(a, l, value)) {
+			l->effort.stuck = true;
 			continue;
 		}
 		if (arbiter_key_own(a, value)) {
@@ -203,24 +208,26 @@ void owner_not_holding(struct arbiter *a, uint16_t i)
 static void judge_nexuses(struct arbiter *a, uint16_t i)
 {
 	struct arbiter_lun *l = &a->luns[i];
-	bool missing = false, fresh = false;
+	bool fresh = false;
 
 	if (l->phase != LUN_OWNED || a->state == ARBITER_STATE_OFFERING)
 		return;
 	for (uint8_t n = 0; n < ARBITER_NEXUSES_MAX; n++) {
 		const struct arbiter_nexus *x = &l->nexus[n];
 
-		if (!x->up || (x->registered && x->key == l->key) || x->retry_ms > a->now_ms)
-			continue;
-		missing = true;
-		fresh = fresh || x->fresh;
+		fresh = fresh || (x->up && !(x->registered && x->key == l->key) &&
+				  x->retry_ms <= a->now_ms && x->fresh);
 	}
-	if (!missing) {
+	if (lun_nexus_missing(a, l) == NO_NEXUS) {
 		if (a->hold & HOLD_NEXUS)
 			owner_check_complete(a);
 		return;
 	}
 	if (fresh && lun_nexus_up(l, true) == NO_NEXUS) {
+		if (i != 0 && !lun_holds(&a->luns[0])) { /* is it still ours to take? */
+			lun_look_now(a, 0);
+			return;
+		}
 		owner_renew(a, i, l->key, ARBITER_RULE_OWNER_SWAP_ORPHAN);
 		return;
 	}

@@ -17,7 +17,15 @@
 #define REGISTER_TRIES 12
 #define LEAVE_TRIES (6 + ARBITER_NEXUSES_MAX)
 #define FAILURES_IN_A_ROW                                                                          \
-	4 /* after so many PR OUTs that did not end well, a short wait before each */
+	4               /* after so many PR OUTs that did not end well, a short wait before each */
+#define FUTILE_TIMES 3  /* in a row without an effect: told, and backed off */
+#define REFUSED_TIMES 8 /* the same for what is refused */
+#define ORDERS_AT_ONCE 64 /* above the average rate: see effort_exceeds_rate() */
+#define CONTRARY_STEP                                                                              \
+	4 /* of a look that contradicts the one before; one that does not counts 1
+			      back */
+#define CONTRARY_ALARM 12
+#define CONTRARY_MAX 16
 #define NEVER UINT64_MAX
 #define NO_NEXUS 0xff
 
@@ -65,6 +73,40 @@ struct arbiter_nexus {
 	uint64_t sure;  /* the key that it bears by a REGISTER that was answered, none having been
 			   given up under it since */
 	uint64_t retry_ms; /* a REGISTER here failed: not again before this */
+};
+
+/* What an order is to achieve. */
+enum effort_kind {
+	EFFORT_REGISTER,
+	EFFORT_SEIZE,  /* RESERVE, or PREEMPT of the holder */
+	EFFORT_REMOVE, /* of another's key, or of an own one */
+	EFFORT_KINDS,
+};
+
+struct effort_stubborn {
+	uint64_t key, until_ms; /* preempted in vain; not again before this */
+	uint8_t times;
+};
+
+struct arbiter_effort {
+	uint64_t rate_ms; /* runs ahead of the clock by so much as orders were sent lately */
+	uint64_t wait_ms; /* nothing is begun before this */
+	bool pending;     /* the last order is to be judged by the next fresh look */
+	bool shown;       /* the last REGISTER's key was seen */
+	bool check;       /* the next look compares */
+	enum effort_kind kind;
+	enum pr_out_action action;
+	uint8_t nexus;
+	bool conflict;
+	uint64_t key, service_key, victim;
+	uint32_t generation;                                 /* before it */
+	uint8_t futile[EFFORT_KINDS], refused[EFFORT_KINDS]; /* in a row */
+	struct effort_stubborn stubborn[REMEMBERED_KEYS];
+	uint8_t stubborn_next;
+	bool stuck; /* a key is there that was preempted in vain */
+	uint8_t contrary;
+	struct arbiter_look last;
+	uint64_t last_ended_ms;
 };
 
 struct arbiter_flight {
@@ -116,6 +158,7 @@ struct arbiter_lun {
 		uint64_t key, service_key, began_ms;
 	} order;
 	struct arbiter_nexus nexus[ARBITER_NEXUSES_MAX];
+	struct arbiter_effort effort;
 };
 
 /* Why the gate is held. */
@@ -185,8 +228,9 @@ struct arbiter {
 	uint32_t members_slow_ms; /* the slowest answer since they are being taken */
 	uint64_t members_progress_ms, members_due_ms, members_wake_ms;
 	uint16_t members_owned;
-	uint64_t alarmed[16];
-	bool alarm_on[16];
+	uint64_t alarmed[ARBITER_ALARM_COUNT];
+	uint32_t alarm_times[ARBITER_ALARM_COUNT]; /* as last told */
+	bool alarm_on[ARBITER_ALARM_COUNT];
 
 	struct arbiter_lun luns[];
 };
@@ -196,6 +240,10 @@ void arbiter_emit(struct arbiter *a, const struct arbiter_effect *effect);
 bool arbiter_rule(struct arbiter *a, enum arbiter_rule rule, uint16_t lun,
 		  uint64_t key); /* false: taken out */
 void arbiter_alarm(struct arbiter *a, enum arbiter_alarm alarm, uint16_t lun, uint64_t key);
+/* Told again when it has come twice as often. */
+void arbiter_alarm_counted(struct arbiter *a, enum arbiter_alarm alarm, uint16_t lun, uint64_t key,
+			   uint32_t times);
+void alarm_foreign_holder(struct arbiter *a, uint16_t lun, uint64_t holder);
 void arbiter_alarm_clear(struct arbiter *a, enum arbiter_alarm alarm);
 void arbiter_set_state(struct arbiter *a, enum arbiter_state state, enum arbiter_rule why);
 void arbiter_gate_fail(struct arbiter *a); /* unless that is what was ordered last */
@@ -221,6 +269,9 @@ uint8_t arbiter_rank(const struct arbiter *a, uint64_t key);
 
 /* arbiter_order.c */
 uint8_t lun_nexus_after(const struct arbiter_lun *l, uint8_t n); /* the next that is up, around */
+/* The next that is up and lacks the key; one whose REGISTER failed has time, unless no other has it:
+ * who has no registered nexus cannot defend. */
+uint8_t lun_nexus_missing(const struct arbiter *a, const struct arbiter_lun *l);
 void lun_forget_key(struct arbiter_lun *l, uint64_t key);
 void lun_order_send(struct arbiter *a, uint16_t i, uint8_t nexus, enum pr_out_action action,
 		    uint64_t key, uint64_t service_key);
@@ -235,6 +286,20 @@ bool lun_needs_reset(const struct arbiter_lun *l);
 /* Nothing of that is left, or a reset can do nothing about it. */
 void lun_reset_over(struct arbiter_lun *l);
 
+/* arbiter_effort.c */
+/* More orders than the rate allows: nothing of this LUN is driven before l->wait_ms. */
+bool effort_exceeds_rate(struct arbiter *a, uint16_t i);
+bool effort_must_wait(const struct arbiter *a, const struct arbiter_lun *l);
+/* It was preempted in vain, and not again yet. */
+bool effort_key_waits(const struct arbiter *a, const struct arbiter_lun *l, uint64_t key);
+void effort_sent(struct arbiter *a, struct arbiter_lun *l);
+/* l->order has ended. unusable: the path was to blame. */
+void effort_ended(struct arbiter *a, uint16_t i, enum scsi_outcome outcome, bool unusable);
+void effort_judge(struct arbiter *a, uint16_t i); /* by a fresh look, which is l->look */
+void effort_turned_away(struct arbiter *a);
+/* later: it began when the last one had ended. */
+void effort_compare(struct arbiter *a, uint16_t i, const struct arbiter_look *look, bool later);
+
 /* arbiter_look.c and arbiter_lun.c */
 bool lun_is_fresh(const struct arbiter_lun *l);
 bool lun_has_key(const struct arbiter_lun *l, uint64_t key);
@@ -245,6 +310,7 @@ void lun_look_now(struct arbiter *a, uint16_t i);
 void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter_look *look,
 		bool *news);
 void lun_ordered(struct arbiter *a, const struct arbiter_event *event);
+uint64_t lun_wake_ms(const struct arbiter_lun *l); /* when it is to be driven again, or NEVER */
 void lun_pump_looks(struct arbiter *a, uint16_t i);
 void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase);
 void lun_drive(struct arbiter *a, uint16_t i);

@@ -59,7 +59,7 @@ struct group_home {
 #define GROUP_STANDBY_REASON "this node was set to standby by an operator"
 
 #define GROUP_WAITERS 16 /* control requests waiting for an end */
-#define GROUP_ALARMS 16
+#define GROUP_ALARMS ARBITER_ALARM_COUNT
 #define GROUP_REASON 256
 #define GROUP_TRANSPORT_MAX (KERNEL_NAME_MAX + 20)
 
@@ -144,13 +144,14 @@ struct group_lun {
 	uint16_t orders;              /* in flight */
 	bool full_status;             /* READ FULL STATUS works */
 	bool full_status_known;
-	bool full_proven;    /* it was answered once */
-	bool plain_next;     /* the last one got no answer: the next look is a plain one */
-	uint8_t full_doubts; /* times that this was answered then */
-	uint64_t plain_ms;   /* the last time */
-	bool no_room;        /* REGISTER is refused: no room for another registration */
-	bool no_pr;          /* PERSISTENT RESERVE IN is refused: told once */
-	bool aptpl;          /* REPORT CAPABILITIES: PTPL_C */
+	bool full_status_checked; /* it shows the keys that READ KEYS shows */
+	bool full_proven;         /* it was answered once */
+	bool plain_next;          /* the last one got no answer: the next look is a plain one */
+	uint8_t full_doubts;      /* times that this was answered then */
+	uint64_t plain_ms;        /* the last time */
+	bool no_room;             /* REGISTER is refused: no room for another registration */
+	bool no_pr;               /* PERSISTENT RESERVE IN is refused: told once */
+	bool aptpl;               /* REPORT CAPABILITIES: PTPL_C */
 	bool capabilities_known;
 	uint64_t size; /* bytes; 0 unknown */
 	uint32_t block_size;

@@ -127,17 +127,20 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 static void note_alarm(struct group *group, const struct arbiter_effect *effect)
 {
 	struct history_event event = {.kind = "alarm", .key = effect->alarm.key};
-	char text[600], key[64];
+	char text[600], key[64], times[40] = "";
 
 	if (effect->alarm.over)
 		return;
 	event.lun = group->luns[effect->lun].config->name;
 	event.rule = arbiter_alarm_name(effect->alarm.alarm);
-	snprintf(text, sizeof(text), "%s%s%s", arbiter_alarm_text(effect->alarm.alarm),
+	if (effect->alarm.times > 0)
+		snprintf(times, sizeof(times), ", %u times in a row", effect->alarm.times);
+	snprintf(text, sizeof(text), "%s%s%s%s", arbiter_alarm_text(effect->alarm.alarm),
 		 effect->alarm.key ? "; key " : "",
 		 effect->alarm.key
 			 ? group_key_text(group->home, effect->alarm.key, key, sizeof(key))
-			 : "");
+			 : "",
+		 times);
 	event.text = text;
 	add(group, &event);
 	log_warning("%s: LUN %s: %s", group->config->name, event.lun, text);

@@ -12,6 +12,7 @@
 #include "cluster/group/group.h"
 #include "cluster/config/isid.h"
 #include "cluster/base/log.h"
+#include "cluster/core/key.h"
 
 static const struct arbiter_look no_look;
 
@@ -105,6 +106,9 @@ struct look {
 	uint8_t moves; /* to another path */
 	bool full;     /* by READ FULL STATUS */
 	bool still;    /* no order was in flight when it began */
+	bool plain;    /* not by READ FULL STATUS, whatever the target has */
+	bool check;    /* READ FULL STATUS, which showed `shown`, is compared with READ KEYS */
+	struct arbiter_look shown;
 	struct group_listed listed;
 };
 
@@ -256,7 +260,7 @@ static void look_start(struct look *look, uint32_t timeout_ms)
 	struct group_lun *lun = look->path->lun;
 
 	look->path->looking++;
-	look->full = lun->full_status && !lun->plain_next;
+	look->full = lun->full_status && !lun->plain_next && !look->plain;
 	look->order_epoch = lun->order_epoch;
 	look->still = lun->orders == 0;
 	group_errand_begin(&look->under_way, look->path);
@@ -300,15 +304,54 @@ static bool look_elsewhere(struct look *look)
 	return true;
 }
 
+static uint8_t weigh(const struct pr_look *errand, uint64_t key)
+{
+	const struct look *look = errand->user;
+	const struct group_home *home = look->path->lun->group->home;
+
+	return arbiter_key_weight(key, key_cluster_hash(home->config->cluster), home->self->id);
+}
+
 static void look_fill(struct arbiter_look *seen, const struct pr_look *errand)
 {
+	const struct look *look = errand->user;
+	const struct group_home *home = look->path->lun->group->home;
+	uint32_t cluster = key_cluster_hash(home->config->cluster);
+
 	seen->ok = true;
 	seen->generation = errand->generation;
 	seen->held = errand->held;
 	seen->holder = errand->holder;
-	seen->truncated = errand->truncated || errand->key_count > ARBITER_LOOK_KEYS_MAX;
-	for (uint32_t k = 0; k < errand->key_count && k < ARBITER_LOOK_KEYS_MAX; k++)
-		seen->keys[seen->key_count++] = errand->keys[k];
+	seen->truncated = errand->unread;
+	seen->left_out = errand->truncated;
+	for (uint32_t k = 0; k < errand->key_count; k++)
+		arbiter_look_add(seen, errand->keys[k], cluster, home->self->id);
+}
+
+/* READ FULL STATUS is not what every target that has it is good at: of the same generation it must
+ * show the keys of READ KEYS. Returns true when the look goes on. */
+static bool look_check(struct look *look, struct arbiter_look *seen)
+{
+	struct group_lun *lun = look->path->lun;
+	uint64_t gone_ms = clock_now_ms() - look->began_ms;
+
+	if (!look->check || (!look->full && !look->plain) || seen->key_count == 0 ||
+	    gone_ms + 10 > look->timeout_ms)
+		return false;
+	if (look->full) {
+		look->shown = *seen;
+		look->plain = true;
+		look_start(look, look->timeout_ms - (uint32_t)gone_ms);
+		return true;
+	}
+	if (look->shown.generation != seen->generation)
+		return false;
+	lun->full_status_checked = true;
+	if (arbiter_look_same_keys(&look->shown, seen))
+		return false;
+	full_status_give_up(lun, "shows other keys than READ KEYS");
+	seen->differs = true;
+	return false;
 }
 
 static void on_looked(struct pr_look *errand)
@@ -332,8 +375,16 @@ static void on_looked(struct pr_look *errand)
 	if (look_plainly(look))
 		return;
 	full_status_judge(look);
+	if (result->outcome == SCSI_OUTCOME_OK && errand->unread && look->full &&
+	    !lun->group->closing) {
+		look->plain = true; /* a key alone takes less room than with its TransportID */
+		look_start(look, look->timeout_ms);
+		return;
+	}
 	if (result->outcome == SCSI_OUTCOME_OK) {
 		look_fill(&seen, errand);
+		if (!lun->group->closing && look_check(look, &seen))
+			return;
 		seen.persistent = lun->aptpl;
 		lun->no_pr = false;
 	} else {
@@ -344,7 +395,7 @@ static void on_looked(struct pr_look *errand)
 			tell_refusal(lun, result);
 	}
 	post_look(lun, id, &seen);
-	if (seen.ok && look->full && !seen.truncated && look->still &&
+	if (seen.ok && look->full && seen.left_out == 0 && look->still &&
 	    look->order_epoch == lun->order_epoch && !lun->group->closing)
 		group_lun_compare(lun, &look->listed);
 	pr_look_release(errand);
@@ -374,7 +425,9 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 	look->id = effect->id;
 	look->timeout_ms = effect->look.give_up_ms;
 	look->began_ms = clock_now_ms();
+	look->check = lun->full_status && (effect->look.check || !lun->full_status_checked);
 	look->errand.user = look;
+	look->errand.weigh = weigh;
 	look->errand.entry = group_lun_is_kernel(lun) ? on_entry : NULL;
 	look->errand.exec.counters = &lun->group->home->counters.pr;
 	look_start(look, look->timeout_ms);

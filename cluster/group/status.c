@@ -19,6 +19,8 @@ json_t *group_key_json(const struct group_home *home, uint64_t value)
 
 	if (value == 0)
 		return json_null();
+	if (value == ARBITER_HOLDER_ALL)
+		return json_pack("{s:s, s:b}", "key", "all registrants", "ours", 0);
 	key_text(value, text);
 	if (!key_is_ours(value, key_cluster_hash(home->config->cluster)) ||
 	    !key_decode(&key, value))
@@ -41,6 +43,8 @@ const char *group_key_text(const struct group_home *home, uint64_t value, char *
 
 	if (value == 0) {
 		snprintf(buffer, size, "nobody");
+	} else if (value == ARBITER_HOLDER_ALL) {
+		snprintf(buffer, size, "all registrants (foreign)");
 	} else if (!key_is_ours(value, key_cluster_hash(home->config->cluster)) ||
 		   !key_decode(&key, value)) {
 		snprintf(buffer, size, "foreign %s", key_text(value, text));
@@ -138,8 +142,9 @@ static bool alarm_is_on(const struct group *group, const struct group_alarm *ala
 {
 	if (!alarm->on)
 		return false;
-	if (alarm->key == 0 || alarm == &group->alarms[ARBITER_ALARM_NOT_RECORDED])
-		return true; /* the arbiter ends it */
+	if (alarm->key == 0 ||
+	    arbiter_alarm_ends_itself((enum arbiter_alarm)(alarm - group->alarms)))
+		return true;
 	for (uint16_t i = 0; i < group->lun_count; i++) {
 		struct arbiter_lun_view view;
 
@@ -157,7 +162,7 @@ static json_t *alarms_json(const struct group *group)
 {
 	json_t *alarms = json_array();
 
-	for (unsigned k = 0; k <= ARBITER_ALARM_STOP_OVERDUE; k++) {
+	for (unsigned k = 0; k < ARBITER_ALARM_COUNT; k++) {
 		const struct group_alarm *alarm = &group->alarms[k];
 
 		if (alarm_is_on(group, alarm))

@@ -1,386 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The drills' stage: an arbiter of node 1 (jerry; tom is 2) with one nexus, and two LUNs of which
- * it knows only what its looks and orders answer after a millisecond.
+ * The drills: single situations that schedules meet too rarely, or in which what is missed shows too
+ * late.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "cluster/core/arbiter.h"
-#include "cluster/core/key.h"
 #include "tests/sim/drills.h"
 
-#define D 500u
-#define W 2000u
-#define P 2000u
-#define L 20000u
-#define QUEUE 256
-#define KEYS 8
+#include <stdio.h>
+#include <string.h>
 
-struct stage_lun {
-	uint64_t own, holder, keys[KEYS];
-	size_t key_count;
-	uint32_t generation;
-	bool mute; /* looks stay without an answer */
-	/* PREEMPT of this one ends in CONFLICT, after which `usurper` holds */
-	uint64_t conflict_key;
-	uint64_t usurper;
-	unsigned lose_preempts; /* so many get no answer and have no effect */
-	unsigned lose_registers;
-	bool persistent; /* it has APTPL */
-};
-
-struct stage {
-	struct arbiter *arbiter;
-	struct arbiter_effects effects;
-	uint64_t now_ms, due_ms;
-	uint32_t cluster;
-	unsigned lun_count;
-	struct stage_lun luns[2];
-	struct {
-		uint64_t at_ms;
-		struct arbiter_event event;
-		struct arbiter_look look;
-	} queue[QUEUE];
-	size_t head, tail;
-	/* what was seen */
-	enum arbiter_state state;
-	enum arbiter_gate gate;
-	bool service_stopped, told[ARBITER_RULE_COUNT];
-	unsigned looks[2];
-	size_t keys_at_opening;    /* on LUN 0, when the gate was ordered to open */
-	unsigned looks_at_leaving; /* how many there had been on LUN 0 when the own key was taken
-				      back; 0: it was not */
-	uint64_t preempted[KEYS];
-	size_t preempted_count;
-	uint64_t registered; /* the last key registered on LUN 0 */
-};
-
-static uint64_t stage_key(const struct stage *stage, enum key_kind kind, uint8_t node,
-			  uint16_t incarnation)
-{
-	const struct key key = {stage->cluster, kind, node, D / KEY_INTERVAL_UNIT_MS, incarnation};
-
-	return key_encode(&key);
-}
-
-static bool lun_lists(const struct stage_lun *lun, uint64_t key)
-{
-	for (size_t k = 0; k < lun->key_count; k++)
-		if (lun->keys[k] == key)
-			return true;
-	return false;
-}
-
-static void lun_add(struct stage_lun *lun, uint64_t key)
-{
-	lun->keys[lun->key_count++] = key;
-	lun->generation++;
-}
-
-static void lun_remove(struct stage_lun *lun, uint64_t key)
-{
-	size_t kept = 0;
-
-	for (size_t k = 0; k < lun->key_count; k++)
-		if (lun->keys[k] != key)
-			lun->keys[kept++] = lun->keys[k];
-	lun->key_count = kept;
-	if (lun->own == key)
-		lun->own = 0;
-	lun->generation++;
-}
-
-static enum scsi_outcome lun_preempt(struct stage_lun *lun, uint64_t key, uint64_t victim)
-{
-	if (lun->lose_preempts > 0) {
-		lun->lose_preempts--;
-		return SCSI_OUTCOME_UNKNOWN;
-	}
-	if (victim == lun->conflict_key && lun->usurper) {
-		lun_remove(lun, victim);
-		lun_add(lun, lun->usurper);
-		lun->holder = lun->usurper;
-		return SCSI_OUTCOME_CONFLICT;
-	}
-	if (lun->own != key || !lun_lists(lun, victim))
-		return SCSI_OUTCOME_CONFLICT;
-	if (lun->holder == victim)
-		lun->holder = key;
-	if (victim != key)
-		lun_remove(lun, victim);
-	return SCSI_OUTCOME_OK;
-}
-
-static enum scsi_outcome lun_order(struct stage_lun *lun, const struct arbiter_effect *effect)
-{
-	uint64_t key = effect->order.key, service_key = effect->order.service_key, old = lun->own;
-
-	switch (effect->order.action) {
-	case PR_OUT_REGISTER:
-		if (lun->lose_registers > 0) {
-			lun->lose_registers--;
-			return SCSI_OUTCOME_UNKNOWN;
-		}
-		if (lun->own != key)
-			return SCSI_OUTCOME_CONFLICT;
-		/* fall through */
-	case PR_OUT_REGISTER_AND_IGNORE:
-		if (old)
-			lun_remove(lun, old);
-		if (service_key)
-			lun_add(lun, service_key);
-		if (old && lun->holder == old)
-			lun->holder = service_key;
-		lun->own = service_key;
-		return SCSI_OUTCOME_OK;
-	case PR_OUT_RESERVE:
-		if (lun->own != key || (lun->holder && lun->holder != key))
-			return SCSI_OUTCOME_CONFLICT;
-		lun->holder = key;
-		return SCSI_OUTCOME_OK;
-	case PR_OUT_PREEMPT:
-	case PR_OUT_PREEMPT_AND_ABORT:
-		return lun_preempt(lun, key, service_key);
-	case PR_OUT_RELEASE:
-	case PR_OUT_CLEAR:
-	case PR_OUT_REGISTER_AND_MOVE:
-		break;
-	}
-	return SCSI_OUTCOME_FAILED;
-}
-
-static void stage_post(struct stage *stage, const struct arbiter_event *event)
-{
-	stage->queue[stage->tail % QUEUE].at_ms = stage->now_ms + 1;
-	stage->queue[stage->tail % QUEUE].event = *event;
-	stage->tail++;
-}
-
-static void stage_look(struct stage *stage, const struct arbiter_effect *effect)
-{
-	struct arbiter_event event = {.kind = ARBITER_EVENT_LOOKED};
-	const struct stage_lun *lun = &stage->luns[effect->lun];
-	struct arbiter_look look = {.ok = true,
-				    .persistent = lun->persistent,
-				    .generation = lun->generation,
-				    .holder = lun->holder};
-
-	stage->looks[effect->lun]++;
-	if (lun->mute)
-		return;
-	look.held = lun->holder != 0;
-	for (size_t k = 0; k < lun->key_count; k++)
-		look.keys[look.key_count++] = lun->keys[k];
-	event.looked.lun = effect->lun;
-	event.looked.id = effect->id;
-	stage->queue[stage->tail % QUEUE].look = look;
-	event.looked.look = &stage->queue[stage->tail % QUEUE].look;
-	stage_post(stage, &event);
-}
-
-static void stage_order(struct stage *stage, const struct arbiter_effect *effect)
-{
-	struct arbiter_event event = {.kind = ARBITER_EVENT_ORDERED,
-				      .ordered = {.lun = effect->lun, .id = effect->id}};
-
-	if (effect->kind == ARBITER_EFFECT_ORDER) {
-		bool registers = effect->order.action == PR_OUT_REGISTER;
-
-		if (effect->lun == 0 && registers && effect->order.service_key == 0)
-			stage->looks_at_leaving = stage->looks[0];
-		if (effect->lun == 0 && registers && effect->order.service_key != 0)
-			stage->registered = effect->order.service_key;
-		if (!registers && stage->preempted_count < KEYS && effect->order.service_key)
-			stage->preempted[stage->preempted_count++] = effect->order.service_key;
-		event.ordered.outcome = lun_order(&stage->luns[effect->lun], effect);
-	}
-	stage_post(stage, &event);
-}
-
-static void stage_effect(struct stage *stage, const struct arbiter_effect *effect)
-{
-	struct arbiter_event event = {0};
-
-	switch (effect->kind) {
-	case ARBITER_EFFECT_LOOK:
-		stage_look(stage, effect);
-		break;
-	case ARBITER_EFFECT_ORDER:
-	case ARBITER_EFFECT_RESET:
-		stage_order(stage, effect);
-		break;
-	case ARBITER_EFFECT_RECORD:
-		event.kind = ARBITER_EVENT_RECORDED;
-		event.recorded.id = effect->id;
-		event.recorded.ok = true;
-		stage_post(stage, &event);
-		break;
-	case ARBITER_EFFECT_GATE:
-		stage->gate = effect->gate.gate;
-		if (effect->gate.gate == ARBITER_GATE_OPEN)
-			stage->keys_at_opening = stage->luns[0].key_count;
-		event.kind = ARBITER_EVENT_GATE;
-		event.gate.state = effect->gate.gate;
-		event.gate.quiet = effect->gate.gate != ARBITER_GATE_OPEN;
-		stage_post(stage, &event);
-		break;
-	case ARBITER_EFFECT_SERVICE:
-		stage->service_stopped = stage->service_stopped || !effect->service.start;
-		event.kind = ARBITER_EVENT_SERVICE;
-		event.service.state =
-			effect->service.start ? ARBITER_SERVICE_RUNNING : ARBITER_SERVICE_STOPPED;
-		stage_post(stage, &event);
-		break;
-	case ARBITER_EFFECT_STATE:
-		stage->state = effect->state.new_state;
-		break;
-	case ARBITER_EFFECT_RULE:
-		stage->told[effect->rule.rule] = true;
-		break;
-	case ARBITER_EFFECT_STRIKE:
-	case ARBITER_EFFECT_ANSWER:
-	case ARBITER_EFFECT_ALARM:
-		break;
-	}
-}
-
-static void stage_step(struct stage *stage, const struct arbiter_event *event)
-{
-	stage->effects.count = 0;
-	stage->due_ms = arbiter_step(stage->arbiter, stage->now_ms, event, &stage->effects);
-	for (size_t k = 0; k < stage->effects.count; k++)
-		stage_effect(stage, &stage->effects.items[k]);
-}
-
-static void stage_pass(struct stage *stage, uint64_t ms)
-{
-	const struct arbiter_event tick = {.kind = ARBITER_EVENT_TICK};
-	uint64_t until = stage->now_ms + ms;
-
-	for (;;) {
-		bool waiting = stage->head < stage->tail;
-		uint64_t next = waiting ? stage->queue[stage->head % QUEUE].at_ms : UINT64_MAX;
-
-		if (stage->due_ms < next) {
-			next = stage->due_ms;
-			waiting = false;
-		}
-		if (next > until)
-			break;
-		stage->now_ms = next > stage->now_ms ? next : stage->now_ms;
-		if (waiting)
-			stage_step(stage, &stage->queue[stage->head++ % QUEUE].event);
-		else
-			stage_step(stage, &tick);
-	}
-	stage->now_ms = until;
-}
-
-static void stage_command(struct stage *stage, enum arbiter_command command)
-{
-	const struct arbiter_event event = {.kind = ARBITER_EVENT_COMMAND,
-					    .command = {.command = command}};
-
-	stage_step(stage, &event);
-}
-
-/* claims: of this node; holding and serving already if `serving`. */
-static void stage_start(struct stage *stage, const uint64_t *claims, size_t count, bool serving)
-{
-	struct arbiter_event event = {.kind = ARBITER_EVENT_START};
-
-	event.start.claims = claims;
-	event.start.claim_count = count;
-	event.start.incarnation = 100;
-	event.start.fit = true;
-	event.start.quiet = !serving;
-	event.start.gate = serving ? ARBITER_GATE_OPEN : ARBITER_GATE_FAILED;
-	event.start.service = serving ? ARBITER_SERVICE_RUNNING : ARBITER_SERVICE_STOPPED;
-	stage->gate = event.start.gate;
-	stage_step(stage, &event);
-	for (unsigned lun = 0; lun < stage->lun_count; lun++) {
-		event = (struct arbiter_event){.kind = ARBITER_EVENT_NEXUS};
-		event.nexus.lun = (uint16_t)lun;
-		event.nexus.up = true;
-		event.nexus.fresh = !serving;
-		stage_step(stage, &event);
-	}
-}
-
-static bool stage_open(struct stage *stage, unsigned lun_count, uint8_t rank, int disabled_rule)
-{
-	struct arbiter_config config = {
-		.node = 1,
-		.defend_ms = D,
-		.window_ms = W,
-		.probe_ms = P,
-		.loss_ms = L,
-		.request_ms = 60000,
-		.cooldown_ms = 30000,
-		.member_factor = 20,
-		.lun_count = (uint16_t)lun_count,
-		.nexus_count = 1,
-		.automatic = true,
-		.grant_requests = true,
-	};
-
-	memset(stage, 0, sizeof(*stage));
-	stage->lun_count = lun_count;
-	stage->cluster = config.cluster = key_cluster_hash("drill");
-	memset(config.rank_of, 255, sizeof(config.rank_of));
-	config.rank_of[1] = rank;
-	config.rank_of[2] = (uint8_t)!rank;
-#ifdef ARBITER_MUTATION
-	config.disabled_rule = disabled_rule;
-#else
-	(void)disabled_rule;
-#endif
-	stage->now_ms = 1000000;
-	stage->due_ms = UINT64_MAX;
-	stage->effects.capacity = arbiter_effects_max(2);
-	stage->effects.items = calloc(stage->effects.capacity, sizeof(*stage->effects.items));
-	stage->arbiter = arbiter_init(calloc(1, arbiter_size(&config)), &config);
-	return stage->effects.items && stage->arbiter;
-}
-
-static void stage_close(struct stage *stage)
-{
-	free(stage->effects.items);
-	free(stage->arbiter);
-}
-
-/* Tom owns, and answers nothing: his keys just lie there. */
-static void tom_holds(struct stage *stage)
-{
-	for (unsigned lun = 0; lun < stage->lun_count; lun++) {
-		uint64_t key = stage_key(stage, lun ? KEY_KIND_MEMBER : KEY_KIND_CLAIM, 2, 7);
-
-		lun_add(&stage->luns[lun], key);
-		stage->luns[lun].holder = key;
-	}
-}
-
-static void own(struct stage *stage)
-{
-	stage_start(stage, NULL, 0, false);
-	stage_pass(stage, 10000);
-}
+#include "tests/sim/stage.h"
 
 /* --- the drills: each returns NULL, or what went wrong --- */
 
 static const char *drill_grants_a_request(struct stage *stage)
 {
-	own(stage);
-	lun_add(&stage->luns[0], stage_key(stage, KEY_KIND_REQUEST, 2, 9));
+	stage_own(stage);
+	stage_lun_add(&stage->luns[0], stage_key(stage, KEY_KIND_REQUEST, 2, 9));
 	stage_pass(stage, 3000);
 	return stage->state == ARBITER_STATE_OFFERING ? NULL : "a request is not granted";
 }
 
 static const char *drill_stops_when_cut_off(struct stage *stage)
 {
-	own(stage);
+	stage_own(stage);
 	stage->luns[0].mute = true;
 	stage_pass(stage, L + 2 * D);
 	return stage->gate == ARBITER_GATE_HELD && stage->service_stopped
@@ -392,7 +34,7 @@ static const char *drill_unfit_offers(struct stage *stage)
 {
 	const struct arbiter_event unfit = {.kind = ARBITER_EVENT_FITNESS};
 
-	own(stage);
+	stage_own(stage);
 	stage_step(stage, &unfit);
 	stage_pass(stage, 3000);
 	return stage->state == ARBITER_STATE_OFFERING ? NULL : "an unfit owner does not offer";
@@ -402,14 +44,14 @@ static const char *drill_starts_over_for_another_holder(struct stage *stage)
 {
 	uint64_t first, second = stage_key(stage, KEY_KIND_CLAIM, 2, 8);
 
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	first = stage->luns[0].holder;
 	stage_start(stage, NULL, 0, false);
 	stage_pass(stage, P + W / 2);
 	if (stage->state != ARBITER_STATE_CHALLENGING)
 		return "it does not challenge";
-	lun_remove(&stage->luns[0], first);
-	lun_add(&stage->luns[0], second);
+	stage_lun_remove(&stage->luns[0], first);
+	stage_lun_add(&stage->luns[0], second);
 	stage->luns[0].holder = second;
 	stage_pass(stage, W / 2 + D);
 	for (size_t k = 0; k < stage->preempted_count; k++)
@@ -423,7 +65,7 @@ static const char *drill_loser_leaves_at_once(struct stage *stage)
 	struct stage_lun *lun = &stage->luns[0];
 	unsigned looks;
 
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	lun->conflict_key = lun->holder;
 	lun->usurper = stage_key(stage, KEY_KIND_CLAIM, 2, 8);
 	stage_start(stage, NULL, 0, false);
@@ -440,7 +82,7 @@ static const char *drill_member_conflict_looks_at_the_leader(struct stage *stage
 {
 	unsigned leader, member;
 
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	stage->luns[1].conflict_key = stage->luns[1].holder;
 	stage->luns[1].usurper = stage_key(stage, KEY_KIND_MEMBER, 2, 8);
 	stage_start(stage, NULL, 0, false);
@@ -458,7 +100,7 @@ static const char *drill_member_conflict_looks_at_the_leader(struct stage *stage
 
 static const char *drill_offers_without_its_members(struct stage *stage)
 {
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	stage_start(stage, NULL, 0, false);
 	while (stage->state != ARBITER_STATE_SEIZING && stage->now_ms < 1020000)
 		stage_pass(stage, 1);
@@ -472,7 +114,7 @@ static const char *drill_take_asks(struct stage *stage)
 {
 	struct key key;
 
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	stage_start(stage, NULL, 0, false);
 	stage_pass(stage, 100);
 	stage_command(stage, ARBITER_COMMAND_TAKE);
@@ -484,7 +126,7 @@ static const char *drill_take_asks(struct stage *stage)
 
 static const char *drill_tells_that_no_offer_came(struct stage *stage)
 {
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	stage_start(stage, NULL, 0, false);
 	stage_pass(stage, 100);
 	stage_command(stage, ARBITER_COMMAND_TAKE);
@@ -492,7 +134,7 @@ static const char *drill_tells_that_no_offer_came(struct stage *stage)
 	for (unsigned k = 0; k < 700;
 	     k++) { /* the owner turns every key of ours away, and offers nothing */
 		if (stage->luns[0].own)
-			lun_remove(&stage->luns[0], stage->luns[0].own);
+			stage_lun_remove(&stage->luns[0], stage->luns[0].own);
 		stage_pass(stage, 100);
 	}
 	return stage->told[ARBITER_RULE_REQUEST_EXPIRED] ? NULL
@@ -501,7 +143,7 @@ static const char *drill_tells_that_no_offer_came(struct stage *stage)
 
 static const char *drill_unanswered_request_becomes_a_challenge(struct stage *stage)
 {
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	stage_start(stage, NULL, 0, false);
 	stage_pass(stage, 100);
 	stage_command(stage, ARBITER_COMMAND_TAKE);
@@ -513,20 +155,20 @@ static const char *drill_standby_takes_strays_back(struct stage *stage)
 {
 	uint64_t stray = stage_key(stage, KEY_KIND_CLAIM, 1, 42);
 
-	tom_holds(stage);
-	lun_add(&stage->luns[0], stray);
+	stage_tom_holds(stage);
+	stage_lun_add(&stage->luns[0], stray);
 	stage->luns[0].own = stray;
 	stage_start(stage, &stray, 1, false);
 	stage_pass(stage, D);
-	return lun_lists(&stage->luns[0], stray) ? "an own key stays registered on a standby"
-						 : NULL;
+	return stage_lun_lists(&stage->luns[0], stray) ? "an own key stays registered on a standby"
+						       : NULL;
 }
 
 static const char *drill_restart_adopts(struct stage *stage)
 {
 	uint64_t claim = stage_key(stage, KEY_KIND_CLAIM, 1, 42);
 
-	lun_add(&stage->luns[0], claim);
+	stage_lun_add(&stage->luns[0], claim);
 	stage->luns[0].own = stage->luns[0].holder = claim;
 	stage_start(stage, &claim, 1, true);
 	stage_pass(stage, 5000);
@@ -539,20 +181,20 @@ static const char *drill_looks_after_no_answer(struct stage *stage)
 {
 	uint64_t challenger = stage_key(stage, KEY_KIND_CLAIM, 2, 9);
 
-	own(stage);
+	stage_own(stage);
 	stage->luns[0].lose_preempts = 1;
-	lun_add(&stage->luns[0], challenger);
+	stage_lun_add(&stage->luns[0], challenger);
 	while (stage->luns[0].lose_preempts > 0 && stage->now_ms < 1020000)
 		stage_pass(stage, 1);
 	stage_pass(stage, 20);
-	return lun_lists(&stage->luns[0], challenger)
+	return stage_lun_lists(&stage->luns[0], challenger)
 		       ? "after an order without an answer it waits for its next beat"
 		       : NULL;
 }
 
 static const char *drill_reserves_again(struct stage *stage)
 {
-	own(stage);
+	stage_own(stage);
 	stage->luns[0].holder = 0;
 	stage_pass(stage, 2 * D);
 	return stage->luns[0].holder != 0 && !stage->service_stopped
@@ -562,10 +204,10 @@ static const char *drill_reserves_again(struct stage *stage)
 
 static const char *drill_cleans_before_it_opens(struct stage *stage)
 {
-	tom_holds(stage);
-	lun_add(&stage->luns[0],
-		stage_key(stage, KEY_KIND_CLAIM, 2, 8)); /* an earlier one of his */
-	own(stage);
+	stage_tom_holds(stage);
+	stage_lun_add(&stage->luns[0],
+		      stage_key(stage, KEY_KIND_CLAIM, 2, 8)); /* an earlier one of his */
+	stage_own(stage);
 	return stage->keys_at_opening == 1 ? NULL
 					   : "the gate opens while another key is registered";
 }
@@ -585,13 +227,13 @@ static const char *drill_retakes_what_came_back(struct stage *stage)
 	struct stage_lun *lun = &stage->luns[0];
 	uint64_t tom;
 
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	tom = lun->holder;
-	own(stage);
+	stage_own(stage);
 	lun->key_count = 0; /* the target falls back to what it was before */
 	lun->own = 0;
 	lun->holder = tom;
-	lun_add(lun, tom);
+	stage_lun_add(lun, tom);
 	stage_pass(stage, 2 * D);
 	return lun->holder != tom && lun->holder == lun->own
 		       ? NULL
@@ -603,7 +245,7 @@ static void take_by_second_register(struct stage *stage, bool session_ends)
 {
 	struct arbiter_event event = {.kind = ARBITER_EVENT_NEXUS};
 
-	tom_holds(stage);
+	stage_tom_holds(stage);
 	stage->luns[0].persistent = true;
 	stage->luns[0].lose_registers = 1;
 	stage_start(stage, NULL, 0, false);
@@ -636,6 +278,220 @@ static const char *drill_spares_the_reset(struct stage *stage)
 		       : "the unit is reset although nothing that was queued can take effect";
 }
 
+/* --- targets that do not do what they say --- */
+
+/* So many orders are few: the first tries, and one try or two in each L. */
+#define FEW_ORDERS 80u
+
+static const char *drill_gives_up_on_a_deaf_target(struct stage *stage)
+{
+	stage->luns[0].deaf = true;
+	stage_start(stage, NULL, 0, false);
+	stage_pass(stage, 300000);
+	if (!stage->alarmed[ARBITER_ALARM_REGISTER_FUTILE])
+		return "nobody is told that REGISTER has no effect";
+	if (stage->orders > FEW_ORDERS)
+		return "orders without an effect are repeated without end";
+	stage->luns[0].deaf = false;
+	stage_pass(stage, L + 4 * W);
+	return stage->state == ARBITER_STATE_OWNER && !stage->alarmed[ARBITER_ALARM_REGISTER_FUTILE]
+		       ? NULL
+		       : "a target that has been mended is not taken";
+}
+
+static const char *drill_checks_full_status(struct stage *stage)
+{
+	stage->luns[0].deaf = true;
+	stage_start(stage, NULL, 0, false);
+	stage_pass(stage, 60000);
+	return stage->checked ? NULL : "READ FULL STATUS is not doubted";
+}
+
+static const char *drill_gives_up_when_refused(struct stage *stage)
+{
+	stage->luns[0].refuses = true;
+	stage_start(stage, NULL, 0, false);
+	stage_pass(stage, 300000);
+	if (!stage->alarmed[ARBITER_ALARM_REFUSED])
+		return "nobody is told that every order is refused";
+	return stage->orders > FEW_ORDERS ? "refused orders are repeated without end" : NULL;
+}
+
+static const char *drill_waits_while_looks_contradict(struct stage *stage)
+{
+	unsigned orders;
+
+	stage_tom_holds(stage);
+	stage->luns[0].contrary = true;
+	stage_start(stage, NULL, 0, false);
+	stage_pass(stage, 60000);
+	orders = stage->orders;
+	stage_pass(stage, 60000);
+	if (!stage->alarmed[ARBITER_ALARM_LOOKS_DIFFER])
+		return "nobody is told that looks contradict each other";
+	return stage->orders > orders + 20 ? "it goes on although looks contradict each other"
+					   : NULL;
+}
+
+static const char *drill_keeps_to_the_rate(struct stage *stage)
+{
+	stage_tom_holds(stage);
+	for (uint16_t k = 0; k < 110; k++)
+		stage_lun_add(&stage->luns[0],
+			      stage_key(stage, KEY_KIND_CLAIM, 2, (uint16_t)(1000 + k)));
+	stage_start(stage, NULL, 0, false);
+	stage_pass(stage, 30000);
+	if (stage->most_in_second > 64 + 8 * 1000 / D + 2)
+		return "a hundred keys are preempted within a second";
+	return stage->state == ARBITER_STATE_OWNER ? NULL : "many keys keep it from owning";
+}
+
+static const char *drill_bears_a_crowd(struct stage *stage)
+{
+	for (uint64_t k = 0; k < 60; k++)
+		stage_lun_add(&stage->luns[0], 0x5eed0000 + k);
+	stage_start(stage, NULL, 0, false);
+	stage_pass(stage, 10000);
+	if (stage->state != ARBITER_STATE_OWNER)
+		return "foreign keys keep it from owning";
+	stage_lun_add(&stage->luns[0], stage_key(stage, KEY_KIND_CLAIM, 2, 9));
+	stage_pass(stage, 2 * D);
+	return stage_lun_lists(&stage->luns[0], stage_key(stage, KEY_KIND_CLAIM, 2, 9))
+		       ? "a challenger hides in a crowd"
+		       : NULL;
+}
+
+static const char *drill_leaves_all_registrants_alone(struct stage *stage)
+{
+	stage->luns[0].all = true;
+	stage_lun_add(&stage->luns[0], 0x5eed0001);
+	stage_start(stage, NULL, 0, false);
+	stage_pass(stage, 20000);
+	if (stage->orders > 0)
+		return "it sends something to a LUN that all registrants hold";
+	return stage->alarmed[ARBITER_ALARM_ALL_REGISTRANTS] ? NULL : "nobody is told who holds";
+}
+
+static const char *drill_offers_under_an_old_name(struct stage *stage)
+{
+	const struct arbiter_event yield = {
+		.kind = ARBITER_EVENT_COMMAND,
+		.command = {.command = ARBITER_COMMAND_YIELD, .node = KEY_NODE_ANY}};
+
+	stage->luns[0].stale = true;
+	stage_own(stage);
+	stage_step(stage, &yield);
+	for (unsigned k = 0; k < 5000; k++) {
+		stage_pass(stage, 1);
+		if (stage->luns[0].holder == 0)
+			return "a hand-over frees the LUN";
+	}
+	return stage->state == ARBITER_STATE_OFFERING ? NULL : "it does not offer";
+}
+
+/* --- what single schedules of the simulator have found --- */
+
+static const char *drill_counts_what_began_inside(struct stage *stage)
+{
+	stage_tom_holds(stage);
+	stage_start(stage, NULL, 0, false);
+	while (stage->state != ARBITER_STATE_CHALLENGING && stage->now_ms < 1020000)
+		stage_pass(stage, 1);
+	stage_pass(stage, D);
+	stage->luns[0].stalled_until_ms = stage->now_ms + 12000;
+	stage_pass(stage, 12000 + 2 * W);
+	return stage->state == ARBITER_STATE_OWNER
+		       ? NULL
+		       : "a stall counts against the window that begins after it";
+}
+
+static const char *drill_leaves_under_a_fresh_key(struct stage *stage)
+{
+	uint64_t stray = stage_key(stage, KEY_KIND_CLAIM, 1, 42);
+
+	stage_tom_holds(stage);
+	stage_lun_add(&stage->luns[0], stray);
+	stage->luns[0].own = stray;
+	stage_start(stage, &stray, 1, false);
+	stage_pass(stage, D);
+	return stage->left_key != 0 && stage->left_key != stray
+		       ? NULL
+		       : "a key under which a RESERVE may be on its way is unregistered";
+}
+
+static const char *drill_freed_member_asks_the_leader(struct stage *stage)
+{
+	struct arbiter_event lost = {.kind = ARBITER_EVENT_NEXUS, .nexus = {.lun = 1}};
+	unsigned looks;
+
+	stage_own(stage);
+	stage->luns[1].own = 0; /* the registration stays behind, with the reservation */
+	stage_step(stage, &lost);
+	lost.nexus.up = lost.nexus.fresh = true;
+	stage_step(stage, &lost);
+	stage->luns[1].frees = true;
+	while (stage->luns[1].holder != 0 && stage->now_ms < 1050000)
+		stage_pass(stage, 1);
+	looks = stage->looks[0];
+	while (stage->luns[1].holder == 0 && stage->now_ms < 1080000)
+		stage_pass(stage, 1);
+	if (stage->luns[1].holder == 0)
+		return "a member that nobody holds is not taken again";
+	return stage->looks[0] > looks ? NULL
+				       : "a member is taken again without a look at the leader";
+}
+
+static const char *drill_only_nexus_is_registered(struct stage *stage)
+{
+	uint64_t challenger = stage_key(stage, KEY_KIND_CLAIM, 2, 9);
+
+	stage_tom_holds(stage);
+	stage->luns[0].lose_registers = 7;
+	stage_start(stage, NULL, 0, false);
+	while (stage->state != ARBITER_STATE_OWNER && stage->now_ms < 1040000)
+		stage_pass(stage, 1);
+	stage_lun_add(&stage->luns[0], challenger);
+	stage_pass(stage, 2 * D);
+	return stage_lun_lists(&stage->luns[0], challenger)
+		       ? "an owner whose nexus was left out does not defend"
+		       : NULL;
+}
+
+static const char *drill_hints_cost_no_member(struct stage *stage)
+{
+	const struct arbiter_event hint = {.kind = ARBITER_EVENT_OTHER_OWNS};
+
+	stage_own(stage);
+	stage->luns[0].mute = stage->luns[1].mute = true;
+	stage_pass(stage, 15000);
+	stage_step(stage, &hint);
+	stage_pass(stage, 40000);
+	stage_step(stage, &hint);
+	stage->luns[0].mute = stage->luns[1].mute = false;
+	stage_pass(stage, 3 * L);
+	return stage->told[ARBITER_RULE_OWNER_UNFIT_OFFERS]
+		       ? "members are given up for a time in which nothing answered"
+		       : NULL;
+}
+
+static const char *drill_orphaned_member_waits(struct stage *stage)
+{
+	uint64_t claim = stage_key(stage, KEY_KIND_CLAIM, 1, 42);
+	uint64_t member = stage_key(stage, KEY_KIND_MEMBER, 1, 42);
+	struct arbiter_event fresh = {.kind = ARBITER_EVENT_NEXUS,
+				      .nexus = {.lun = 1, .up = true, .fresh = true}};
+
+	stage_lun_add(&stage->luns[0], claim); /* nobody holds, and nothing is answered but looks */
+	stage->luns[0].refuses = true;
+	stage_lun_add(&stage->luns[1], member);
+	stage->luns[1].holder = member;
+	stage_start(stage, &claim, 1, true);
+	stage_step(stage, &fresh);
+	stage_pass(stage, 5000);
+	return stage->orders_on[1] > 0 ? "a member is swapped by who does not hold the leader"
+				       : NULL;
+}
+
 static const struct drill {
 	const char *name;
 	const char *(*run)(struct stage *stage);
@@ -662,6 +518,20 @@ static const struct drill {
 	{"retakes what came back", drill_retakes_what_came_back, 1, 0},
 	{"resets after a lost REGISTER", drill_resets_after_a_lost_register, 1, 0},
 	{"spares the reset", drill_spares_the_reset, 1, 0},
+	{"gives up on a deaf target", drill_gives_up_on_a_deaf_target, 1, 0},
+	{"checks READ FULL STATUS", drill_checks_full_status, 1, 0},
+	{"gives up when refused", drill_gives_up_when_refused, 1, 0},
+	{"waits while looks contradict each other", drill_waits_while_looks_contradict, 1, 0},
+	{"keeps to the rate", drill_keeps_to_the_rate, 1, 0},
+	{"bears a crowd", drill_bears_a_crowd, 1, 0},
+	{"leaves all registrants alone", drill_leaves_all_registrants_alone, 1, 0},
+	{"offers under an old name", drill_offers_under_an_old_name, 1, 0},
+	{"counts what began inside the window", drill_counts_what_began_inside, 1, 0},
+	{"leaves under a fresh key", drill_leaves_under_a_fresh_key, 1, 0},
+	{"a freed member: the leader first", drill_freed_member_asks_the_leader, 2, 0},
+	{"the only nexus is registered", drill_only_nexus_is_registered, 1, 0},
+	{"hints cost no member", drill_hints_cost_no_member, 2, 0},
+	{"an orphaned member waits for the leader", drill_orphaned_member_waits, 2, 0},
 };
 
 const char *drills_run(int disabled_rule, char *reason, size_t size)

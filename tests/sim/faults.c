@@ -34,15 +34,15 @@ void faults_excuse(struct world *world, struct node *node, uint64_t until_us, co
 	}
 }
 
-static void excuse_all(struct world *world, uint64_t until_us, const char *why)
+void faults_excuse_all(struct world *world, uint64_t until_us, const char *why)
 {
 	for (unsigned i = 0; i < world->node_count; i++)
 		faults_excuse(world, &world->nodes[i], until_us, why);
 	faults_disturb(world, until_us);
 }
 
-static void fault_later(struct world *world, uint64_t at_us, enum fault_kind kind, unsigned node,
-			unsigned lun, unsigned nexus)
+void faults_later(struct world *world, uint64_t at_us, enum fault_kind kind, unsigned node,
+		  unsigned lun, unsigned nexus)
 {
 	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
 	     i++) {
@@ -121,7 +121,7 @@ static void fault_unfit(struct world *world, struct node *node)
 	node->want_fit = event.fitness.fit = false;
 	shell_mail(world, node, MS, &event);
 	faults_excuse(world, node, until + world->request_max_ms * MS, "it was unfit");
-	fault_later(world, until, FAULT_UNFIT, node->index, 0, 0);
+	faults_later(world, until, FAULT_UNFIT, node->index, 0, 0);
 }
 
 static void fault_fit_again(struct world *world, struct node *node)
@@ -218,7 +218,7 @@ static void fault_path_standby(struct world *world, struct node *node, unsigned 
 	trace_line(world, node, "standby port: lun %u nexus %u", lun, nexus);
 	node->nexuses[lun][nexus].standby = true;
 	faults_excuse(world, node, until, "a port was in standby");
-	fault_later(world, until, FAULT_PATH_STANDBY, node->index, lun, nexus);
+	faults_later(world, until, FAULT_PATH_STANDBY, node->index, lun, nexus);
 }
 
 /* ---- the array ---- */
@@ -229,7 +229,7 @@ static void fault_power(struct world *world, bool fallback)
 	unsigned only = rng_below(&world->rng, world->lun_count + 2),
 		 age = fallback ? 1 + rng_below(&world->rng, 5) : 0;
 
-	excuse_all(world, until + 4 * SECOND, "the target lost power");
+	faults_excuse_all(world, until + 4 * SECOND, "the target lost power");
 	for (unsigned lun = 0; lun < world->lun_count; lun++) {
 		if (!world->luns[lun].powered || (only < world->lun_count && only != lun))
 			continue;
@@ -237,7 +237,7 @@ static void fault_power(struct world *world, bool fallback)
 			   (double)(until - world->now_us) / 1e6,
 			   fallback ? ", and falls back" : "");
 		net_power_loss(world, lun, age, until);
-		fault_later(world, until, FAULT_POWER, 0, lun, 0);
+		faults_later(world, until, FAULT_POWER, 0, lun, 0);
 		trace_lun(world, lun);
 	}
 }
@@ -264,8 +264,8 @@ static void fault_slow(struct world *world)
 	world->timing.slow_max_ms = 50u << rng_below(&world->rng, 6);
 	world->timing.slow_min_ms = 10;
 	trace_line(world, NULL, "answers take up to %u ms", world->timing.slow_max_ms);
-	fault_later(world, world->now_us + world_between_ms(world, 1000, 15000), FAULT_SLOW, 0, 0,
-		    0);
+	faults_later(world, world->now_us + world_between_ms(world, 1000, 15000), FAULT_SLOW, 0, 0,
+		     0);
 }
 
 static void fault_lossy(struct world *world)
@@ -277,7 +277,7 @@ static void fault_lossy(struct world *world)
 	world->lost_answer = 100000;
 	world->lost_command = 50000;
 	trace_line(world, NULL, "answers are lost");
-	fault_later(world, until, FAULT_LOSSY, 0, 0, 0);
+	faults_later(world, until, FAULT_LOSSY, 0, 0, 0);
 	world->unreliable_until_us = until + 10 * SECOND;
 }
 
@@ -317,23 +317,23 @@ static void fault_command(struct world *world, struct node *node)
 		break;
 	case 6:
 		fault_order(world, node, ARBITER_COMMAND_MAINTENANCE, 0, true);
-		fault_later(world, world->now_us + world_between_ms(world, 2000, 12000),
-			    FAULT_COMMAND, node->index, 0, 0);
+		faults_later(world, world->now_us + world_between_ms(world, 2000, 12000),
+			     FAULT_COMMAND, node->index, 0, 0);
 		break;
 	case 7:
 		node->freed = true;
 		fault_order(world, node, ARBITER_COMMAND_SHUTDOWN, 0, false);
-		fault_later(world, world->now_us + world_between_ms(world, 4000, 25000),
-			    FAULT_COMMAND, node->index, 1, 0);
+		faults_later(world, world->now_us + world_between_ms(world, 4000, 25000),
+			     FAULT_COMMAND, node->index, 1, 0);
 		break;
 	case 8:
 		node->freed = true;
 		fault_order(world, node, ARBITER_COMMAND_RELEASE, 0, false);
-		fault_later(world, world->now_us + world_between_ms(world, 2000, 15000),
-			    FAULT_COMMAND, node->index, 2, 0);
+		faults_later(world, world->now_us + world_between_ms(world, 2000, 15000),
+			     FAULT_COMMAND, node->index, 2, 0);
 		break;
 	}
-	excuse_all(world, until, "an operator commanded");
+	faults_excuse_all(world, until, "an operator commanded");
 	world->commanded_until_us = until;
 }
 
@@ -353,99 +353,26 @@ static void fault_command_end(struct world *world, const struct lasting *lasting
 		fault_order(world, node, ARBITER_COMMAND_CLAIM, 0, false);
 		break;
 	}
-	excuse_all(world, world->now_us, "an operator commanded");
+	faults_excuse_all(world, world->now_us, "an operator commanded");
 }
 
-static void stranger_out(struct world *world, unsigned lun, uint16_t port,
-			 enum pr_out_action action, uint64_t key, uint64_t service_key)
-{
-	struct pr_out out = {.action = action,
-			     .type = world->type,
-			     .key = key,
-			     .service_key = service_key,
-			     .aptpl = world->aptpl};
-	uint8_t parameters[PR_OUT_PARAMETER_LENGTH];
-	struct scsi_request request = {0};
-	static struct lun_answer answer;
-
-	pr_out_encode(&request, &out, parameters, sizeof(parameters));
-	for (unsigned i = 0; i < 4; i++) {
-		lun_execute(&world->luns[lun].lun, port, request.cdb, request.cdb_length,
-			    parameters, sizeof(parameters), false, &answer);
-		if (answer.status != SCSI_STATUS_CHECK_CONDITION)
-			break;
-	}
-	trace_line(world, NULL, "stranger: %s %s: %s", pr_out_action_name(action),
-		   service_key ? "" : "(0)",
-		   answer.status == SCSI_STATUS_GOOD ? "good" : "refused");
-	invariants_lun_changed(world, lun);
-}
-
-#define STRANGER_KEY 0x5eed000000000001u
-
-static void fault_stranger(struct world *world, bool holds)
+/* For a while. Whoever has been backed off meanwhile begins again within L. */
+static void fault_odd(struct world *world, enum fault_kind kind)
 {
 	unsigned lun = rng_below(&world->rng, world->lun_count);
-	struct lun_identity identity = {
-		.initiator = STRANGER, .isid = ++world->strangers, .target_port = 1};
-	uint64_t until = world->now_us + world_between_ms(world, 500, 8000);
-	uint64_t key = STRANGER_KEY + world->strangers;
-	uint16_t port;
+	uint64_t until = world->now_us + world_between_ms(world, 1000, 30000);
 
-	if (!world->luns[lun].powered)
-		return;
-	port = lun_login(&world->luns[lun].lun, &identity);
-	if (port == LUN_NEXUS_NONE)
-		return;
-	stranger_out(world, lun, port, PR_OUT_REGISTER, 0, key);
-	if (holds) {
-		excuse_all(world, until + 2 * SECOND, "a stranger took it");
-		if (world->luns[lun].lun.held)
-			stranger_out(world, lun, port, PR_OUT_PREEMPT, key,
-				     lun_holder_key(&world->luns[lun].lun));
-		else
-			stranger_out(world, lun, port, PR_OUT_RESERVE, key, 0);
-	}
-	fault_later(world, until, FAULT_STRANGER_KEY, (unsigned)world->strangers, lun, 0);
-}
-
-static void fault_stranger_end(struct world *world, const struct lasting *lasting)
-{
-	struct lun *lun = &world->luns[lasting->lun].lun;
-
-	for (uint16_t i = 0; i < lun->nexus_count; i++) {
-		if (lun->nexuses[i].used && lun->nexuses[i].identity.initiator == STRANGER &&
-		    lun->nexuses[i].identity.isid == lasting->node) {
-			if (lun->nexuses[i].registered)
-				stranger_out(world, lasting->lun, i, PR_OUT_REGISTER_AND_IGNORE, 0,
-					     0);
-			lun_logout(lun, i);
-		}
-	}
-	invariants_lun_changed(world, lasting->lun);
-}
-
-/* What a target that fell back has brought back of strangers who have left, somebody removes in the
- * end. */
-static void remove_strangers(struct world *world)
-{
-	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
-	     i++) {
-		if (world->lasting_faults[i].used &&
-		    world->lasting_faults[i].kind == FAULT_STRANGER_KEY)
-			return;
-	}
-	for (unsigned lun = 0; lun < world->lun_count; lun++) {
-		struct lun *unit = &world->luns[lun].lun;
-
-		for (uint16_t i = 0; i < unit->nexus_count && world->luns[lun].powered; i++) {
-			if (!unit->nexuses[i].registered ||
-			    unit->nexuses[i].identity.initiator != STRANGER)
-				continue;
-			stranger_out(world, lun, i, PR_OUT_REGISTER_AND_IGNORE, 0, 0);
-			excuse_all(world, world->now_us, "a stranger's key came back");
-		}
-	}
+	trace_line(world, NULL, "lun %u %s for %.1f s", lun,
+		   kind == FAULT_DEAF ? "ignores orders" : "shows one half by each nexus",
+		   (double)(until - world->now_us) / 1e6);
+	if (kind == FAULT_DEAF)
+		world->luns[lun].lun.deaf = true;
+	else
+		world->luns[lun].lun.halves = true;
+	faults_excuse_all(world, until + 2 * MS * world->loss_max_ms, "the target answered oddly");
+	if (world->lies_until_us < until + 2 * MS * world->loss_max_ms)
+		world->lies_until_us = until + 2 * MS * world->loss_max_ms;
+	faults_later(world, until, kind, 0, lun, 0);
 }
 
 /* In the end the operators see to it that nothing stays as they had wanted it only for a while. A
@@ -457,8 +384,8 @@ void faults_tidy(struct world *world)
 	if (world->now_us < world->tidied_us + SECOND)
 		return;
 	world->tidied_us = world->now_us;
-	if (world->strangers > 0)
-		remove_strangers(world);
+	if (world->strangers > 0 || world->profile->odd)
+		strangers_remove(world);
 	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
 	     i++) {
 		if (world->lasting_faults[i].used && world->lasting_faults[i].kind == FAULT_COMMAND)
@@ -537,13 +464,13 @@ static void fault_apply(struct world *world, enum fault_kind kind, struct node *
 		node->service_fails = true;
 		faults_excuse(world, node, world->now_us + 40 * SECOND,
 			      "its service does not start");
-		fault_later(world, world->now_us + world_between_ms(world, 3000, 12000), kind,
-			    node->index, 0, 0);
+		faults_later(world, world->now_us + world_between_ms(world, 3000, 12000), kind,
+			     node->index, 0, 0);
 		break;
 	case FAULT_DISK_FULL:
 		node->disk_full = true;
-		fault_later(world, world->now_us + world_between_ms(world, 2000, 12000), kind,
-			    node->index, 0, 0);
+		faults_later(world, world->now_us + world_between_ms(world, 2000, 12000), kind,
+			     node->index, 0, 0);
 		faults_excuse(world, node, world->now_us + 12 * SECOND, "its disk is full");
 		break;
 	case FAULT_COMMAND:
@@ -551,7 +478,7 @@ static void fault_apply(struct world *world, enum fault_kind kind, struct node *
 		break;
 	case FAULT_STRANGER_KEY:
 	case FAULT_STRANGER_HOLDS:
-		fault_stranger(world, kind == FAULT_STRANGER_HOLDS);
+		strangers_one_comes(world, kind == FAULT_STRANGER_HOLDS);
 		break;
 	case FAULT_GATE_STOPS:
 		host_gate_stops(world, node,
@@ -562,6 +489,13 @@ static void fault_apply(struct world *world, enum fault_kind kind, struct node *
 		break;
 	case FAULT_PATH_STANDBY:
 		fault_path_standby(world, node, lun, nexus);
+		break;
+	case FAULT_DEAF:
+	case FAULT_HALVES:
+		fault_odd(world, kind);
+		break;
+	case FAULT_CROWD:
+		strangers_crowd_comes(world);
 		break;
 	case FAULT_HINT:
 	case FAULT_COUNT:
@@ -612,8 +546,9 @@ static void fault_end(struct world *world, const struct world_event *event)
 	case FAULT_SLOW:
 		/* What is on its way, and the session behind it, is as slow as before: for some
 		 * longer than for others. */
-		excuse_all(world, world->now_us + 2 * SECOND + 8 * MS * world->timing.slow_max_ms,
-			   "the array was slow");
+		faults_excuse_all(world,
+				  world->now_us + 2 * SECOND + 8 * MS * world->timing.slow_max_ms,
+				  "the array was slow");
 		world->timing.slow_max_ms = world->timing.slow_min_ms = 0;
 		break;
 	case FAULT_LOSSY:
@@ -633,7 +568,21 @@ static void fault_end(struct world *world, const struct world_event *event)
 		fault_command_end(world, &lasting);
 		break;
 	case FAULT_STRANGER_KEY:
-		fault_stranger_end(world, &lasting);
+		strangers_one_leaves(world, &lasting);
+		break;
+	case FAULT_DEAF:
+	case FAULT_HALVES:
+		if (lasting.kind == FAULT_DEAF)
+			world->luns[lasting.lun].lun.deaf = false;
+		else
+			world->luns[lasting.lun].lun.halves = false;
+		/* Who opened its gate meanwhile, went by what it was told. */
+		for (unsigned i = 0; i < world->node_count; i++)
+			world->luns[lasting.lun].lost_opening[i] = world->nodes[i].gate_openings;
+		faults_disturb(world, world->now_us + 2 * MS * world->loss_max_ms);
+		break;
+	case FAULT_CROWD:
+		strangers_crowd_leaves(world, lasting.lun);
 		break;
 	case FAULT_PATH_STANDBY:
 		node->nexuses[lasting.lun][lasting.nexus].standby = false;

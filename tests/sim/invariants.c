@@ -36,6 +36,11 @@ void invariants_admitted(struct world *world, struct command *command, unsigned 
 	    command->tenure >= unit->landed_tenure &&
 	    unit->registered_us[port] < unit->holder_since_us)
 		return;
+	/* A stranger has come to hold it, and left whom it found registered: nobody could know. */
+	if (unit->holder_node == NONE8 && unit->registered_us[port] < unit->holder_since_us &&
+	    (node->watches[command->lun].look_began_us < unit->holder_since_us ||
+	     world->now_us < node->watches[command->lun].look_ended_us + INVARIANTS_GATE_US))
+		return;
 	if (unit->holder_node != command->node) {
 		world_fail(world, "writes-of-the-owner",
 			   "a write of %s is admitted to lun %u by nexus %u, which %s holds",
@@ -58,7 +63,8 @@ void invariants_refused(struct world *world, const struct command *command)
 
 	if (!unit->lun.held || unit->holder_node != command->node ||
 	    node->gate != ARBITER_GATE_OPEN || command->opening != node->gate_openings ||
-	    unit->lost_opening[command->node] == node->gate_openings)
+	    unit->lost_opening[command->node] == node->gate_openings ||
+	    world->now_us < world->lies_until_us)
 		return;
 	world_fail(world, "registered-nexuses",
 		   "a write of %s, who holds lun %u, is refused on its nexus %u",
@@ -72,7 +78,8 @@ void invariants_freed(struct world *world, const struct command *command)
 	const struct sim_lun *unit = &world->luns[command->lun];
 	const struct node *node = &world->nodes[command->node];
 
-	if (unit->holder_node == command->node && !unit->lun.held && !node->freed)
+	if (unit->holder_node == command->node && !unit->lun.held && !node->freed &&
+	    world->now_us >= world->lies_until_us)
 		world_fail(world, "never-free", "%s unregisters from lun %u, which it holds",
 			   trace_node_name(node), command->lun);
 }
@@ -228,7 +235,8 @@ void invariants_lun_changed(struct world *world, unsigned lun)
 		unit->registered_key[i] = key;
 		unit->registered_us[i] = world->now_us;
 	}
-	if (holder != unit->holder_node) {
+	if (holder != unit->holder_node || unit->held != unit->lun.held) {
+		unit->held = unit->lun.held;
 		unit->holder_node = holder;
 		unit->holder_since_us = world->now_us;
 	}
@@ -237,6 +245,25 @@ void invariants_lun_changed(struct world *world, unsigned lun)
 	else if (lun == 0 && was != NONE8 && world->owner != NONE8)
 		world->vanished_excused = invariants_excused(world, &world->nodes[world->owner]) ||
 					  !invariants_owning(&world->nodes[world->owner]);
+}
+
+/* ---- no storms ---- */
+
+/* PR OUT and resets of one node to one LUN in one second, in whatever schedule: some 64 at once, and
+ * one in an eighth of its defend interval. */
+void invariants_ordered(struct world *world, struct node *node, unsigned lun)
+{
+	uint64_t second = world->now_us / SECOND;
+	uint32_t period_ms = node->config.defend_ms / 8 > 5 ? node->config.defend_ms / 8 : 5;
+	uint32_t most = 64 + 1000 / period_ms + 2;
+
+	if (node->rate_second[lun] != second) {
+		node->rate_second[lun] = second;
+		node->rate_orders[lun] = 0;
+	}
+	if (++node->rate_orders[lun] > most)
+		world_fail(world, "order-rate", "%s sends more than %u orders a second to lun %u",
+			   trace_node_name(node), most, lun);
 }
 
 /* ---- 3 and 4: what must come about ---- */

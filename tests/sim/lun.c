@@ -318,7 +318,7 @@ void lun_execute(struct lun *lun, uint16_t index, const uint8_t *cdb, size_t cdb
 	}
 	switch (cdb[0]) {
 	case 0x5e:
-		lun_reserve_in(lun, cdb, cdb_length, answer);
+		lun_reserve_in(lun, index, cdb, cdb_length, answer);
 		return;
 	case 0x5f:
 		lun_reserve_out(lun, index, cdb, cdb_length, data, data_length, answer);
@@ -384,8 +384,10 @@ static void lun_snapshot_restore(struct lun *lun, const struct lun_snapshot *sna
 			continue;
 		lun->nexuses[index].registered = true;
 		lun->nexuses[index].key = snapshot->entries[i].key;
-		if (i == snapshot->holder)
+		if (i == snapshot->holder) {
 			lun->holder = index;
+			lun->reserved_key = snapshot->entries[i].key;
+		}
 	}
 }
 

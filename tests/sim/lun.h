@@ -23,7 +23,7 @@
 #define LUN_SNAPSHOTS_MAX 6
 #define LUN_NEXUS_NONE 0xffffu
 #define LUN_TRANSPORT_ID_SIZE 60
-#define LUN_DATA_IN_MAX 4096
+#define LUN_DATA_IN_MAX 8192
 
 /* What becomes of a registration when the session of its nexus is lost. */
 enum lun_lost_session {
@@ -40,6 +40,9 @@ struct lun_personality {
 	bool task_aborted_status; /* TAS: an aborted task is answered by TASK ABORTED, else by
 				     nothing */
 	bool other_writes;        /* has WRITE SAME and UNMAP */
+	bool stale_holder; /* READ RESERVATION names the key under which it was reserved, whatever
+			      the holder has been re-keyed to since */
+	bool swapped;      /* READ FULL STATUS has the keys in another byte order */
 };
 
 extern const struct lun_personality lun_personality_standard, lun_personality_lio,
@@ -82,6 +85,10 @@ struct lun {
 	struct lun_personality personality;
 	uint32_t generation;
 	bool held, aptpl_active;
+	bool deaf;   /* PERSISTENT RESERVE OUT is answered with GOOD and does nothing */
+	bool halves; /* what is read by a nexus shows only every second one: two gateways that each
+			know half */
+	uint64_t reserved_key; /* under which it was reserved */
 	enum pr_type type;
 	uint16_t holder; /* nexus; LUN_NEXUS_NONE for the all-registrants types */
 	uint16_t nexus_count, task_high;

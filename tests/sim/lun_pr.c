@@ -105,6 +105,8 @@ static void lun_out_reserve(struct lun *lun, uint16_t index, const struct pr_out
 		lun_answer_conflict(answer);
 		return;
 	}
+	if (!lun->held)
+		lun->reserved_key = out->key;
 	lun->held = true;
 	lun->type = out->type;
 	lun->holder = lun_type_all_registrants(out->type) ? LUN_NEXUS_NONE : index;
@@ -170,6 +172,7 @@ static void lun_preempt_reservation(struct lun *lun, uint16_t index, const struc
 	bool type_changes = lun->type != out->type;
 
 	lun_preempt_registrations(lun, index, index, victim, abort);
+	lun->reserved_key = out->key;
 	lun->held = true;
 	lun->type = out->type;
 	lun->holder = lun_type_all_registrants(out->type) ? LUN_NEXUS_NONE : index;
@@ -251,6 +254,11 @@ void lun_reserve_out(struct lun *lun, uint16_t index, const uint8_t *cdb, size_t
 	const struct lun_nexus *nexus = &lun->nexuses[index];
 	struct pr_out out;
 
+	if (lun->deaf) {
+		lun_answer_good(answer);
+		return;
+	}
+
 	if (pr_out_decode(&out, cdb, cdb_length, data, data_length) < 0 ||
 	    !lun_action_known(lun, out.action)) {
 		lun_answer_check(answer, SCSI_SENSE_ILLEGAL_REQUEST, 0x2400);
@@ -287,13 +295,19 @@ void lun_reserve_out(struct lun *lun, uint16_t index, const uint8_t *cdb, size_t
 		lun_snapshot_take(lun);
 }
 
+/* To who asks by nexus `asker`. */
+static bool lun_in_shows(const struct lun *lun, uint16_t index, uint16_t asker)
+{
+	return lun->nexuses[index].registered && (!lun->halves || (index ^ asker) % 2 == 0);
+}
+
 /* SPC-5 6.16.2 */
-static uint32_t lun_in_keys(const struct lun *lun, uint8_t *data)
+static uint32_t lun_in_keys(const struct lun *lun, uint16_t asker, uint8_t *data)
 {
 	uint32_t length = 8;
 
 	for (uint16_t i = 0; i < lun->nexus_count; i++) {
-		if (!lun->nexuses[i].registered)
+		if (!lun_in_shows(lun, i, asker))
 			continue;
 		sg_put_unaligned_be64(lun->nexuses[i].key, data + length);
 		length += 8;
@@ -303,13 +317,17 @@ static uint32_t lun_in_keys(const struct lun *lun, uint8_t *data)
 }
 
 /* SPC-5 6.16.3 */
-static uint32_t lun_in_reservation(const struct lun *lun, uint8_t *data)
+static uint32_t lun_in_reservation(const struct lun *lun, uint16_t asker, uint8_t *data)
 {
+	uint64_t key = lun_holder_key(lun);
+
 	memset(data + 4, 0, 20);
-	if (!lun->held)
+	if (!lun->held || (key != 0 && !lun_in_shows(lun, lun->holder, asker)))
 		return 8;
+	if (lun->personality.stale_holder && key != 0)
+		key = lun->reserved_key;
 	sg_put_unaligned_be32(16, data + 4);
-	sg_put_unaligned_be64(lun_holder_key(lun), data + 8);
+	sg_put_unaligned_be64(key, data + 8);
 	data[21] = (uint8_t)lun->type;
 	return 24;
 }
@@ -327,7 +345,7 @@ static uint32_t lun_in_capabilities(const struct lun *lun, uint8_t *data)
 }
 
 /* SPC-5 6.16.5 */
-static uint32_t lun_in_full_status(const struct lun *lun, uint8_t *data)
+static uint32_t lun_in_full_status(const struct lun *lun, uint16_t asker, uint8_t *data)
 {
 	uint32_t length = 8;
 
@@ -335,11 +353,14 @@ static uint32_t lun_in_full_status(const struct lun *lun, uint8_t *data)
 		const struct lun_nexus *nexus = &lun->nexuses[i];
 		uint8_t *entry = data + length;
 
-		if (!nexus->registered ||
+		if (!lun_in_shows(lun, i, asker) ||
 		    length + 24 + nexus->transport_id_length > LUN_DATA_IN_MAX)
 			continue;
 		memset(entry, 0, 24);
-		sg_put_unaligned_be64(nexus->key, entry);
+		if (lun->personality.swapped)
+			sg_put_unaligned_le64(nexus->key, entry);
+		else
+			sg_put_unaligned_be64(nexus->key, entry);
 		if (lun_holds(lun, i)) {
 			entry[12] = 0x01;
 			entry[13] = (uint8_t)lun->type;
@@ -353,7 +374,7 @@ static uint32_t lun_in_full_status(const struct lun *lun, uint8_t *data)
 	return length;
 }
 
-void lun_reserve_in(struct lun *lun, const uint8_t *cdb, size_t cdb_length,
+void lun_reserve_in(struct lun *lun, uint16_t asker, const uint8_t *cdb, size_t cdb_length,
 		    struct lun_answer *answer)
 {
 	uint32_t length = 0, allocated;
@@ -363,10 +384,10 @@ void lun_reserve_in(struct lun *lun, const uint8_t *cdb, size_t cdb_length,
 		sg_put_unaligned_be32(lun->generation, answer->data);
 		switch (cdb[1] & 0x1f) {
 		case PR_IN_READ_KEYS:
-			length = lun_in_keys(lun, answer->data);
+			length = lun_in_keys(lun, asker, answer->data);
 			break;
 		case PR_IN_READ_RESERVATION:
-			length = lun_in_reservation(lun, answer->data);
+			length = lun_in_reservation(lun, asker, answer->data);
 			break;
 		case PR_IN_REPORT_CAPABILITIES:
 			if (lun->personality.capabilities)
@@ -374,7 +395,7 @@ void lun_reserve_in(struct lun *lun, const uint8_t *cdb, size_t cdb_length,
 			break;
 		case PR_IN_READ_FULL_STATUS:
 			if (lun->personality.full_status)
-				length = lun_in_full_status(lun, answer->data);
+				length = lun_in_full_status(lun, asker, answer->data);
 			break;
 		}
 	}

@@ -17,7 +17,7 @@ void lun_abort_tasks(struct lun *lun, uint16_t nexus);
 void lun_snapshot_take(struct lun *lun);
 
 /* lun_pr.c */
-void lun_reserve_in(struct lun *lun, const uint8_t *cdb, size_t cdb_length,
+void lun_reserve_in(struct lun *lun, uint16_t asker, const uint8_t *cdb, size_t cdb_length,
 		    struct lun_answer *answer);
 void lun_reserve_out(struct lun *lun, uint16_t nexus, const uint8_t *cdb, size_t cdb_length,
 		     const uint8_t *data, size_t data_length, struct lun_answer *answer);

@@ -77,6 +77,22 @@ static uint64_t oracle_window_ms(const struct node *node, uint64_t holder)
 	return window_ms;
 }
 
+/* Among the last `count` looks, of those that began no earlier than that. */
+static uint64_t oracle_slowest_us(const struct watch *watch, uint32_t count, uint64_t from_us)
+{
+	uint64_t slowest_us = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = (watch->window_looks - 1 - i) % WATCH_LOOKS;
+		uint64_t took_us = watch->window[at].ended_us - watch->window[at].began_us;
+
+		if (watch->window[at].began_us >= from_us + ORACLE_TOLERANCE_US &&
+		    took_us > slowest_us)
+			slowest_us = took_us;
+	}
+	return slowest_us;
+}
+
 /* Is there a moment, the end of the REGISTER or of one of the looks, from which on looks have been
  * answered without a gap, and which is a window ago? Whatever restarted the window, it began at one
  * of these. The slowest answer since makes it longer; an array that is always slow makes the gaps
@@ -85,7 +101,7 @@ static bool oracle_window_full(const struct node *node, const struct watch *watc
 			       uint64_t window_ms)
 {
 	uint32_t kept = watch->window_looks < WATCH_LOOKS ? watch->window_looks : WATCH_LOOKS;
-	uint64_t gap_us = (window_ms / 4 + node->config.defend_ms) * MS, slowest_us = 0;
+	uint64_t gap_us = (window_ms / 4 + node->config.defend_ms) * MS;
 	uint64_t last_us = watch->window[(watch->window_looks - 1) % WATCH_LOOKS].began_us;
 
 	for (uint32_t i = 0; i < kept; i++) {
@@ -97,11 +113,8 @@ static bool oracle_window_full(const struct node *node, const struct watch *watc
 	}
 	for (uint32_t i = 0; i < kept; i++) {
 		uint32_t at = (watch->window_looks - 1 - i) % WATCH_LOOKS;
-		uint64_t took_us = watch->window[at].ended_us - watch->window[at].began_us,
-			 before_us;
+		uint64_t before_us;
 
-		if (took_us > slowest_us)
-			slowest_us = took_us;
 		if (i + 1 < watch->window_looks && i + 1 < WATCH_LOOKS)
 			before_us =
 				watch->window[(watch->window_looks - 2 - i) % WATCH_LOOKS].ended_us;
@@ -110,10 +123,17 @@ static bool oracle_window_full(const struct node *node, const struct watch *watc
 		if (watch->window[at].ended_us > before_us + gap_us + ORACLE_TOLERANCE_US)
 			return false;
 		if (last_us + ORACLE_TOLERANCE_US >= before_us + window_ms * MS &&
-		    last_us + ORACLE_TOLERANCE_US >= before_us + 4 * slowest_us)
+		    last_us + ORACLE_TOLERANCE_US >=
+			    before_us + 4 * oracle_slowest_us(watch, i + 1, before_us))
 			return true;
 	}
 	return false;
+}
+
+/* Looks have contradicted each other, or orders had no effect: what a node has seen is no measure. */
+static bool oracle_lied_to(const struct world *world)
+{
+	return world->now_us < world->lies_until_us;
 }
 
 /* Takes over from `victim` (0: nobody held). */
@@ -131,7 +151,7 @@ static void oracle_takeover(struct world *world, struct node *node, uint64_t own
 		    (key.interval == node->number || key.interval == KEY_NODE_ANY))
 			return;
 	}
-	if (watch->owns || oracle_preempted(watch, victim))
+	if (watch->owns || oracle_preempted(watch, victim) || oracle_lied_to(world))
 		return; /* an owner that takes back what came back, or lost its reservation */
 	if (victim == 0 && oracle_owning(node))
 		return; /* it has not heard yet that it has lost: then the target refuses */
@@ -165,7 +185,7 @@ static void oracle_stand_back(struct world *world, struct node *node, uint64_t v
 	struct key key;
 
 	if (watch->owns || (victim == 0 && oracle_owning(node)) || world->same_numbers ||
-	    oracle_recorded(node, victim) ||
+	    oracle_lied_to(world) || oracle_recorded(node, victim) ||
 	    (key_decode(&key, victim) && key.kind == KEY_KIND_OFFER))
 		return;
 	for (unsigned i = 0; i < watch->key_count; i++) {
@@ -208,6 +228,9 @@ static void oracle_register(struct world *world, struct node *node,
 	else if (!node->gate_quiet || (node->gate == ARBITER_GATE_HELD && !oracle_owning(node)))
 		world_fail(world, "registers-quietly", "%s registers before it is quiet",
 			   trace_node_name(node));
+	if (effect->order.key != 0 && effect->order.key != effect->order.service_key &&
+	    oracle_recorded(node, effect->order.key) && !oracle_preempted(watch, effect->order.key))
+		watch->preempted[watch->preempted_next++ % 8] = effect->order.key;
 	watch->registered = UINT32_MAX; /* until it ends */
 	watch->window_key = effect->order.service_key;
 	watch->window_looks = 0;
@@ -233,6 +256,8 @@ static void oracle_member(struct world *world, struct node *node, unsigned lun, 
 	const struct watch *leader = &node->watches[0], *watch = &node->watches[lun];
 	char text[32];
 
+	if (oracle_lied_to(world))
+		return;
 	if (leader->held_own_us == 0) {
 		world_fail(world, "leader-first",
 			   "%s takes member %u without having held the leader",
@@ -318,7 +343,7 @@ static void oracle_order(struct world *world, struct node *node,
 		world_fail(world, "strangers", "%s preempts the foreign key %s",
 			   trace_node_name(node),
 			   trace_key(effect->order.service_key, text, sizeof(text)));
-	if (!oracle_has_seen(watch, effect->order.service_key) &&
+	if (!oracle_has_seen(watch, effect->order.service_key) && !oracle_lied_to(world) &&
 	    !oracle_recorded(node, effect->order.service_key))
 		world_fail(world, "exact-keys", "%s preempts %s, which it has not seen",
 			   trace_node_name(node),
@@ -486,18 +511,20 @@ void oracle_looked(struct world *world, struct node *node, unsigned lun, const s
 	watch->look_serial = op->serial;
 	watch->look_ended_us = world->now_us;
 	watch->held = look->held;
-	watch->holder = look->holder;
+	watch->holder = look->held && look->holder != 0 ? arbiter_look_borne(look, 0)
+			: look->held                    ? ARBITER_HOLDER_ALL
+							: 0;
 	watch->key_count = look->key_count;
 	memcpy(watch->keys, look->keys, look->key_count * sizeof(look->keys[0]));
-	if (look->held && oracle_recorded(node, look->holder)) {
+	if (look->held && oracle_recorded(node, watch->holder)) {
 		watch->held_own_us = op->began_us;
 		watch->held_own = op->serial;
 		watch->owns = true;
 		watch->lost_found = 0;
-	} else if (look->held && !oracle_preempted(watch, look->holder)) {
+	} else if (look->held && !oracle_preempted(watch, watch->holder)) {
 		watch->owns = false;
 	}
-	if (!(look->held && oracle_recorded(node, look->holder)) && watch->lost_found == 0)
+	if (!(look->held && oracle_recorded(node, watch->holder)) && watch->lost_found == 0)
 		watch->lost_found = world_serial(world);
 	if (lun == 0)
 		oracle_window_look(world, watch, op);

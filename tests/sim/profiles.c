@@ -102,6 +102,18 @@ const struct profile profiles[] = {
 	 .interval_ms = 9000,
 	 .differ = true,
 	 .weights = {[FAULT_CRASH] = 2, [FAULT_PATH_DROP] = 1, [FAULT_DAEMON_CRASH] = 1}},
+	{.name = "odd",
+	 .about = "the target's answers contradict each other; orders have no effect; crowds",
+	 .interval_ms = 9000,
+	 .odd = true,
+	 .weights = {[FAULT_DEAF] = 2,
+		     [FAULT_HALVES] = 2,
+		     [FAULT_CROWD] = 3,
+		     [FAULT_CRASH] = 2,
+		     [FAULT_DAEMON_CRASH] = 1,
+		     [FAULT_UNFIT] = 1,
+		     [FAULT_STRANGER_HOLDS] = 1,
+		     [FAULT_COMMAND] = 3}},
 	{.name = "storm",
 	 .about = "everything",
 	 .interval_ms = 2500,
@@ -161,6 +173,10 @@ static void shape_target(struct world *world)
 	 * else. */
 	if (own.lost_session == LUN_LOST_ORPHANS && flip(world, 30) && !world->profile->differ)
 		own.lost_session = LUN_LOST_REMOVES;
+	if (world->profile->odd) {
+		own.stale_holder = flip(world, 40);
+		own.swapped = !own.stale_holder && flip(world, 50);
+	}
 	if (!flip(world, 80))
 		own.task_aborted_status = false;
 	for (unsigned i = 0; i < world->lun_count; i++) {
@@ -172,10 +188,11 @@ static void shape_target(struct world *world)
 		unit->stalled_until_us = 0;
 		unit->holder_node = NONE8;
 		unit->holder_since_us = 0;
+		unit->held = false;
 		memset(unit->registered_key, 0, sizeof(unit->registered_key));
 		memset(unit->lost_opening, 0, sizeof(unit->lost_opening));
 	}
-	world->full_status = own.full_status && flip(world, 70);
+	world->full_status = own.full_status && flip(world, 70) && !own.stale_holder;
 	world->aptpl = own.aptpl && flip(world, 75);
 	world->type = flip(world, 75) ? PR_TYPE_WRITE_EXCLUSIVE_REGISTRANTS_ONLY
 				      : PR_TYPE_EXCLUSIVE_ACCESS_REGISTRANTS_ONLY;

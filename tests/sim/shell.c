@@ -137,9 +137,9 @@ static void op_send(struct world *world, struct op *op)
 	switch ((enum op_kind)op->kind) {
 	case OP_LOOK:
 		nexus = op_look_nexus(world, op);
-		kind = world->full_status ? COMMAND_FULL_STATUS
-		       : op->look.ok      ? COMMAND_READ_RESERVATION
-					  : COMMAND_READ_KEYS;
+		kind = !op->plain    ? COMMAND_FULL_STATUS
+		       : op->look.ok ? COMMAND_READ_RESERVATION
+				     : COMMAND_READ_KEYS;
 		pr_in_encode(&request,
 			     kind == COMMAND_FULL_STATUS        ? PR_IN_READ_FULL_STATUS
 			     : kind == COMMAND_READ_RESERVATION ? PR_IN_READ_RESERVATION
@@ -166,8 +166,9 @@ static void op_send(struct world *world, struct op *op)
 }
 
 /* READ KEYS: its answer waits for that of READ RESERVATION. */
-static bool op_look_keys(struct op *op, const struct command *command)
+static bool op_look_keys(const struct world *world, struct op *op, const struct command *command)
 {
+	const struct node *node = &world->nodes[op->node];
 	uint64_t values[SHELL_KEYS_MAX];
 	struct pr_keys keys = {.keys = values};
 
@@ -176,25 +177,17 @@ static bool op_look_keys(struct op *op, const struct command *command)
 		return false;
 	op->look.generation = keys.generation;
 	op->look.key_count = 0;
+	op->look.left_out = 0;
 	op->look.truncated = keys.available > keys.count;
-	for (uint32_t i = 0; i < keys.count; i++) {
-		unsigned j = 0;
-
-		while (j < op->look.key_count && op->look.keys[j] != values[i])
-			j++;
-		if (j < op->look.key_count)
-			continue;
-		if (op->look.key_count == ARBITER_LOOK_KEYS_MAX)
-			op->look.truncated = true;
-		else
-			op->look.keys[op->look.key_count++] = values[i];
-	}
+	for (uint32_t i = 0; i < keys.count; i++)
+		arbiter_look_add(&op->look, values[i], world->cluster, node->number);
 	op->look.ok = true;
 	return true;
 }
 
-static bool op_look_full(struct op *op, const struct command *command)
+static bool op_look_full(const struct world *world, struct op *op, const struct command *command)
 {
+	const struct node *node = &world->nodes[op->node];
 	static struct pr_full_status_entry entries[SHELL_KEYS_MAX];
 	struct pr_full_status status = {.entries = entries};
 
@@ -205,25 +198,33 @@ static bool op_look_full(struct op *op, const struct command *command)
 	op->look.held = false;
 	op->look.holder = 0;
 	op->look.key_count = 0;
+	op->look.left_out = 0;
 	op->look.truncated = !status.complete;
 	for (uint32_t i = 0; i < status.count; i++) {
-		unsigned j = 0;
-
 		if (entries[i].holder) {
+			bool all = entries[i].type == PR_TYPE_WRITE_EXCLUSIVE_ALL_REGISTRANTS ||
+				   entries[i].type == PR_TYPE_EXCLUSIVE_ACCESS_ALL_REGISTRANTS;
+
 			op->look.held = true;
-			op->look.holder = entries[i].key;
+			op->look.holder = all ? 0 : entries[i].key;
 		}
-		while (j < op->look.key_count && op->look.keys[j] != entries[i].key)
-			j++;
-		if (j < op->look.key_count)
-			continue;
-		if (op->look.key_count == ARBITER_LOOK_KEYS_MAX)
-			op->look.truncated = true;
-		else
-			op->look.keys[op->look.key_count++] = entries[i].key;
+		arbiter_look_add(&op->look, entries[i].key, world->cluster, node->number);
 	}
 	op->look.ok = true;
 	return true;
+}
+
+/* READ FULL STATUS against READ KEYS: of the same generation they show the same keys. */
+static void op_look_compare(struct world *world, struct op *op)
+{
+	struct node *node = &world->nodes[op->node];
+
+	if (!op->check || op->full.generation != op->look.generation || op->look.key_count == 0)
+		return;
+	node->checked[op->lun] = true;
+	if (arbiter_look_same_keys(&op->full, &op->look))
+		return;
+	node->distrusted[op->lun] = op->look.differs = true;
 }
 
 /* Returns true when the look is complete, successful or not. */
@@ -233,10 +234,16 @@ static bool op_look_answer(struct world *world, struct op *op, const struct comm
 
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_FULL_STATUS:
-		op->look.ok = op_look_full(op, command);
-		return true;
+		op->look.ok = op_look_full(world, op, command);
+		if (!op->look.ok || !op->check)
+			return true;
+		op->full = op->look;
+		op->look.ok = false;
+		op->plain = true;
+		op_send(world, op);
+		return false;
 	case COMMAND_READ_KEYS:
-		if (!op_look_keys(op, command))
+		if (!op_look_keys(world, op, command))
 			return true;
 		op_send(world, op);
 		return false;
@@ -254,6 +261,7 @@ static bool op_look_answer(struct world *world, struct op *op, const struct comm
 		op->look.ok = true;
 		op->look.held = reservation.held;
 		op->look.holder = reservation.key;
+		op_look_compare(world, op);
 		return true;
 	case COMMAND_OUT:
 	case COMMAND_RESET:
@@ -439,6 +447,9 @@ static void shell_begin_op(struct world *world, struct node *node,
 	if (effect->kind == ARBITER_EFFECT_LOOK) {
 		op->kind = OP_LOOK;
 		op->look_attempt = effect->look.attempt;
+		op->plain = !world->full_status || node->distrusted[op->lun];
+		op->check = !op->plain && (effect->look.check || !node->checked[op->lun]);
+		op->look.differs = false;
 		give_up_ms = effect->look.give_up_ms;
 	} else {
 		op->kind = effect->kind == ARBITER_EFFECT_ORDER ? OP_ORDER : OP_RESET;
@@ -452,6 +463,7 @@ static void shell_begin_op(struct world *world, struct node *node,
 					 effect->order.action == PR_OUT_REGISTER_AND_IGNORE);
 		give_up_ms = effect->order.give_up_ms;
 		world->orders++;
+		invariants_ordered(world, node, op->lun);
 	}
 	world_push(world, world->now_us + give_up_ms * MS, WORLD_GIVE_UP, node->index,
 		   op_index(world, op), op->serial);
@@ -586,6 +598,9 @@ void shell_start(struct world *world, struct node *node)
 	if (node->counter == 0)
 		node->counter = 1;
 	oracle_reset(node);
+	memset(node->checked, 0, sizeof(node->checked));
+	memset(node->distrusted, 0, sizeof(node->distrusted));
+	memset(node->rate_orders, 0, sizeof(node->rate_orders));
 	if (arbiter_size(&node->config) > WORLD_ARBITER_SIZE ||
 	    !arbiter_init(node->arbiter, &node->config)) {
 		world_fail(world, "starts", "the configuration is refused");

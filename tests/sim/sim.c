@@ -252,10 +252,11 @@ static void sim_mutate_work(const struct sim_options *options, unsigned job, uin
 	if (!world)
 		_exit(2);
 	for (int rule = (int)job; rule < ARBITER_RULE_COUNT; rule += (int)options->jobs) {
+		const char *drill;
+
 		if (options->rule >= 0 && rule != options->rule)
 			continue;
-		const char *drill = drills_run(rule, failure, sizeof(failure));
-
+		drill = drills_run(rule, failure, sizeof(failure));
 		if (drill) {
 			found[rule] = SIM_DRILL;
 			snprintf(how[rule], sizeof(how[rule]), "%s: %.100s", drill, failure);

@@ -9,6 +9,7 @@
  * shell.c    effects of the arbiter, looks, orders
  * host.c     gate, service, disk: what lives on a node beside the daemon
  * faults.c   profiles, and what they make happen
+ * strangers.c  initiators of no cluster of ours
  * invariants.c, oracle.c   what must always hold
  * trace.c    the readable account
  */
@@ -120,11 +121,14 @@ struct op {
 	bool used;
 	uint8_t kind, node, lun, nexus;
 	uint8_t attempt, rereads;
+	bool plain; /* by READ KEYS and READ RESERVATION, whatever the target has */
+	bool check; /* and to be compared with READ FULL STATUS, which is `full` */
 	uint16_t command;
 	uint32_t serial, daemon_boot, effect_id, look_attempt;
 	uint64_t began_us, give_up_us;
 	struct pr_out out;
 	struct arbiter_look look; /* of READ KEYS so far */
+	struct arbiter_look full;
 	enum scsi_outcome outcome;
 	bool illegal_request, path_unusable;
 };
@@ -199,6 +203,11 @@ struct node {
 	struct arbiter *arbiter;
 	uint64_t clock_offset_us;
 	uint8_t lun_of[WORLD_LUNS_MAX]; /* by the order of its own configuration */
+	/* of each LUN, since its daemon began: */
+	bool checked[WORLD_LUNS_MAX];    /* READ FULL STATUS was compared with READ KEYS */
+	bool distrusted[WORLD_LUNS_MAX]; /* and shows other keys */
+	uint64_t rate_second[WORLD_LUNS_MAX];
+	uint32_t rate_orders[WORLD_LUNS_MAX]; /* in that second */
 	/* daemon */
 	bool running, daemon_running, gone; /* gone: will not come back */
 	uint32_t boot, daemon_boot;
@@ -260,12 +269,14 @@ struct sim_lun {
 	uint8_t landed_node;
 	uint8_t holder_node; /* in truth; NONE8: nobody or a stranger */
 	uint64_t holder_since_us;
+	bool held; /* by anybody */
 	uint64_t registered_us[LUN_NEXUSES_MAX];
 	uint64_t registered_key[LUN_NEXUSES_MAX];
 };
 
 #define NONE8 0xff
 #define STRANGER 200 /* initiator number of somebody who is not of this cluster */
+#define STRANGER_CROWD 201
 
 struct profile;
 
@@ -305,6 +316,7 @@ struct world {
 		uint16_t port;
 	} lasting_faults[32];
 	uint64_t strangers, tidied_us;
+	uint64_t lies_until_us; /* what nodes have seen need not be so */
 	/* parts */
 	struct node nodes[WORLD_NODES_MAX];
 	struct sim_lun luns[WORLD_LUNS_MAX];
@@ -334,7 +346,7 @@ struct profile {
 	const char *about;
 	uint32_t interval_ms; /* between faults, on the average; 0: none */
 	unsigned faults_max;  /* 0: as many as come */
-	uint32_t weights[24]; /* by enum fault_kind */
+	uint32_t weights[32]; /* by enum fault_kind */
 	uint32_t lost_command, lost_answer, delayed, busy; /* parts of a million */
 	unsigned nodes_min;
 	bool slow;  /* the array may be slow throughout */
@@ -342,6 +354,7 @@ struct profile {
 	bool same_numbers;
 	bool multipath; /* at least two nexuses */
 	bool differ;    /* the last node has another LUN as its leader */
+	bool odd;       /* the target's answers are odd throughout */
 };
 
 enum fault_kind {
@@ -369,6 +382,9 @@ enum fault_kind {
 	FAULT_STRANGER_HOLDS,
 	FAULT_GATE_STOPS,
 	FAULT_PATH_STANDBY,
+	FAULT_DEAF,   /* PERSISTENT RESERVE OUT has no effect */
+	FAULT_HALVES, /* looks by different nexuses contradict each other */
+	FAULT_CROWD,  /* many strangers register */
 	FAULT_COUNT,
 };
 
@@ -453,6 +469,17 @@ uint64_t faults_slack_us(const struct world *world);
 void faults_tidy(struct world *world);
 void faults_disturb(struct world *world, uint64_t until_us);
 
+void faults_later(struct world *world, uint64_t at_us, enum fault_kind kind, unsigned node,
+		  unsigned lun, unsigned nexus); /* it ends then */
+void faults_excuse_all(struct world *world, uint64_t until_us, const char *why);
+
+/* strangers.c */
+void strangers_one_comes(struct world *world, bool holds);
+void strangers_one_leaves(struct world *world, const struct lasting *lasting);
+void strangers_crowd_comes(struct world *world);
+void strangers_crowd_leaves(struct world *world, unsigned lun);
+void strangers_remove(struct world *world); /* those that a target has brought back */
+
 /* oracle.c: what one node may do, judged by what it could know */
 void oracle_reset(struct node *node);
 void oracle_effect(struct world *world, struct node *node, const struct arbiter_effect *effect);
@@ -468,6 +495,7 @@ void invariants_admitted(struct world *world, struct command *command, unsigned 
 void invariants_landed(struct world *world, const struct command *command);
 void invariants_yields(struct world *world, struct node *node);
 void invariants_forgive(struct world *world, unsigned lun);
+void invariants_ordered(struct world *world, struct node *node, unsigned lun);
 bool invariants_unaware(const struct world *world, const struct node *node);
 void invariants_check(struct world *world);
 uint64_t invariants_bound_us(const struct world *world);
