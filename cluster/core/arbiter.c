@@ -214,6 +214,10 @@ static void on_fitness(struct arbiter *a, const struct arbiter_event *event)
 	bool was = a->fit;
 
 	a->fit = event->fitness.fit;
+	if (event->fitness.stuck && arbiter_is_owning(a)) {
+		owner_let_go(a);
+		return;
+	}
 	if (!a->fit && arbiter_is_owning(a) && a->state != ARBITER_STATE_OFFERING &&
 	    !a->maintenance && !a->yield &&
 	    arbiter_rule(a, ARBITER_RULE_OWNER_UNFIT_OFFERS, 0, a->luns[0].key))

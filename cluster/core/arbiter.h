@@ -195,6 +195,8 @@ struct arbiter_event {
 		} nexus;
 		struct {
 			bool fit;
+			bool stuck; /* not fit, and it does not get on even with handing over: it
+				       defends no more, and whoever challenges wins */
 		} fitness;
 		struct {
 			enum arbiter_command command;

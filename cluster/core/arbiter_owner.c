@@ -85,12 +85,8 @@ uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rul
 
 /* --- losing --- */
 
-void owner_depose(struct arbiter *a, enum arbiter_rule rule)
+static void lose(struct arbiter *a, enum arbiter_rule rule)
 {
-	uint64_t holder = lun_holder(&a->luns[0]);
-
-	if (rule != ARBITER_RULE_COUNT && !arbiter_rule(a, rule, 0, holder))
-		return;
 	arbiter_gate_fail(a); /* before everything else */
 	a->hold = 0;
 	a->yield = a->release = a->adopting = a->gate_broken = false;
@@ -102,7 +98,24 @@ void owner_depose(struct arbiter *a, enum arbiter_rule rule)
 		lun_set_phase(a, i, LUN_IDLE);
 	}
 	arbiter_set_state(a, ARBITER_STATE_DEPOSED, rule);
+}
+
+void owner_depose(struct arbiter *a, enum arbiter_rule rule)
+{
+	uint64_t holder = lun_holder(&a->luns[0]);
+
+	if (rule != ARBITER_RULE_COUNT && !arbiter_rule(a, rule, 0, holder))
+		return;
+	lose(a, rule);
 	arbiter_strike(a, 0);
+	arbiter_service_update(a);
+	standby_check_quiet(a);
+}
+
+/* Its key holds until somebody preempts it, and stays known as its own. */
+void owner_let_go(struct arbiter *a)
+{
+	lose(a, ARBITER_RULE_COUNT);
 	arbiter_service_update(a);
 	standby_check_quiet(a);
 }

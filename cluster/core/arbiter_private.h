@@ -332,6 +332,7 @@ uint64_t owner_deadline(const struct arbiter *a);
 /* How long a winner waits for the next member. */
 uint64_t owner_members_patience_ms(const struct arbiter *a);
 void owner_depose(struct arbiter *a, enum arbiter_rule rule);
+void owner_let_go(struct arbiter *a); /* the same, of its own accord: another may take it */
 void owner_yield(struct arbiter *a, uint8_t node, enum arbiter_rule rule);
 void owner_yield_drive(struct arbiter *a);
 /* Holds the gate and takes LUN i again under a fresh key from `victim` (0: nobody holds). */

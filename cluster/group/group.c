@@ -415,6 +415,7 @@ static enum arbiter_command_answer post(struct group *group, const struct arbite
 	if (group->gate_kind)
 		group->gate_kind->settle(group);
 	group_multipathd_settle(group);
+	group_progress_check(group);
 	now = clock_now_ms();
 	if (any_waiter(group)) {
 		check_waiters(group);

@@ -19,6 +19,7 @@
 #include "cluster/config/config.h"
 #include "cluster/control/control.h"
 #include "cluster/core/arbiter.h"
+#include "cluster/core/owner_progress.h"
 #include "cluster/core/size_policy.h"
 #include "cluster/core/watchdog_policy.h"
 #include "cluster/store/claims.h"
@@ -188,8 +189,9 @@ struct group_waiter {
 
 /* Why this node may not own the group now; fit when none is set. */
 enum group_unfit {
-	GROUP_UNFIT_STANDBY, /* an operator said so */
-	GROUP_UNFIT_ATTACH,  /* its devices cannot be made */
+	GROUP_UNFIT_STANDBY,  /* an operator said so */
+	GROUP_UNFIT_ATTACH,   /* its devices cannot be made */
+	GROUP_UNFIT_PROGRESS, /* it owned the LUN and did not get on */
 	GROUP_UNFIT_COUNT,
 };
 
@@ -266,6 +268,10 @@ struct group {
 	bool service_known;
 	struct watchdog_watch watch; /* cluster/daemon/watchdog_judge.c's */
 	bool watch_told;
+	struct owner_progress_watch progress; /* progress.c's, as is what follows */
+	enum owner_progress_cause progress_cause;
+	bool progress_alarm;
+	uint64_t progress_since_ms, gave_up_ms;
 
 	enum arbiter_state state;
 	enum arbiter_rule reason;
@@ -391,6 +397,9 @@ void group_multipathd_untell(struct group *group); /* before anything else is st
  * write that over what is registered meanwhile. group_lun_resume() is called when it has. */
 bool group_multipathd_must_wait(struct group_lun *lun, const struct pr_out *out);
 void group_multipathd_forget(struct group_lun *lun, bool wait); /* wait: one of `closes` */
+
+/* progress.c: after each step of a group that has begun. */
+void group_progress_check(struct group *group);
 
 /* history.c */
 void group_note_effect(struct group *group, const struct arbiter_effect *effect);

@@ -161,6 +161,7 @@ static bool alarm_is_on(const struct group *group, const struct group_alarm *ala
 static json_t *alarms_json(const struct group *group)
 {
 	json_t *alarms = json_array();
+	char text[160];
 
 	for (unsigned k = 0; k < ARBITER_ALARM_COUNT; k++) {
 		const struct group_alarm *alarm = &group->alarms[k];
@@ -174,6 +175,13 @@ static json_t *alarms_json(const struct group *group)
 						  group->luns[alarm->lun].config->name, "since_ms",
 						  age(alarm->since_ms)));
 	}
+	snprintf(text, sizeof(text), "it owns the LUN and does not serve: %s",
+		 owner_progress_text(group->progress_cause));
+	if (group->progress_alarm)
+		json_array_append_new(alarms, json_pack("{s:s, s:s, s:n, s:s, s:o}", "name",
+							"no-progress", "text", text, "key", "lun",
+							group->luns[0].config->name, "since_ms",
+							age(group->progress_since_ms)));
 	return alarms;
 }
 
