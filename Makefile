@@ -11,7 +11,7 @@ UNITDIR    ?= /lib/systemd/system
 DESTDIR    ?=
 BUILD      ?= build
 CC         ?= gcc
-CLANG      ?= clang
+CLANG      ?= clang-19
 PKG_CONFIG ?= pkg-config
 
 VERSION  := 0.1
@@ -202,7 +202,7 @@ check-rig: all
 
 # Machines with Debian's kernel under QEMU: LIO, open-iscsi, dm-multipath. SCENARIOS="name ..." for some.
 check-vm:
-	tools/rig/setup-vm
+	tools/setup vm
 	$(MAKE) --no-print-directory all $(BUILD)/tests/table/run_lio $(BUILD)/tests/table/run_gate_dm
 	tests/vm/run $(SCENARIOS)
 
@@ -236,8 +236,17 @@ fuzz: $(FUZZ)
 	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ)
 
 # Everything, with its set-up. What CI runs.
-check: setup
-	@tests/check
+check:
+	@tools/setup check
+	@tests/check $(STAGES)
+
+# Minimal roots of Debian 12 and 13, in which the README's commands run. check-fresh-short is a stage of `make check`.
+RELEASES ?= bookworm trixie
+check-fresh:
+	@tools/setup check
+	tests/fresh $(RELEASES)
+check-fresh-short:
+	tests/fresh --short $(RELEASES)
 
 # --- seeing and measuring --------------------------------------------------------------------------------------------
 
@@ -250,12 +259,12 @@ demo: setup
 
 # The same on virtual machines: LIO, open-iscsi, dm-multipath.
 demo-vm:
-	@tools/rig/setup-vm
+	@tools/setup vm
 	@$(MAKE) --no-print-directory all
 	@$(BUILD)/lunkeeper-rig demo --kind vm $(DEMO)
 
 campaign-vm:
-	@tools/rig/setup-vm
+	@tools/setup vm
 	@$(MAKE) --no-print-directory all
 	$(BUILD)/lunkeeper-rig campaign --kind vm $(if $(filter command%,$(origin N)),$(N),30)
 
@@ -267,7 +276,7 @@ bench: setup all
 
 # Beside Pacemaker, on machines with Debian's kernel; about half an hour.
 bench-vm:
-	tools/rig/setup-vm
+	tools/setup vm
 	$(MAKE) --no-print-directory all
 	tests/vm/bench --json $(BUILD)/bench-vm.json --markdown $(BUILD)/bench-vm.md $(BENCH)
 
@@ -294,7 +303,7 @@ install-rig: install
 	install -d $(DESTDIR)$(LIBDIR)/vm
 	install -m 755 $(BUILD)/lunkeeper-rig $(DESTDIR)$(SBINDIR)
 	install -m 755 $(RIG_SERVICES) $(DESTDIR)$(LIBDIR)/services
-	install -m 755 tools/rig/vm/image tools/rig/vm/init tools/rig/setup-vm tools/setup $(DESTDIR)$(LIBDIR)/vm
+	install -m 755 tools/rig/vm/image tools/rig/vm/init tools/setup $(DESTDIR)$(LIBDIR)/vm
 	install -m 644 $(RIG_PAGES) $(DESTDIR)$(MANDIR)/man1
 
 clean:
@@ -305,7 +314,8 @@ help:
 	  'make                  build lunkeeper, lunkeeperd, the gate and the rig' \
 	  'make demo             set up, and show a failover on a cluster of two nodes on this machine' \
 	  'make demo-vm          the same on virtual machines with a real kernel: LIO, open-iscsi, dm-multipath' \
-	  'make check            set up, and pass every test (root)' \
+	  'make check            set up, and pass every test (root); STAGES="name ..." for some' \
+	  'make check-fresh      the same on new machines: minimal roots of Debian 12 and 13' \
 	  'make check-fast       unit, table and simulation tests: no root, no network' \
 	  'make check-path       iscsi paths against a target that says odd things' \
 	  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
@@ -316,7 +326,7 @@ help:
 	  'make check-mutation   every rule of the arbiter taken out in turn must be noticed' \
 	  'make check-asan       with address and undefined-behaviour sanitizers' \
 	  'make check-valgrind   unit tests under valgrind' \
-	  'make check-lint       formatting, clang-tidy, cppcheck, man pages, scripts' \
+	  'make check-lint       formatting, cppcheck, rooms, man pages, scripts' \
 	  'make fuzz             every parser, FUZZ_SECONDS each' \
 	  'make sim N=1000000    as many simulated schedules as one likes' \
 	  'make campaign N=100   consecutive failovers, every acknowledged write checked' \
@@ -326,7 +336,7 @@ help:
 	  'make install          DESTDIR=, PREFIX=' \
 	  'make install-rig      the same, and the rig'
 
-.PHONY: all check-vm setup demo demo-vm campaign campaign-vm bench bench-vm install install-rig clean help check check-fast check-install check-unit check-purity check-path check-table-sim check-sim \
-	sim check-mutation check-table check-model check-rig check-services check-lint check-asan check-valgrind fuzz
+# Every target whose name is a word.
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' Makefile)
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -15,6 +15,8 @@
 #include "scsi/pr.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/lunkeeper/lunkeeper.conf"
+#define CONFIG_STATE_DEFAULT "/var/lib/lunkeeper" /* the state folder */
+#define CONFIG_RUN_DEFAULT "/run/lunkeeper"       /* the run folder */
 #define CONFIG_SECRETS_DEFAULT                                                                     \
 	"/etc/lunkeeper/secrets" /* where `secrets` is not set and this file is there */
 #define CONFIG_NAME_MAX                                                                            \

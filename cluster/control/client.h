@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONTROL_PATH_DEFAULT "/run/lunkeeper/control"
+#include "cluster/config/config.h"
+
+#define CONTROL_PATH_DEFAULT CONFIG_RUN_DEFAULT "/control"
 #define CONTROL_ANSWER_MAX (16u << 20) /* bytes of one answer's line */
 
 struct control_client;

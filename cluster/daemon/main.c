@@ -27,7 +27,6 @@
 #include "cluster/base/sdnotify.h"
 #include "iscsi/path_iscsi.h"
 
-#define RUN_FOLDER_DEFAULT "/run/lunkeeper"
 #define INITIATOR_FILE "/etc/iscsi/initiatorname.iscsi"
 #define REALTIME_PRIORITY 20
 #define HAND_OVER_LIMIT_MS 300000
@@ -338,8 +337,8 @@ static void usage(FILE *out)
 	      "says. Runs in the foreground.\n"
 	      "  --config FILE    default " CONFIG_PATH_DEFAULT "\n"
 	      "  --node NAME      this node's name in the configuration; default: the host name\n"
-	      "  --state DIR      default " STATE_FOLDER_DEFAULT "\n"
-	      "  --run DIR        default " RUN_FOLDER_DEFAULT "\n"
+	      "  --state DIR      default " CONFIG_STATE_DEFAULT "\n"
+	      "  --run DIR        default " CONFIG_RUN_DEFAULT "\n"
 	      "  --debug          say more\n"
 	      "  --no-realtime    no real-time priority, no locked memory\n"
 	      "SIGHUP takes a changed configuration; SIGTERM hands everything over and stops. See "
@@ -611,8 +610,8 @@ int main(int argc, char **argv)
 	host[strcspn(host, ".")] = 0;
 	daemon.home.node_name = host;
 	daemon.config_path = CONFIG_PATH_DEFAULT;
-	daemon.state_folder = STATE_FOLDER_DEFAULT;
-	daemon.home.run_folder = RUN_FOLDER_DEFAULT;
+	daemon.state_folder = CONFIG_STATE_DEFAULT;
+	daemon.home.run_folder = CONFIG_RUN_DEFAULT;
 	daemon.started_ms = clock_now_ms();
 	log_open(2, LOG_LEVEL_INFO);
 	if (parse_options(&daemon, argc, argv, &realtime))

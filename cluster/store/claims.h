@@ -15,7 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATE_FOLDER_DEFAULT "/var/lib/lunkeeper"
 #define CLAIMS_KEYS_MAX 8 /* of one group; = ARBITER_CLAIMS_MAX */
 #define CLAIMS_FILE_MAX 4096
 #define CLAIMS_INCARNATION_AHEAD 4096 /* a fresh start begins this far beyond the number on disk */

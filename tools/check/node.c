@@ -19,14 +19,12 @@
 
 #include "cluster/gate/nbdkit/attach.h"
 #include "cluster/gate/dm/ioctl.h"
-#include "cluster/store/claims.h"
 #include "iscsi/secrets.h"
 #include "tools/check/check.h"
 #include "tools/check/host.h"
 #include "tools/lun/lun.h"
 #include "tools/lun/probe.h"
 
-#define CHECK_RUN_DEFAULT "/run/lunkeeper"
 #define CHECK_SPACE_MIN (64ull << 20)
 #define CHECK_PRIORITY 10
 #define CHECK_READ_TIMEOUT_MS 15000
@@ -326,7 +324,7 @@ static void check_times(struct check_run *run, const struct config_lun *lun, con
 {
 	const struct config_group *group = check_group_of(run->check->config, lun);
 	uint32_t defend_ms = group ? group->times.defend_ms : run->check->config->times.defend_ms;
-	const char *state = run->check->state ? run->check->state : STATE_FOLDER_DEFAULT;
+	const char *state = run->check->state ? run->check->state : CONFIG_STATE_DEFAULT;
 	json_t *probe = wwid[0] ? lun_probe_load(state, wwid) : NULL;
 	const json_t *looks = json_object_get(probe, "looks"), *verdict;
 	json_int_t p99 = json_integer_value(json_object_get(looks, "p99_us"));
@@ -434,8 +432,8 @@ size_t check_node(const struct check *check, json_t *findings)
 	}
 	check_identity(run, &node.context);
 	check_programs(run);
-	check_folder(run, "state folder", check->state ? check->state : STATE_FOLDER_DEFAULT);
-	check_folder(run, "run folder", check->run ? check->run : CHECK_RUN_DEFAULT);
+	check_folder(run, "state folder", check->state ? check->state : CONFIG_STATE_DEFAULT);
+	check_folder(run, "run folder", check->run ? check->run : CONFIG_RUN_DEFAULT);
 	check_secrets(run);
 	check_privileges(run);
 	check_luns(&node);

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/config/config.h"
 #include "cluster/control/client.h"
 
-#define CLI_RUN_DEFAULT "/run/lunkeeper"
 #define CLI_MESSAGE_MAX 600
 #define DAEMON_NAMES_MAX 200
 
@@ -18,7 +18,7 @@ const char *cli_daemon_path(const struct cli_daemon *daemon)
 	static char path[256];
 	const char *run = daemon->run ? daemon->run : getenv("LUNKEEPER_RUN");
 
-	snprintf(path, sizeof(path), "%s/control", run && *run ? run : CLI_RUN_DEFAULT);
+	snprintf(path, sizeof(path), "%s/control", run && *run ? run : CONFIG_RUN_DEFAULT);
 	return path;
 }
 

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "tools/cli/daemon.h"
-#include "tools/lun/lun.h"
 
 #define ORDER_WAIT_DEFAULT_MS 60000u
 #define ORDER_POLL_MS 200

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "cluster/store/claims.h"
+#include "cluster/config/config.h"
 #include "scsi/probe_run.h"
 #include "tools/lun/job.h"
 #include "tools/lun/probe.h"
@@ -497,7 +497,7 @@ static int probe_carry_out(struct probe_command *command, const struct lun_devic
 
 int cmd_lun_probe(int argc, char **argv)
 {
-	struct probe_command command = {.state = STATE_FOLDER_DEFAULT};
+	struct probe_command command = {.state = CONFIG_STATE_DEFAULT};
 	struct lun_devices devices = {0};
 	struct cli_option options[] = {
 		{"looks", 'n', CLI_OPTION_UNSIGNED, &command.looks, "NUMBER",
@@ -522,7 +522,7 @@ int cmd_lun_probe(int argc, char **argv)
 		{"restore", 0, CLI_OPTION_FLAG, &command.restore, NULL,
 		 "do not probe, but write back the blocks that a killed probe has kept"},
 		{"state", 0, CLI_OPTION_STRING, &command.state, "DIR",
-		 "the state folder (" STATE_FOLDER_DEFAULT ")"},
+		 "the state folder (" CONFIG_STATE_DEFAULT ")"},
 		LUN_CONTEXT_OPTIONS(&command.context),
 		{0},
 	};

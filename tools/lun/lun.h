@@ -296,6 +296,5 @@ int lun_results_exit(json_t *results);
 int cmd_lun_list(int argc, char **argv);
 int cmd_lun_probe(int argc, char **argv);
 int cmd_lun_shell(int argc, char **argv);
-int cmd_lun_order(int argc, char **argv); /* claim, take, yield, by the daemon */
 
 #endif

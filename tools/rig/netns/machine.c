@@ -9,6 +9,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,45 @@
 #define FUSE_MAX 1024
 #define LOOPS_WATCH_MS 250
 #define RUN_OUTPUT_MAX 65536
+#define SPAWN_REPORT_MAX 4096
+
+/* Whoever enters a mount namespace gets that namespace's root, so in a plain chroot(2) machines
+ * would look for everything in another tree. */
+int rig_machine_check_root(struct rig *rig)
+{
+	struct stat here, there;
+	pid_t pid;
+	int status;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0)
+			_exit(errno);
+		if (stat("/", &here) < 0 || setns(fd, CLONE_NEWNS) < 0 || stat("/", &there) < 0)
+			_exit(errno);
+		_exit(here.st_dev == there.st_dev && here.st_ino == there.st_ino ? 0 : EXDEV);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (pid < 0 || !WIFEXITED(status))
+		return rig_fail(rig, EAGAIN, "no process to look at namespaces");
+	if (WEXITSTATUS(status) == EXDEV)
+		return rig_fail(
+			rig, EXDEV,
+			"this is a chroot: the rig's machines would see the tree outside of "
+			"it. Enter it by pivot_root(2), as systemd-nspawn does and "
+			"tests/fresh shows");
+	if (WEXITSTATUS(status) == EPERM)
+		return rig_fail(rig, EPERM, "a rig makes namespaces: this needs root");
+	if (WEXITSTATUS(status))
+		return rig_fail(rig, WEXITSTATUS(status),
+				"/proc/self/ns/mnt: %s (is /proc mounted?)",
+				strerror(WEXITSTATUS(status)));
+	return 0;
+}
 
 bool rig_machine_runs(const struct rig_machine *machine)
 {
@@ -248,6 +288,7 @@ int rig_machine_call(struct rig *rig, const struct rig_machine *machine, enum ri
 		     int (*fn)(void *user), void *user)
 {
 	pid_t pid;
+	int error;
 
 	if (!rig_machine_runs(machine))
 		return rig_fail(rig, ESRCH, "%s is off", machine->name);
@@ -259,8 +300,9 @@ int rig_machine_call(struct rig *rig, const struct rig_machine *machine, enum ri
 		return rig_fail(rig, errno, "no process: %s", strerror(errno));
 	if (pid > 0)
 		return machine_wait(pid);
-	if (rig_machine_enter(rig, machine, enter)) {
-		dprintf(STDERR_FILENO, "cannot enter %s: %s\n", machine->name, strerror(errno));
+	error = rig_machine_enter(rig, machine, enter);
+	if (error) {
+		dprintf(STDERR_FILENO, "cannot enter %s: %s\n", machine->name, strerror(-error));
 		_exit(125);
 	}
 	if (enter == RIG_ENTER_NETWORK)
@@ -348,6 +390,19 @@ struct machine_spawn {
 	int proc;   /* the outer /proc */
 };
 
+/* Ends the child; what is behind the first line's end is the reason why nothing was started. */
+static void __attribute__((noreturn, format(printf, 2, 3)))
+spawn_failed(const struct machine_spawn *spawn, const char *format, ...)
+{
+	char text[SPAWN_REPORT_MAX] = "\n";
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text + 1, sizeof(text) - 1, format, arguments);
+	va_end(arguments);
+	_exit(write(spawn->report, text, strlen(text)) < 0 ? 125 : 126);
+}
+
 /* Twice forked, so that the machine's init is its parent. The outer /proc tells it its own number
  * there. */
 static int spawn_inside(void *user)
@@ -363,22 +418,34 @@ static int spawn_inside(void *user)
 	prctl(PR_SET_PDEATHSIG, 0);
 	setsid();
 	log = open(spawn->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (log < 0)
+		spawn_failed(spawn, "its log %s: %s", spawn->log, strerror(errno));
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		spawn_failed(spawn, "/dev/null: %s", strerror(errno));
 	got = readlinkat(spawn->proc, "self", number, sizeof(number));
-	if (log < 0 || null < 0 || got <= 0 || write(spawn->report, number, (size_t)got) != got)
+	if (got <= 0)
+		spawn_failed(spawn, "its number in /proc: %s", strerror(errno));
+	if (write(spawn->report, number, (size_t)got) != got)
 		_exit(125);
 	dup2(null, STDIN_FILENO);
 	dup2(log, STDOUT_FILENO);
 	dup2(log, STDERR_FILENO);
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-	_exit(exec_program((void *)spawn->argv));
+	machine_set_path();
+	execvp(spawn->argv[0], (char *const *)spawn->argv);
+	if (strchr(spawn->argv[0], '/'))
+		spawn_failed(spawn, "%s", strerror(errno));
+	spawn_failed(spawn, "%s (looked for in %s)", strerror(errno), getenv("PATH"));
 }
 
 int rig_machine_spawn(struct rig *rig, const struct rig_machine *machine, const char *const argv[],
 		      const char *log, struct rig_process *process)
 {
 	struct machine_spawn spawn = {.argv = argv, .log = log};
-	char number[32] = "";
+	char said[SPAWN_REPORT_MAX] = "", *reason;
+	size_t length = 0;
+	ssize_t got = 1;
 	int report[2], status;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
@@ -389,14 +456,19 @@ int rig_machine_spawn(struct rig *rig, const struct rig_machine *machine, const 
 	status = rig_machine_call(rig, machine, RIG_ENTER_ALL, spawn_inside, &spawn);
 	close(report[1]);
 	close(spawn.proc);
-	if (status == 0 && read(report[0], number, sizeof(number) - 1) <= 0)
-		status = 125;
+	/* The other end is closed by a successful execve(). */
+	while (status == 0 && got > 0 && length < sizeof(said) - 1) {
+		got = read(report[0], said + length, sizeof(said) - 1 - length);
+		length += got > 0 ? (size_t)got : 0;
+	}
 	close(report[0]);
-	if (status)
-		return status < 0 ? status
-				  : rig_fail(rig, EIO, "cannot start %s on %s", argv[0],
-					     machine->name);
-	if (rig_process_note(process, (pid_t)atoi(number)))
+	if (status < 0)
+		return status;
+	reason = strchr(said, '\n');
+	if (status || !length || reason)
+		return rig_fail(rig, EIO, "cannot start %s on %s: %s", argv[0], machine->name,
+				reason ? reason + 1 : "no process for it");
+	if (rig_process_note(process, (pid_t)atoi(said)))
 		return rig_fail(rig, ESRCH, "%s on %s ended at once; see %s", argv[0],
 				machine->name, log);
 	return rig_save(rig);

@@ -8,8 +8,10 @@
 
 static int netns_check(struct rig *rig, const struct rig_options *options)
 {
+	int error = rig_machine_check_root(rig);
+
 	(void)options;
-	return netns_target_check(rig);
+	return error ? error : netns_target_check(rig);
 }
 
 static int netns_up(struct rig *rig, const struct rig_options *options)

@@ -8,6 +8,8 @@
 #include "tools/rig/kind.h"
 
 /* machine.c */
+/* -EXDEV: this process's root is not that of its mount namespace (a plain chroot); -EPERM. */
+int rig_machine_check_root(struct rig *rig);
 int netns_exec(struct rig *rig, const struct rig_machine *machine, char *const argv[]);
 int netns_run(struct rig *rig, const struct rig_machine *machine, enum rig_enter enter,
 	      const char *const argv[], const char *input, char *output, size_t size);

@@ -56,8 +56,9 @@ int netns_target_check(struct rig *rig)
 		snprintf(command, sizeof(command), "command -v %s", programs[i][0]);
 		if (rig_run(argv, NULL, output, sizeof(output)) != 0)
 			return rig_fail(rig, ENOENT,
-					"%s is not here; `apt-get install %s` brings it",
-					programs[i][0], programs[i][1]);
+					"%s is not here (looked for in %s); `apt-get install %s` "
+					"brings it",
+					programs[i][0], getenv("PATH"), programs[i][1]);
 	}
 	return 0;
 }

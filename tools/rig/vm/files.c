@@ -97,10 +97,9 @@ int vm_check(struct rig *rig, const struct rig_options *options)
 				 " %s", programs[i]);
 	}
 	if (missing[0])
-		return rig_fail(
-			rig, ENOENT,
-			"not here:%s; tools/rig/setup-vm installs what virtual machines need",
-			missing);
+		return rig_fail(rig, ENOENT,
+				"not here:%s; tools/setup vm installs what virtual machines need",
+				missing);
 	if (access("/dev/net/tun", R_OK | W_OK) < 0)
 		return rig_fail(rig, ENODEV,
 				"/dev/net/tun: %s; virtual machines are connected by taps",
@@ -134,7 +133,7 @@ int vm_make_image(struct rig *rig, char image[RIG_PATH_MAX])
 	if (status || image[0] != '/')
 		return rig_fail(rig, EIO,
 				"the image of virtual machines cannot be built (%s/image); "
-				"tools/rig/setup-vm installs what it needs",
+				"tools/setup vm installs what it needs",
 				files_scripts());
 	return 0;
 }
