@@ -45,23 +45,21 @@ static void group_order(struct control_request *request, struct daemon *daemon, 
 	group = take_group(request, daemon);
 	if (!group)
 		return;
-	if (group->leaving || daemon->phase != DAEMON_PHASE_RUNNING) {
+	if (group_is_leaving(group) || daemon->phase != DAEMON_PHASE_RUNNING) {
 		control_fail(request, "closing", "%s: it is being handed over for good",
-			     group->config->name);
+			     group_name(group));
 		return;
 	}
-	if (!group->started) {
+	if (!group_is_started(group)) {
 		control_fail(request, "starting",
 			     "%s: not started yet: its gate or service is not known; see lunkeeper "
 			     "status",
-			     group->config->name);
+			     group_name(group));
 		return;
 	}
 	note_command(request, group, what);
 	if (command == ARBITER_COMMAND_MAINTENANCE) {
-		flag_set(daemon->home.run_folder, "maintenance", group->config->name, on);
-		if (group->service)
-			service_host_maintenance(group->service, on);
+		group_set_maintenance(group, on);
 	}
 	group_obey(group, request, command, node, on, (uint32_t)wait_ms);
 }
@@ -104,9 +102,9 @@ static void do_yield(struct control_request *request, const json_t *arguments, v
 		group = take_group(request, daemon);
 		if (!group)
 			return;
-		if (config_group_rank(group->config, node->id) < 0) {
+		if (config_group_rank(group_config(group), node->id) < 0) {
 			control_fail(request, "unlisted", "%s: node %s is not in its list of nodes",
-				     group->config->name, name);
+				     group_name(group), name);
 			return;
 		}
 	}
@@ -131,8 +129,7 @@ static void set_standby(struct control_request *request, struct daemon *daemon, 
 	daemon->home.standby = standby;
 	flag_set(daemon->home.run_folder, "standby", NULL, standby);
 	for (size_t g = 0; g < daemon->group_count; g++)
-		group_set_unfit(daemon->groups[g], GROUP_UNFIT_STANDBY,
-				standby ? GROUP_STANDBY_REASON : NULL);
+		group_set_standby(daemon->groups[g], standby);
 	daemon_note(daemon, "command", "node set to %s, by uid %u", standby ? "standby" : "online",
 		    (unsigned)control_peer_uid(request));
 	control_reply(request,
@@ -195,7 +192,7 @@ static void do_status(struct control_request *request, const json_t *arguments, 
 				  "id", daemon->home.config->nodes[n].id, "self",
 				  &daemon->home.config->nodes[n] == daemon->home.self));
 	for (size_t g = 0; g < daemon->group_count; g++)
-		if (!daemon->groups[g]->closing &&
+		if (!group_is_closing(daemon->groups[g]) &&
 		    (!only || daemon_find_group(daemon, only) == daemon->groups[g]))
 			json_array_append_new(groups, group_status_json(daemon->groups[g]));
 	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "cluster",
@@ -224,7 +221,7 @@ static void do_ledger(struct control_request *request, const json_t *arguments, 
 	}
 	rows = json_array();
 	for (size_t g = 0; g < daemon->group_count; g++) {
-		json_t *some = daemon->groups[g]->closing
+		json_t *some = group_is_closing(daemon->groups[g])
 				       ? NULL
 				       : group_ledger_json(daemon->groups[g], lun);
 
@@ -404,7 +401,7 @@ static void do_events(struct control_request *request, const json_t *arguments, 
 	    !control_take_text(request, "node", true, &node))
 		return;
 	if (name && daemon_find_group(daemon, name))
-		name = daemon_find_group(daemon, name)->config->name;
+		name = group_name(daemon_find_group(daemon, name));
 	follow = follow_make(request, daemon, name, kind, node);
 	if (!follow) {
 		control_fail(request, "memory", "out of memory");
@@ -467,7 +464,7 @@ static void do_restart(struct control_request *request, const json_t *arguments,
 		control_fail(request, "closing", "the daemon is stopping");
 	} else if (configuration_is_good(request, daemon)) {
 		control_reply(request, json_pack("{s:s}", "result", "started"));
-		daemon_leave(daemon, true);
+		daemon->end(daemon, DAEMON_END_AGAIN);
 	}
 }
 
@@ -483,7 +480,7 @@ static void do_shutdown(struct control_request *request, const json_t *arguments
 		daemon->stop_request = request;
 	else
 		control_reply(request, json_pack("{s:s}", "result", "started"));
-	daemon_hand_over(daemon);
+	daemon->end(daemon, DAEMON_END_HAND_OVER);
 }
 
 const struct control_command daemon_commands[] = {

@@ -21,11 +21,17 @@ enum daemon_phase {
 	DAEMON_PHASE_CLOSING,
 };
 
+enum daemon_end {
+	DAEMON_END_HAND_OVER, /* a clean stop: every group hands over */
+	DAEMON_END_AGAIN,     /* what runs is left running, and this program is begun anew */
+};
+
 struct daemon {
 	struct group_home home; /* what groups see of it */
 	struct daemon_retired
 		*retired; /* trees that groups which are being given up still point into */
 	const char *config_path, *state_folder;
+	void (*end)(struct daemon *daemon, enum daemon_end how); /* begins it, and returns */
 	struct control *control;
 	struct daemon_watchdog *watchdog; /* NULL: none is configured */
 	struct group **groups;
@@ -57,8 +63,6 @@ struct daemon_retired {
 /* reload.c: reads the configuration again and applies the difference. Returns 0, or -EINVAL
  * with nothing changed; answer (new reference) tells what was done, or every fault. */
 int daemon_reload(struct daemon *daemon, json_t **answer);
-/* Frees the retired trees that no group points into any more. */
-void daemon_free_retired(struct daemon *daemon);
 
 /* watchdog_judge.c. Returns 0, also when none is configured, or -1 after a message. */
 int daemon_watchdog_open(struct daemon *daemon);
@@ -70,17 +74,18 @@ void daemon_watchdog_leave(struct daemon *daemon);
 void daemon_watchdog_close(struct daemon *daemon);
 json_t *daemon_watchdog_json(const struct daemon *daemon); /* new reference; null: none */
 
-/* main.c */
+/* daemon.c */
 struct group *daemon_find_group(const struct daemon *daemon,
 				const char *name); /* a group's or one of its LUNs' name */
+/* Opens it, if it is for this node and no group that is there still meets it. 0 or -errno. */
 int daemon_add_group(struct daemon *daemon, const struct config_group *config);
-/* Gives the group up: it hands over, is closed, and is opened anew if the configuration then has
- * one of its name. */
-void daemon_drop_group(struct daemon *daemon, struct group *group);
-/* Begins a clean stop: every group hands over; then everything is closed. */
-void daemon_hand_over(struct daemon *daemon);
-/* Closes at once; what runs is left running. */
-void daemon_leave(struct daemon *daemon, bool again);
+void daemon_forget_group(struct daemon *daemon, const struct group *group); /* it is closed */
+/* Closes the groups that were given up and are done; each is opened anew if the configuration then
+ * has one of its name. True: some are released, and not done yet. */
+bool daemon_close_dropped(struct daemon *daemon);
+/* Frees the retired trees that no group points into any more. */
+void daemon_free_retired(struct daemon *daemon);
+
 /* Records an event of the daemon itself. */
 void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

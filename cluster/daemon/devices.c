@@ -30,9 +30,8 @@ struct daemon_devices {
 static bool any_kernel_lun(const struct daemon *daemon)
 {
 	for (size_t g = 0; g < daemon->group_count; g++)
-		for (size_t i = 0; i < daemon->groups[g]->lun_count; i++)
-			if (group_lun_is_kernel(&daemon->groups[g]->luns[i]))
-				return true;
+		if (group_has_kernel_lun(daemon->groups[g]))
+			return true;
 	return false;
 }
 

@@ -5,16 +5,13 @@
  * leaving all as it is for the daemon that comes after it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <malloc.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -22,6 +19,7 @@
 
 #include "cluster/base/clock.h"
 #include "cluster/daemon/daemon.h"
+#include "cluster/gate/nbdkit/attach.h"
 #include "cluster/store/flags.h"
 #include "cluster/base/log.h"
 #include "cluster/base/sdnotify.h"
@@ -32,135 +30,6 @@
 #define HAND_OVER_LIMIT_MS 300000
 
 static const struct path_kind *const path_kinds[] = {&path_kind_iscsi, &path_kind_sg, NULL};
-
-void daemon_note(struct daemon *daemon, const char *kind, const char *format, ...)
-{
-	struct history_event event = {.kind = kind};
-	char text[600];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	event.text = text;
-	if (daemon->home.history)
-		history_add(daemon->home.history, &event);
-	log_notice("%s", text);
-}
-
-struct group *daemon_find_group(const struct daemon *daemon, const char *name)
-{
-	for (size_t g = 0; g < daemon->group_count; g++)
-		if (!daemon->groups[g]->closing && !strcmp(daemon->groups[g]->config->name, name))
-			return daemon->groups[g];
-	for (size_t g = 0; g < daemon->group_count; g++)
-		for (size_t i = 0; i < daemon->groups[g]->lun_count; i++)
-			if (!daemon->groups[g]->closing &&
-			    !strcmp(daemon->groups[g]->luns[i].config->name, name))
-				return daemon->groups[g];
-	return NULL;
-}
-
-/* --- groups --- */
-
-static bool luns_meet(const struct config_lun *a, const struct config_lun *b)
-{
-	if (!strcmp(a->name, b->name) || (a->wwid && b->wwid && !strcasecmp(a->wwid, b->wwid)))
-		return true;
-	for (size_t i = 0; i < a->device_count; i++)
-		for (size_t k = 0; k < b->device_count; k++)
-			if (!strcmp(a->devices[i], b->devices[k]))
-				return true;
-	return false;
-}
-
-/* A group of its name, or with one of its LUNs, is there still: its gate, its sessions and its
- * devices would be taken from under it. */
-static bool must_wait(const struct daemon *daemon, const struct config_group *config)
-{
-	for (size_t g = 0; g < daemon->group_count; g++) {
-		const struct group *group = daemon->groups[g];
-
-		if (!strcmp(group->config->name, config->name))
-			return true;
-		for (size_t i = 0; i < group->lun_count && group->leaving; i++)
-			for (size_t k = 0; k < config->lun_count; k++)
-				if (luns_meet(group->luns[i].config, config->luns[k]))
-					return true;
-	}
-	return false;
-}
-
-int daemon_add_group(struct daemon *daemon, const struct config_group *config)
-{
-	char message[600] = "";
-	struct group **groups;
-	struct arbiter_effect *items;
-	size_t effects = arbiter_effects_max((uint16_t)config->lun_count);
-	int error;
-
-	if (config_group_rank(config, daemon->home.self->id) < 0)
-		return 0; /* not for this node */
-	if (must_wait(daemon, config))
-		return 0;
-	if (config->lun_count > ARBITER_LUNS_MAX) {
-		log_error("%s: more than %u LUNs in one group", config->name, ARBITER_LUNS_MAX);
-		return -E2BIG;
-	}
-	groups = realloc(daemon->groups, (daemon->group_count + 1) * sizeof(*groups));
-	if (!groups)
-		return -ENOMEM;
-	daemon->groups = groups;
-	if (effects > daemon->home.effects.capacity) {
-		items = realloc(daemon->home.effects.items, effects * sizeof(*items));
-		if (!items)
-			return -ENOMEM;
-		daemon->home.effects.items = items;
-		daemon->home.effects.capacity = effects;
-	}
-	error = group_open(&daemon->home, config, &daemon->groups[daemon->group_count], message,
-			   sizeof(message));
-	if (error) {
-		log_error("%s: %s", config->name, *message ? message : strerror(-error));
-		daemon_note(daemon, "daemon", "group %s could not be opened: %s", config->name,
-			    message);
-		return error;
-	}
-	daemon->group_count++;
-	return 0;
-}
-
-static void forget_group(struct daemon *daemon, const struct group *group)
-{
-	for (size_t g = 0; g < daemon->group_count; g++)
-		if (daemon->groups[g] == group) {
-			memmove(&daemon->groups[g], &daemon->groups[g + 1],
-				(daemon->group_count - g - 1) * sizeof(daemon->groups[0]));
-			daemon->group_count--;
-			return;
-		}
-}
-
-static void on_group_dropped(struct group *group, void *user)
-{
-	struct daemon *daemon = user;
-
-	forget_group(daemon, group);
-	daemon_free_retired(daemon);
-	if (daemon->phase != DAEMON_PHASE_RUNNING || daemon->leave_running)
-		return;
-	for (size_t g = 0; g < daemon->home.config->group_count; g++)
-		daemon_add_group(daemon, &daemon->home.config->groups[g]);
-}
-
-void daemon_drop_group(struct daemon *daemon, struct group *group)
-{
-	(void)daemon;
-	if (group->leaving)
-		return;
-	group->leaving = true;
-	group_command(group, ARBITER_COMMAND_SHUTDOWN, 0, false);
-}
 
 /* --- stopping --- */
 
@@ -179,8 +48,8 @@ static void close_rest(struct daemon *daemon)
 	if (daemon->control)
 		control_close(daemon->control);
 	daemon->control = NULL;
-	if (daemon->home.state)
-		claims_close(daemon->home.state);
+	if (daemon->home.claims)
+		claims_close(daemon->home.claims);
 	if (daemon->home.history)
 		history_close(daemon->home.history, 2000);
 	daemon_watchdog_close(daemon); /* the next daemon's time begins now */
@@ -190,7 +59,7 @@ static void on_group_closed(struct group *group, void *user)
 {
 	struct daemon *daemon = user;
 
-	forget_group(daemon, group);
+	daemon_forget_group(daemon, group);
 	if (--daemon->closing_groups == 0)
 		close_rest(daemon);
 }
@@ -213,7 +82,7 @@ static void close_all(struct daemon *daemon)
 	daemon->stop_request = NULL;
 	daemon->closing_groups = 1;
 	for (size_t g = 0; g < daemon->group_count; g++)
-		if (!daemon->groups[g]->closing) {
+		if (!group_is_closing(daemon->groups[g])) {
 			daemon->closing_groups++;
 			group_close(daemon->groups[g], daemon->leave_running, on_group_closed,
 				    daemon);
@@ -222,42 +91,12 @@ static void close_all(struct daemon *daemon)
 		close_rest(daemon);
 }
 
-/* Released, and its devices taken apart. */
-static bool is_done(const struct group *group)
-{
-	if (!group->released)
-		return false;
-	for (size_t i = 0; i < group->lun_count; i++)
-		if (group->luns[i].attach &&
-		    attach_get_state(group->luns[i].attach) != ATTACH_STATE_NONE)
-			return false;
-	return true;
-}
-
 static bool all_done(const struct daemon *daemon)
 {
 	for (size_t g = 0; g < daemon->group_count; g++)
-		if (daemon->groups[g]->closing || !is_done(daemon->groups[g]))
+		if (group_is_closing(daemon->groups[g]) || !group_is_done(daemon->groups[g]))
 			return false;
 	return true;
-}
-
-static void close_dropped(struct daemon *daemon)
-{
-	bool waiting = daemon->phase == DAEMON_PHASE_HANDING_OVER;
-
-	for (size_t g = 0; g < daemon->group_count; g++) {
-		struct group *group = daemon->groups[g];
-
-		if (!group->leaving || group->closing)
-			continue;
-		if (is_done(group))
-			group_close(group, false, on_group_dropped, daemon);
-		else
-			waiting = waiting || group->released;
-	}
-	if (!waiting)
-		uv_timer_stop(&daemon->closing_timer);
 }
 
 static void on_closing_timer(uv_timer_t *timer)
@@ -268,7 +107,8 @@ static void on_closing_timer(uv_timer_t *timer)
 		close_all(daemon);
 		return;
 	}
-	close_dropped(daemon);
+	if (!daemon_close_dropped(daemon) && daemon->phase != DAEMON_PHASE_HANDING_OVER)
+		uv_timer_stop(&daemon->closing_timer);
 	if (daemon->phase != DAEMON_PHASE_HANDING_OVER)
 		return;
 	if (all_done(daemon)) {
@@ -290,7 +130,8 @@ static void on_group_released(void *user)
 		uv_timer_start(&daemon->closing_timer, on_closing_timer, 1, 50);
 }
 
-void daemon_hand_over(struct daemon *daemon)
+/* Begins a clean stop: every group hands over; then everything is closed. */
+static void hand_over(struct daemon *daemon)
 {
 	if (daemon->phase != DAEMON_PHASE_RUNNING || daemon->leave_running)
 		return;
@@ -303,12 +144,21 @@ void daemon_hand_over(struct daemon *daemon)
 	uv_timer_start(&daemon->closing_timer, on_closing_timer, 1, 50);
 }
 
-void daemon_leave(struct daemon *daemon, bool again)
+/* Closes at once; what runs is left running. */
+static void leave(struct daemon *daemon, bool again)
 {
 	daemon->leave_running = true;
 	daemon->again = again;
 	if (daemon->phase != DAEMON_PHASE_CLOSING) /* the answer to whoever asked goes first */
 		uv_timer_start(&daemon->closing_timer, on_closing_timer, 20, 0);
+}
+
+static void end(struct daemon *daemon, enum daemon_end how)
+{
+	if (how == DAEMON_END_HAND_OVER)
+		hand_over(daemon);
+	else
+		leave(daemon, how == DAEMON_END_AGAIN);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -322,7 +172,7 @@ static void on_signal(uv_signal_t *handle, int number)
 		json_decref(answer);
 		sdnotify_ready();
 	} else {
-		daemon_hand_over(daemon);
+		hand_over(daemon);
 	}
 }
 
@@ -476,12 +326,12 @@ static int open_parts(struct daemon *daemon)
 					  .user = daemon};
 	char path[PATH_MAX + 16], message[600];
 
-	if (claims_open(&daemon->home.state, &daemon->home.loop, &state, message,
+	if (claims_open(&daemon->home.claims, &daemon->home.loop, &state, message,
 			sizeof(message))) {
 		log_error("%s", message);
 		return -1;
 	}
-	claims_on_trouble(daemon->home.state, on_state_trouble, daemon);
+	claims_on_trouble(daemon->home.claims, on_state_trouble, daemon);
 	snprintf(path, sizeof(path), "%s/history.db", daemon->state_folder);
 	history.file = path;
 	if (history_open(&daemon->home.history, &daemon->home.loop, &history, message,
@@ -619,6 +469,7 @@ int main(int argc, char **argv)
 	umask(022);
 	if (load_config(&daemon) || find_initiator(&daemon) || make_run_folder(&daemon))
 		return 2;
+	daemon.end = end;
 	daemon.home.path_kinds = path_kinds;
 	daemon.home.released = on_group_released;
 	daemon.home.user = &daemon;

@@ -32,35 +32,10 @@ static json_t *faults_json(const struct config_faults *faults)
 	return texts;
 }
 
-void daemon_free_retired(struct daemon *daemon)
-{
-	struct daemon_retired **link = &daemon->retired;
-
-	while (*link) {
-		struct daemon_retired *retired = *link;
-		bool used = false;
-
-		for (size_t g = 0; g < daemon->group_count; g++) {
-			const struct config_group *config = daemon->groups[g]->config;
-
-			used = used ||
-			       (config >= retired->config->groups &&
-				config < retired->config->groups + retired->config->group_count);
-		}
-		if (used) {
-			link = &retired->next;
-			continue;
-		}
-		*link = retired->next;
-		config_free(retired->config);
-		free(retired);
-	}
-}
-
 static struct group *group_of(struct daemon *daemon, const struct config_group *config)
 {
 	for (size_t g = 0; config && g < daemon->group_count; g++)
-		if (!strcmp(daemon->groups[g]->config->name, config->name))
+		if (!strcmp(group_name(daemon->groups[g]), config->name))
 			return daemon->groups[g];
 	return NULL;
 }
@@ -77,7 +52,7 @@ static void drop_group(struct daemon *daemon, const struct config_diff_group *di
 
 	if (group && (difference->change == CONFIG_CHANGE_CHANGED ||
 		      !is_for_this_node(daemon, difference->new_group)))
-		daemon_drop_group(daemon, group);
+		group_give_up(group);
 }
 
 /* What is given up keeps the configuration that it has, and is begun again with the new one. */
@@ -88,7 +63,7 @@ static int change_group(struct daemon *daemon, const struct config_diff_group *d
 								     : difference->old_group);
 	int error;
 
-	if (!difference->new_group || (group && group->leaving))
+	if (!difference->new_group || (group && group_is_leaving(group)))
 		return 0;
 	if (!group)
 		return daemon_add_group(daemon, difference->new_group);
@@ -102,7 +77,7 @@ static int change_group(struct daemon *daemon, const struct config_diff_group *d
 		if (error == -EBUSY) {
 			*what = "its resources changed, which needs its service stopped: it is "
 				"handed over and begun again";
-			daemon_drop_group(daemon, group);
+			group_give_up(group);
 			return 0;
 		}
 		return error;

@@ -34,74 +34,6 @@ struct daemon_watchdog {
 	bool syncing, closing;
 };
 
-static uint32_t slowest_stop(const struct config_group *config)
-{
-	uint32_t slowest = 0;
-
-	for (size_t r = 0; r < config->resource_count; r++)
-		if (config->resources[r].stop_timeout_ms > slowest)
-			slowest = config->resources[r].stop_timeout_ms;
-	return slowest;
-}
-
-/* What is still there, for people. */
-static void describe(const struct group *group, const struct watchdog_group *now,
-		     const char *resources, uint64_t since_ms, char *text, size_t size)
-{
-	snprintf(text, size,
-		 "%s: %s, and for %llu s its stop has made no progress (%s%s%sgate %s%s)",
-		 group->config->name,
-		 now->state == ARBITER_STATE_CUT_OFF ? "the storage does not answer"
-						     : "it lost its LUN",
-		 (unsigned long long)((clock_now_ms() - since_ms) / 1000),
-		 *resources ? "not stopped: " : "", resources, *resources ? "; " : "",
-		 arbiter_gate_name(now->gate), now->quiet ? "" : ", not quiet");
-}
-
-static enum watchdog_verdict judge(struct daemon_watchdog *self, struct group *group,
-				   uint64_t now_ms, uint64_t *due_ms)
-{
-	struct watchdog_group now = {.known = group->started};
-	struct arbiter_view view;
-	char resources[200] = "";
-	enum watchdog_verdict verdict;
-
-	if (group->started) {
-		arbiter_get_view(group->arbiter, &view);
-		now.state = view.state;
-		now.service = view.service;
-		now.gate = view.gate;
-		now.quiet = view.quiet;
-		now.maintenance = view.maintenance;
-		now.resources = group->service ? service_host_left(group->service, resources,
-								   sizeof(resources))
-					       : 0;
-		now.limit_ms = watchdog_limit_ms(self->daemon->home.config->stop_limit_ms,
-						 slowest_stop(group->config), view.state,
-						 group->config->times.loss_ms);
-	}
-	verdict = watchdog_judge(&group->watch, &now, now_ms, due_ms);
-	if (verdict == WATCHDOG_VERDICT_OVERDUE)
-		describe(group, &now, resources, group->watch.since_ms, self->why,
-			 sizeof(self->why));
-	if (verdict == WATCHDOG_VERDICT_STOPPING && !group->watch_told &&
-	    now_ms - group->watch.since_ms > now.limit_ms / 2) {
-		group->watch_told = true;
-		describe(group, &now, resources, group->watch.since_ms, self->why,
-			 sizeof(self->why));
-		group_note(
-			group, NULL, "watchdog",
-			"%s; after %llu more seconds the watchdog is not fed any more, and resets "
-			"this node",
-			self->why, (unsigned long long)((*due_ms - now_ms) / 1000));
-		log_warning("%s; in %llu s the watchdog is not fed any more", self->why,
-			    (unsigned long long)((*due_ms - now_ms) / 1000));
-	}
-	if (verdict != WATCHDOG_VERDICT_STOPPING && verdict != WATCHDOG_VERDICT_OVERDUE)
-		group->watch_told = false;
-	return verdict;
-}
-
 static void reset_time(const struct watchdog_view *view, uint64_t now_ms, char text[16],
 		       uint64_t *in_ms)
 {
@@ -213,9 +145,10 @@ static void on_tick(uv_timer_t *timer)
 	for (size_t g = 0; g < daemon->group_count; g++) {
 		enum watchdog_verdict verdict;
 
-		if (daemon->groups[g]->closing)
+		if (group_is_closing(daemon->groups[g]))
 			continue;
-		verdict = judge(self, daemon->groups[g], now_ms, &due_ms);
+		verdict = group_watch(daemon->groups[g], daemon->home.config->stop_limit_ms, now_ms,
+				      &due_ms, self->why, sizeof(self->why));
 		needed = needed || verdict != WATCHDOG_VERDICT_REST;
 		overdue = overdue || verdict == WATCHDOG_VERDICT_OVERDUE;
 	}

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "cluster/gate/dm/gate.h"
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/base/log.h"
 
 #define FAILURES_MOST 5

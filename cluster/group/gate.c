@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/base/log.h"
 
 #define ATTACH_RETRY_MS 300

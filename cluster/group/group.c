@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/core/key.h"
 #include "cluster/base/log.h"
 #include "cluster/store/flags.h"
@@ -631,7 +631,7 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 	int error;
 
 	group->claims =
-		claims_group_open(home->state, group->config->name, &found, text, sizeof(text));
+		claims_group_open(home->claims, group->config->name, &found, text, sizeof(text));
 	if (!group->claims)
 		return -ENOMEM;
 	if (found == CLAIMS_FOUND_UNUSABLE) {

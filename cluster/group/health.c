@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/base/log.h"
 
 #define PROBE_EVERY_MS 1000

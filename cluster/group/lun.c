@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/config/isid.h"
 #include "cluster/base/log.h"
 #include "cluster/core/key.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/base/log.h"
 #include "cluster/agents/multipathd.h"
 #include "scsi/sysfs.h"

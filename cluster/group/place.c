@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/base/log.h"
 #include "scsi/path_sg.h"
 

@@ -5,7 +5,7 @@
  */
 #include "cluster/base/clock.h"
 #include "cluster/base/log.h"
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 
 #define ALARM_LEAST_MS 10000u
 #define GIVE_UP_LEAST_MS 20000u

@@ -13,7 +13,7 @@
 
 #include "cluster/agents/agent.h"
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/base/log.h"
 #include "cluster/agents/multipathd.h"
 #include "scsi/sysfs.h"

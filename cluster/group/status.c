@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cluster/base/clock.h"
-#include "cluster/group/group.h"
+#include "cluster/group/private.h"
 #include "cluster/core/key.h"
 
 json_t *group_key_json(const struct group_home *home, uint64_t value)
