@@ -98,6 +98,7 @@ struct probe_report {
 	struct scsi_inquiry inquiry;
 	struct scsi_capacity capacity;
 	char wwid[SCSI_WWID_MAX], serial[64];
+	bool write_protected; /* the target says so */
 
 	/* Who was there, when it was refused; generation always. */
 	uint32_t generation_before, generation_after;

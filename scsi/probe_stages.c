@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scsi/mode.h"
 #include "scsi/probe_stage.h"
 
 /* Identity. */
@@ -94,6 +95,20 @@ static void probe_end_capacity10(struct probe *probe, const struct scsi_request 
 	if (request->result.outcome == SCSI_OUTCOME_OK)
 		scsi_capacity10_decode(&probe->report.capacity, probe->buffer,
 				       request->result.transferred);
+}
+
+static bool probe_begin_mode(struct probe *probe, struct probe_action *action)
+{
+	memset(probe->buffer, 0, SCSI_MODE_HEADER_SIZE);
+	scsi_mode_sense6_encode(&action->request, probe->buffer);
+	return probe_send(probe, action, 0);
+}
+
+static void probe_end_mode(struct probe *probe, const struct scsi_request *request)
+{
+	if (request->result.outcome == SCSI_OUTCOME_OK)
+		scsi_mode_protected_decode(&probe->report.write_protected, probe->buffer,
+					   request->result.transferred);
 }
 
 /* index 0: nexus 1, ...; after the paths the second nexus. */
@@ -688,6 +703,7 @@ const struct probe_stage probe_stages[PROBE_STAGE_END + 1] = {
 				    probe_end_capacity16},
 	[PROBE_STAGE_CAPACITY10] = {"READ CAPACITY(10)", false, probe_begin_capacity10,
 				    probe_end_capacity10},
+	[PROBE_STAGE_MODE] = {"MODE SENSE", false, probe_begin_mode, probe_end_mode},
 	[PROBE_STAGE_OTHER_IDENTITY] = {"identity by every path", true, probe_begin_other_identity,
 					probe_end_other_identity},
 	[PROBE_STAGE_KEYS] = {"READ KEYS", false, probe_begin_keys, probe_end_keys},

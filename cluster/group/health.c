@@ -68,6 +68,8 @@ static void path_attention(struct group_path *path, uint8_t asc, uint8_t ascq)
 {
 	if (asc == 0x29) /* power on, reset, I_T nexus loss */
 		group_path_check_session(path);
+	if (asc == 0x2a && ascq == 0x01) /* mode parameters have changed */
+		path->lun->writable_ms = 0;
 	if (asc == 0x2a && ascq == 0x09) /* capacity data has changed */
 		group_size_news(path->lun);
 	if ((asc == 0x3f && (ascq == 0x03 || ascq == 0x0e)) && path->usable) {

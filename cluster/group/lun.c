@@ -409,6 +409,7 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 
 	group_health_check(lun);
 	group_size_check(lun->group);
+	group_writable_check(lun);
 	path = choose_path(lun, effect->look.attempt, NULL);
 	look = path ? calloc(1, sizeof(*look)) : NULL;
 	if (!look) {

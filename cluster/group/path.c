@@ -129,7 +129,7 @@ static void on_capabilities(struct pr_exec *exec)
 	}
 	free(identify);
 	if (path->path->state == PATH_STATE_UP && !path->lun->group->closing && !path->leaving)
-		path_usable(path);
+		group_writable_ask(path, path_usable);
 }
 
 static const char *identity_problem(const struct group_path *path,
@@ -188,7 +188,7 @@ static void on_identified(struct lun_identify *errand)
 	if (lun->capabilities_known) {
 		path->identifying = false;
 		free(identify);
-		path_usable(path);
+		group_writable_ask(path, path_usable);
 		return;
 	}
 	identify->capabilities.user = identify;

@@ -46,10 +46,11 @@ struct group_path {
 	bool gone_meanwhile; /* it went down while it was asked who it is */
 	uint8_t nexus;       /* the arbiter's number, or NO_GROUP_NEXUS: it looks only */
 	bool ever_up;
-	bool late;        /* appeared while the group was running: a new nexus from the start */
-	bool gave_up;     /* an order by it was given up, and may not have ended yet */
-	uint16_t looking; /* looks in flight on it */
-	char *reason;     /* why it is not usable; NULL: not known, or usable */
+	bool late;            /* appeared while the group was running: a new nexus from the start */
+	bool write_protected; /* the target says so */
+	bool gave_up;         /* an order by it was given up, and may not have ended yet */
+	uint16_t looking;     /* looks in flight on it */
+	char *reason;         /* why it is not usable; NULL: not known, or usable */
 
 	enum group_path_health health;
 	bool probing;
@@ -109,6 +110,7 @@ struct group_lun {
 	bool plain_next;          /* the last one got no answer: the next look is a plain one */
 	uint8_t full_doubts;      /* times that this was answered then */
 	uint64_t plain_ms;        /* the last time */
+	uint64_t writable_ms;     /* when it was asked whether it may be written to */
 	bool no_room;             /* REGISTER is refused: no room for another registration */
 	bool no_pr;               /* PERSISTENT RESERVE IN is refused: told once */
 	bool aptpl;               /* REPORT CAPABILITIES: PTPL_C */
@@ -148,9 +150,10 @@ struct group_waiter {
 
 /* Why this node may not own the group now; fit when none is set. */
 enum group_unfit {
-	GROUP_UNFIT_STANDBY,  /* an operator said so */
-	GROUP_UNFIT_ATTACH,   /* its devices cannot be made */
-	GROUP_UNFIT_PROGRESS, /* it owned the LUN and did not get on */
+	GROUP_UNFIT_STANDBY,   /* an operator said so */
+	GROUP_UNFIT_ATTACH,    /* its devices cannot be made */
+	GROUP_UNFIT_PROGRESS,  /* it owned the LUN and did not get on */
+	GROUP_UNFIT_READ_ONLY, /* a LUN of it may not be written to from here */
 	GROUP_UNFIT_COUNT,
 };
 
@@ -314,6 +317,12 @@ bool group_lun_is_kernel(const struct group_lun *lun);
 void group_lun_rescan(struct group_lun *lun, const struct sg_index *index);
 int group_lun_add_path(struct group_lun *lun, struct path *path, const struct sg_device *device);
 void group_path_check_session(struct group_path *path); /* a new session is a new nexus */
+
+/* writable.c: whether a LUN may be written to. */
+/* then, which may be NULL, is called behind the answer if the path is still up. */
+void group_writable_ask(struct group_path *path, void (*then)(struct group_path *path));
+void group_writable_check(struct group_lun *lun); /* at every look: asks a LUN that is due */
+bool group_lun_write_protected(const struct group_lun *lun);
 
 /* size.c: whether the kernel has the size that the LUN has. */
 void group_size_check(struct group *group);   /* at every look: asks a LUN that is due */

@@ -9,6 +9,7 @@
 #include "cluster/base/clock.h"
 #include "cluster/group/private.h"
 #include "cluster/core/key.h"
+#include "scsi/mode.h"
 
 json_t *group_key_json(const struct group_home *home, uint64_t value)
 {
@@ -130,6 +131,8 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 	if (lun->no_pr)
 		json_object_set_new(json, "problem",
 				    json_string("it supports no persistent reservations"));
+	else if (group_lun_write_protected(lun))
+		json_object_set_new(json, "problem", json_string(SCSI_WRITE_PROTECTED_TEXT));
 	else if (lun->no_room)
 		json_object_set_new(json, "problem", json_string(GROUP_NO_ROOM));
 	if (group->gate_kind)

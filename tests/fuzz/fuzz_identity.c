@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "scsi/identity.h"
+#include "scsi/mode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,10 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct scsi_inquiry inquiry;
 	struct scsi_capacity capacity;
 	char wwid[SCSI_WWID_MAX], serial[32];
+	bool write_protected;
 
 	if (size == 0)
 		return 0;
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		if (scsi_inquiry_decode(&inquiry, data + 1, size - 1) == 0)
 			assert(strlen(inquiry.product) <= 16);
@@ -40,6 +42,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 4:
 		if (scsi_capacity16_decode(&capacity, data + 1, size - 1) == 0)
 			assert(capacity.block_size != 0 && capacity.blocks != 0);
+		break;
+	case 5:
+		scsi_mode_protected_decode(&write_protected, data + 1, size - 1);
 		break;
 	}
 	return 0;

@@ -111,7 +111,7 @@ becomes() {
 # shellcheck disable=SC2086 # $jerry and $tom are two words each
 {
 if odd "a disk without any oddity"; then
-	expect 0 "FAKE ODD DISK" "64 MiB" "nobody" -- lun show $jerry "$U"
+	expect 0 "FAKE ODD DISK" "64 MiB, blocks of 512 bytes" "nobody" -- lun show $jerry "$U"
 	expect 0 "registered 0x1" "holds it (WE-RO)" "released" "unregistered" -- lun "do" $jerry \
 		'register --key 1; reserve; keys; release; unregister' "$U"
 	expect 0 "fit for LunKeeper" "as it was found" -- lun probe $jerry --looks 5 "$U"
@@ -175,6 +175,33 @@ if odd "without a registration"; then
 	expect 0 "unregistered 0x5" "key 0 is no key" -- lun "do" $jerry 'register --key 5; register --key 0' "$U"
 	expect 0 "0 registrations" -- lun keys $jerry "$U"
 	expect 0 "0x5 did not hold it: nobody holds it" -- lun "do" $jerry 'register --key 5; release; unregister' "$U"
+fi
+
+for why in read-only thin-full; do
+	if odd "write protected: $why" $why; then
+		expect 0 "access      write protected: mapped read-only to this initiator, or its thin pool is full" -- \
+			lun show $jerry "$U"
+		expect 0 '"write_protected": true' -- lun show --json $jerry "$U"
+		expect 0 "not fit for LunKeeper" "it is write protected" -- lun probe $jerry --looks 5 "$U"
+		start_daemon
+		becomes 10 "LUN store is write protected: mapped read-only" -- explain odd
+		becomes 5 "write protected: mapped read-only" -- status
+		expect 0 "write protected: mapped read-only" -- events --run "$dir/run"
+		expect 0 '"fit": false' '"state": "standby"' -- status --json --run "$dir/run"
+		expect 1 "error    store" "write protected" "could own it and not serve" -- \
+			check --node --as jerry --state "$dir/state" "$dir/conf"
+	fi
+done
+
+if odd "blocks of 4 KiB" 4kn; then
+	expect 0 "64 MiB, 4Kn (blocks of 4096 bytes)" -- lun show $jerry "$U"
+	lacks "access"
+fi
+
+if odd "no capacity" no-capacity; then
+	expect 0 "FAKE ODD DISK 1, size not known" -- lun show $jerry "$U"
+	expect 0 "size not known" -- lun probe $jerry --looks 5 "$U"
+	lacks "0 B"
 fi
 
 for how in conflict silent closes; do

@@ -20,6 +20,7 @@
 #include "cluster/gate/nbdkit/attach.h"
 #include "cluster/gate/dm/ioctl.h"
 #include "iscsi/secrets.h"
+#include "scsi/mode.h"
 #include "tools/check/check.h"
 #include "tools/check/host.h"
 #include "tools/lun/lun.h"
@@ -377,6 +378,9 @@ static bool check_lun(struct check_run *run, const struct lun_context *context,
 			  check_text(holder, "who"));
 	else
 		check_say(run, CHECK_GOOD, lun->name, "%s; nobody holds it", wwid);
+	if (json_is_true(json_object_get(step, "write_protected")))
+		check_say(run, CHECK_ERROR, lun->name,
+			  SCSI_WRITE_PROTECTED_TEXT "; this node could own it and not serve");
 	check_times(run, lun, wwid);
 	return json_is_true(json_object_get(holder, "ours")) && context->node &&
 	       strcmp(check_text(holder, "node"), context->node->name) == 0;

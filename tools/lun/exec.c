@@ -73,6 +73,8 @@ static void lun_exec_add_identity(struct lun_job *job)
 		job->result, "size",
 		json_integer((json_int_t)(job->capacity.blocks * job->capacity.block_size)));
 	json_object_set_new(job->result, "block_size", json_integer(job->capacity.block_size));
+	json_object_set_new(job->result, "write_protected",
+			    job->mode_known ? json_boolean(job->write_protected) : json_null());
 }
 
 static void lun_exec_looked(struct lun_job *job)

@@ -52,7 +52,7 @@ struct lun_job {
 
 	/* identity */
 	size_t identified; /* paths */
-	bool sized;
+	bool sized, mode_known, write_protected;
 	struct scsi_inquiry inquiry;
 	struct scsi_capacity capacity;
 	char wwid[SCSI_WWID_MAX], serial[64], own[300];

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "scsi/mode.h"
 #include "tools/lun/job.h"
 
 #define LUN_LOOK_ATTEMPTS_MAX 3
@@ -234,13 +235,23 @@ void lun_job_look(struct lun_job *job, lun_job_then *looked)
 
 /* Size. */
 
+static void lun_size_got_mode(struct lun_job *job)
+{
+	job->mode_known = job->exec.request.result.outcome == SCSI_OUTCOME_OK &&
+			  scsi_mode_protected_decode(&job->write_protected, job->buffer,
+						     job->exec.request.result.transferred) == 0;
+	job->sized = true;
+	job->looked(job);
+}
+
 static void lun_size_got_serial(struct lun_job *job)
 {
 	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK)
 		scsi_serial_decode(job->serial, sizeof(job->serial), job->buffer,
 				   job->exec.request.result.transferred);
-	job->sized = true;
-	job->looked(job);
+	memset(job->buffer, 0, SCSI_MODE_HEADER_SIZE);
+	scsi_mode_sense6_encode(&job->exec.request, job->buffer);
+	lun_job_send(job, job->sent_to, lun_size_got_mode);
 }
 
 static void lun_size_ask_serial(struct lun_job *job)

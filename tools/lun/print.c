@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scsi/mode.h"
 #include "tools/lun/lun.h"
 
 #define LUN_BLOCKS_MAX 4 /* more devices than this are shown as a table */
@@ -214,6 +215,31 @@ static void lun_print_paths_field(const json_t *step)
 	}
 }
 
+static const char *lun_size_text(const json_t *step, char *buffer, size_t size)
+{
+	uint64_t bytes = (uint64_t)json_integer_value(json_object_get(step, "size"));
+
+	if (bytes == 0)
+		return "not known";
+	return cli_size_text(bytes, buffer, size);
+}
+
+/* "64 MiB, blocks of 512 bytes", "1 TiB, 4Kn (blocks of 4096 bytes)", "size not known" */
+static const char *lun_capacity_text(const json_t *step, char *buffer, size_t size)
+{
+	uint64_t bytes = (uint64_t)json_integer_value(json_object_get(step, "size"));
+	json_int_t block = json_integer_value(json_object_get(step, "block_size"));
+	char text[32];
+
+	if (bytes == 0)
+		snprintf(buffer, size, "size not known");
+	else
+		snprintf(buffer, size, "%s, %sblocks of %lld bytes%s",
+			 cli_size_text(bytes, text, sizeof(text)), block == 4096 ? "4Kn (" : "",
+			 (long long)block, block == 4096 ? ")" : "");
+	return buffer;
+}
+
 static void lun_print_device_name(const json_t *device)
 {
 	printf("%s%s%s\n", cli_colour(stdout, CLI_BOLD), lun_text(device, "device"),
@@ -223,14 +249,15 @@ static void lun_print_device_name(const json_t *device)
 static void lun_print_show(const json_t *device, const json_t *step)
 {
 	size_t keys = lun_key_total(step);
-	char size[32], time[32];
+	char size[80], time[32];
 
 	if (lun_text(device, "specification")[0])
 		lun_field("device", CLI_PLAIN, "%s", lun_text(device, "specification"));
 	lun_field("disk", CLI_PLAIN, "%s %s %s, %s", lun_text(step, "vendor"),
 		  lun_text(step, "product"), lun_text(step, "revision"),
-		  cli_size_text((uint64_t)json_integer_value(json_object_get(step, "size")), size,
-				sizeof(size)));
+		  lun_capacity_text(step, size, sizeof(size)));
+	if (json_is_true(json_object_get(step, "write_protected")))
+		lun_field("access", CLI_BAD, SCSI_WRITE_PROTECTED_TEXT);
 	lun_field("identity", CLI_PLAIN, "%s%s%s",
 		  lun_text(step, "wwid")[0] ? lun_text(step, "wwid") : "none",
 		  lun_text(step, "serial")[0] ? ", serial " : "", lun_text(step, "serial"));
@@ -256,9 +283,7 @@ static void lun_add_show_row(struct cli_table *table, const json_t *device, cons
 
 	cli_table_row(table);
 	cli_table_cell(table, CLI_BOLD, "%s", lun_text(device, "device"));
-	cli_table_cell(table, CLI_PLAIN, "%s",
-		       cli_size_text((uint64_t)json_integer_value(json_object_get(step, "size")),
-				     size, sizeof(size)));
+	cli_table_cell(table, CLI_PLAIN, "%s", lun_size_text(step, size, sizeof(size)));
 	cli_table_cell(table, held ? CLI_GOOD : CLI_DIM, "%s",
 		       held ? lun_key_short(holder, "key", key) : "nobody");
 	cli_table_cell(table, CLI_PLAIN, "%s", held ? lun_text(holder, "type") : "");

@@ -94,6 +94,7 @@ json_t *lun_probe_json(const struct probe_report *report, const struct lun_conte
 		object, "size",
 		json_integer((json_int_t)(report->capacity.blocks * report->capacity.block_size)));
 	json_object_set_new(object, "block_size", json_integer(report->capacity.block_size));
+	json_object_set_new(object, "write_protected", json_boolean(report->write_protected));
 	probe_add_occupants(object, report, context);
 	for (enum probe_item item = 0; item < PROBE_ITEMS; item++)
 		json_object_set_new(items, probe_item_name(item),
@@ -261,7 +262,9 @@ static void probe_print_device(const json_t *device)
 		printf("%s%s%s\n  %s %s %s, %s, %s\n\n", cli_colour(stdout, CLI_BOLD), name,
 		       cli_colour(stdout, CLI_PLAIN), probe_text(device, "vendor"),
 		       probe_text(device, "product"), probe_text(device, "revision"),
-		       cli_size_text(probe_number(device, "size"), size, sizeof(size)),
+		       probe_number(device, "size")
+			       ? cli_size_text(probe_number(device, "size"), size, sizeof(size))
+			       : "size not known",
 		       probe_text(device, "wwid"));
 		probe_print_verdict(device);
 		probe_print_items(device);

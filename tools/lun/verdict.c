@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "scsi/mode.h"
 #include "tools/lun/probe.h"
 
 #define VERDICT_DEFEND_DEFAULT_MS 500u
@@ -76,6 +77,8 @@ static void verdict_judge_must(struct lun_verdict *verdict, const struct probe_r
 {
 	if (verdict_says_no(report, PROBE_ITEM_RESERVATIONS))
 		verdict_line(verdict, LUN_FITNESS_NO, "it has no persistent reservations");
+	if (report->write_protected)
+		verdict_line(verdict, LUN_FITNESS_NO, "it is " SCSI_WRITE_PROTECTED_TEXT);
 	if (!verdict_has_type(report, PR_TYPE_WRITE_EXCLUSIVE_REGISTRANTS_ONLY) &&
 	    !verdict_has_type(report, PR_TYPE_EXCLUSIVE_ACCESS_REGISTRANTS_ONLY))
 		verdict_line(verdict, LUN_FITNESS_NO,
