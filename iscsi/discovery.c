@@ -15,7 +15,10 @@
 
 #include <iscsi/iscsi.h>
 
+#include "iscsi/race.h"
 #include "iscsi/secrets.h"
+
+#define DISCOVERY_PORT 3260
 
 struct talk {
 	struct iscsi_context *context;
@@ -158,14 +161,128 @@ static int talk_secrets(const struct talk *talk, const struct discovery_options 
 	return error;
 }
 
-/* libiscsi resolves names with getaddrinfo() itself. */
+/* --- where --- */
+
+struct place {
+	uv_loop_t loop;
+	uv_timer_t limit;
+	struct race *race;
+	char host[256], text[RACE_ADDRESS_SIZE];
+	char reason[RACE_REASON_SIZE];
+	uint16_t port;
+	bool over;
+};
+
+/* "host", "host:port", "[address]", "[address]:port" */
+static bool place_parse(struct place *place, const char *portal)
+{
+	bool bracket = portal[0] == '[';
+	const char *host = portal + bracket;
+	size_t length = bracket ? strcspn(host, "]") : strcspn(host, ":");
+	const char *behind = host + length + (bracket && host[length] == ']');
+	char *end = NULL;
+	unsigned long port = DISCOVERY_PORT;
+
+	if (length == 0 || length >= sizeof(place->host) || (bracket && host[length] != ']'))
+		return false;
+	if (*behind == ':' && behind[1])
+		port = strtoul(behind + 1, &end, 10);
+	if ((*behind && !end) || (end && *end) || port == 0 || port > UINT16_MAX)
+		return false;
+	memcpy(place->host, host, length);
+	place->host[length] = '\0';
+	place->port = (uint16_t)port;
+	return true;
+}
+
+static void place_found(void *user, const char *text, const char *reason)
+{
+	struct place *place = user;
+
+	place->over = true;
+	place->race = NULL;
+	snprintf(place->text, sizeof(place->text), "%s", text ? text : "");
+	snprintf(place->reason, sizeof(place->reason), "%s", reason);
+}
+
+static void place_late(uv_timer_t *timer)
+{
+	struct place *place = timer->data;
+
+	place->over = true;
+	snprintf(place->reason, sizeof(place->reason), "no address answers");
+}
+
+/* Which of several addresses takes a connection, on a loop of its own. */
+static void place_race(struct place *place, const struct race_addresses *addresses,
+		       uint32_t timeout_ms)
+{
+	if (uv_loop_init(&place->loop))
+		return;
+	uv_timer_init(&place->loop, &place->limit);
+	place->limit.data = place;
+	uv_timer_start(&place->limit, place_late, timeout_ms, 0);
+	place->race = race_start(&place->loop, addresses, place_found, place);
+	while (place->race && !place->over)
+		uv_run(&place->loop, UV_RUN_ONCE);
+	if (place->race)
+		race_cancel(place->race);
+	uv_close((uv_handle_t *)&place->limit, NULL);
+	uv_run(&place->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&place->loop);
+}
+
+/* The address to ask at, "10.0.0.1:3260". Returns 0, or -errno with a message. */
+static int place_find(const struct discovery_options *options, char *address, size_t address_size,
+		      char *message, size_t size)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *answer;
+	struct race_addresses addresses;
+	struct place place;
+	int error;
+
+	memset(&place, 0, sizeof(place));
+	if (!place_parse(&place, options->portal)) {
+		snprintf(message, size,
+			 "%s: expected HOST, HOST:PORT or [IPV6-ADDRESS]:PORT as the portal",
+			 options->portal);
+		return -EINVAL;
+	}
+	if (strchr(place.host, ':'))
+		hints.ai_flags = AI_NUMERICHOST;
+	error = getaddrinfo(place.host, NULL, &hints, &answer);
+	if (error) {
+		snprintf(message, size, "%s: host name %s: %s", options->portal, place.host,
+			 gai_strerror(error));
+		return -EHOSTUNREACH;
+	}
+	race_addresses_take(&addresses, answer, place.port);
+	freeaddrinfo(answer);
+	if (addresses.count == 1)
+		snprintf(place.text, sizeof(place.text), "%s", addresses.items[0].text);
+	else if (addresses.count > 1)
+		place_race(&place, &addresses, options->timeout_ms);
+	if (!place.text[0]) {
+		snprintf(message, size, "%s: cannot connect: %s", options->portal,
+			 addresses.count ? place.reason : "it has no address");
+		return -ECONNREFUSED;
+	}
+	snprintf(address, address_size, strchr(place.text, ':') ? "[%s]:%u" : "%s:%u", place.text,
+		 place.port);
+	return 0;
+}
+
 int discovery_read(struct discovery *discovery, const struct discovery_options *options,
 		   char *message, size_t message_size)
 {
 	struct talk talk = {.discovery = discovery};
+	char address[RACE_ADDRESS_SIZE + 10];
 	int error;
 
 	memset(discovery, 0, sizeof(*discovery));
+	error = place_find(options, address, sizeof(address), message, message_size);
+	if (error)
+		return error;
 	talk.context = iscsi_create_context(options->initiator_name);
 	if (!talk.context) {
 		snprintf(message, message_size, "out of memory");
@@ -175,7 +292,7 @@ int discovery_read(struct discovery *discovery, const struct discovery_options *
 	iscsi_set_session_type(talk.context, ISCSI_SESSION_DISCOVERY);
 	error = talk_secrets(&talk, options, message, message_size);
 	if (!error) {
-		error = iscsi_connect_async(talk.context, options->portal, talk_connected, &talk)
+		error = iscsi_connect_async(talk.context, address, talk_connected, &talk)
 				? -EHOSTUNREACH
 				: talk_run(&talk, options->timeout_ms);
 		if (error)

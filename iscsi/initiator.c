@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "iscsi/initiator_session.h"
 
@@ -88,6 +89,7 @@ void session_down(struct session *session)
 	struct path_iscsi *path;
 
 	session_close_transport(session);
+	login_cancel_race(session);
 	if (session->state == SESSION_LEAVING) {
 		session_dismantle(session);
 		return;
@@ -159,7 +161,11 @@ static void after_service(struct session *session, int error)
 	}
 	if (error && !session->transport_error) {
 		session->transport_error = error;
-		snprintf(session->reason, REASON_MAX, "%s", transport_message(session->transport));
+		if (session->state == SESSION_CONNECTING)
+			login_explain(session, transport_message(session->transport));
+		else
+			snprintf(session->reason, REASON_MAX, "%s",
+				 transport_message(session->transport));
 	}
 	if (session->transport_error)
 		session_down(session);
@@ -194,11 +200,16 @@ static void timer_fired(uv_timer_t *timer)
 
 	session->timer_us = 0;
 	if (next && next <= now) {
-		if (session->state == SESSION_CONNECTING)
-			snprintf(session->reason, REASON_MAX, "no answer to %s in %u ms",
+		if (session->state == SESSION_CONNECTING) {
+			char text[100];
+
+			snprintf(text, sizeof(text), "no answer to %s in %u ms",
 				 session->resolving ? "the question for the host's address"
 						    : "connect and login",
 				 session->config.login_timeout_ms);
+			session->several = session->several && !session->race;
+			login_explain(session, text);
+		}
 		session_down(session);
 		return;
 	}
@@ -314,6 +325,7 @@ static void session_dismantle(struct session *session)
 		return;
 	session->state = SESSION_GONE;
 	session_close_transport(session);
+	login_cancel_race(session);
 	if (session->resolving)
 		uv_cancel((uv_req_t *)&session->resolver);
 	uv_close((uv_handle_t *)&session->timer, handle_closed);
@@ -350,7 +362,8 @@ static void session_begin_leaving(struct session *session)
 static bool config_same(const struct session_config *a, const struct session_config *b)
 {
 	return !strcmp(a->url.host, b->url.host) && a->url.port == b->url.port &&
-	       !strcmp(a->url.target, b->url.target) &&
+	       /* however it is spelled: two sessions with one ISID would end each other */
+	       !strcasecmp(a->url.target, b->url.target) &&
 	       !strcmp(a->initiator_name, b->initiator_name) &&
 	       !strcmp(a->secrets_file, b->secrets_file) &&
 	       a->isid_qualifier == b->isid_qualifier && a->header_digest == b->header_digest;

@@ -65,8 +65,7 @@ static void start_connecting(struct session *session)
 		error = transport_connect(session->transport, session->address, login_ended,
 					  session);
 		if (error)
-			snprintf(session->reason, REASON_MAX, "%s",
-				 transport_message(session->transport));
+			login_explain(session, transport_message(session->transport));
 		else
 			error = session_start_poll(session);
 	}
@@ -83,20 +82,51 @@ static void set_address(struct session *session, const char *numeric, uint16_t p
 		 port);
 }
 
+void login_explain(struct session *session, const char *text)
+{
+	char said[REASON_MAX];
+
+	snprintf(said, sizeof(said), "%s", text);
+	if (session->redirects)
+		snprintf(session->reason, REASON_MAX, "redirected to %.120s: %.240s",
+			 session->address, said);
+	else if (session->several)
+		snprintf(session->reason, REASON_MAX, "%.120s: %.240s", session->address, said);
+	else
+		snprintf(session->reason, REASON_MAX, "%s", said);
+}
+
+void login_cancel_race(struct session *session)
+{
+	if (session->race)
+		race_cancel(session->race);
+	session->race = NULL;
+}
+
+static void race_is_over(void *user, const char *text, const char *reason)
+{
+	struct session *session = user;
+
+	session->race = NULL;
+	if (session->state != SESSION_CONNECTING)
+		return;
+	if (text) {
+		set_address(session, text, session->port);
+		start_connecting(session);
+		return;
+	}
+	snprintf(session->reason, REASON_MAX, "no address of %.60s takes a connection: %s",
+		 session->host, reason);
+	session_down(session);
+}
+
 static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *answer)
 {
 	struct session *session = request->data;
-	char text[INET6_ADDRSTRLEN] = "";
+	struct race_addresses addresses;
 
 	session->resolving = false;
-	for (struct addrinfo *entry = answer; entry && !text[0]; entry = entry->ai_next) {
-		if (entry->ai_family == AF_INET)
-			uv_ip4_name((struct sockaddr_in *)(void *)entry->ai_addr, text,
-				    sizeof(text));
-		else if (entry->ai_family == AF_INET6)
-			uv_ip6_name((struct sockaddr_in6 *)(void *)entry->ai_addr, text,
-				    sizeof(text));
-	}
+	race_addresses_take(&addresses, answer, session->port);
 	uv_freeaddrinfo(answer);
 	if (session->state == SESSION_GONE) {
 		session_free_if_unused(session);
@@ -108,13 +138,19 @@ static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *ans
 		login_resolve(session);
 		return;
 	}
-	if (!text[0]) {
+	if (addresses.count == 0) {
 		snprintf(session->reason, REASON_MAX, "host name %s: %s", session->host,
 			 status < 0 ? uv_strerror(status) : "has no address");
 		session_down(session);
 		return;
 	}
-	set_address(session, text, session->port);
+	session->several = addresses.count > 1;
+	if (addresses.count > 1) {
+		session->race = race_start(session->loop, &addresses, race_is_over, session);
+		if (session->race)
+			return;
+	}
+	set_address(session, addresses.items[0].text, session->port);
 	start_connecting(session);
 }
 
@@ -131,6 +167,7 @@ void login_resolve(struct session *session)
 		start_connecting(session);
 		return;
 	}
+	session->several = false;
 	session->resolve_again = session->resolving;
 	if (session->resolving)
 		return; /* the question of a login that timed out is still out */
@@ -151,6 +188,7 @@ void login_start(struct session *session)
 
 	session->state = SESSION_CONNECTING;
 	session->redirects = 0;
+	session->several = false;
 	snprintf(session->host, sizeof(session->host), "%s", session->config.url.host);
 	session->port = session->config.url.port;
 	session->login_deadline_us = session_now_us() + (uint64_t)timeout_ms * 1000;

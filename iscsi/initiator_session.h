@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "iscsi/initiator.h"
+#include "iscsi/race.h"
 #include "iscsi/transport.h"
 
 /* Commands on their way in one session. tgt grants a window of 128, LIO 64 to 128; more would only
@@ -67,9 +68,11 @@ struct session {
 	uint64_t login_deadline_us;
 	uv_idle_t work; /* running while there is something for run_work() to do */
 	uv_getaddrinfo_t resolver;
-	bool start; /* the login is to be started */
-	bool dirty; /* something was queued in the transport */
+	struct race *race; /* among the host's addresses; NULL: none is on */
+	bool start;        /* the login is to be started */
+	bool dirty;        /* something was queued in the transport */
 	bool resolving, resolve_again, login_ended;
+	bool several; /* addresses, behind the host's name */
 	int login_error;
 	int transport_error; /* the transport is to be ended at the next chance; session->reason
 				says why */
@@ -119,6 +122,11 @@ void tasks_give_up_expired(struct session *session, uint64_t now, uint64_t *next
 /* To CONNECTING; the rest follows from run_work(), which calls login_resolve(). */
 void login_start(struct session *session);
 void login_resolve(struct session *session);
+/* session->reason becomes this text, with the address that it is about if the target sent us there,
+ * or the host's name has several. */
+void login_explain(struct session *session, const char *text);
+/* The race is over for us, if there is one. */
+void login_cancel_race(struct session *session);
 /* Sets the host that the target named. Returns 0, or -EPROTO: nonsense, or once too often. */
 int login_follow_redirect(struct session *session);
 

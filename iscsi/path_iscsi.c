@@ -71,10 +71,9 @@ static int choose_initiator(struct session_config *config, const struct path_ope
 				 specification, problem);
 		return error;
 	}
-	if (!iscsi_name_valid(options->initiator_name)) {
-		snprintf(message, message_size,
-			 "%s: initiator name '%s' is no iSCSI name (iqn.…, eui.…, naa.…)",
-			 specification, options->initiator_name);
+	if (iscsi_name_problem(options->initiator_name, problem, sizeof(problem))) {
+		snprintf(message, message_size, "%s: initiator name '%s' %s", specification,
+			 options->initiator_name, problem);
 		return -EINVAL;
 	}
 	snprintf(config->initiator_name, sizeof(config->initiator_name), "%s",

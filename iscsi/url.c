@@ -18,24 +18,91 @@ bool lun_url_claims(const char *text)
 	return strncasecmp(text, scheme, sizeof(scheme) - 1) == 0;
 }
 
-bool iscsi_name_valid(const char *name)
+const char *iscsi_name_problem(const char *name, char *buffer, size_t size)
 {
 	size_t length = strlen(name);
 
-	if (length < 5 || length >= LUN_URL_TARGET_MAX)
-		return false;
-	if (strncasecmp(name, "iqn.", 4) && strncasecmp(name, "eui.", 4) &&
-	    strncasecmp(name, "naa.", 4))
-		return false;
+	if (length == 0) {
+		snprintf(buffer, size, "is missing");
+		return buffer;
+	}
+	if (length >= LUN_URL_TARGET_MAX) {
+		snprintf(buffer, size, "is longer than 223 bytes");
+		return buffer;
+	}
+	if (length < 5 || (strncasecmp(name, "iqn.", 4) && strncasecmp(name, "eui.", 4) &&
+			   strncasecmp(name, "naa.", 4))) {
+		snprintf(buffer, size, "is no iSCSI name (iqn.…, eui.…, naa.…)");
+		return buffer;
+	}
 	for (size_t i = 0; i < length; i++) {
 		unsigned char c = (unsigned char)name[i];
 
 		/* Beyond ASCII, names are UTF-8 that stringprep has passed; left to the target to
 		 * judge. */
-		if (c < 0x80 && !isalnum(c) && c != '-' && c != '.' && c != ':')
-			return false;
+		if (c >= 0x80 || isalnum(c) || c == '-' || c == '.' || c == ':')
+			continue;
+		snprintf(buffer, size, isprint(c) ? "has '%c'" : "has the byte %02xh", c);
+		length = strlen(buffer);
+		snprintf(buffer + length, size - length,
+			 ": an iSCSI name has letters, digits, '-', '.' and ':' only");
+		return buffer;
 	}
-	return true;
+	return NULL;
+}
+
+bool iscsi_name_valid(const char *name)
+{
+	char problem[100];
+
+	return iscsi_name_problem(name, problem, sizeof(problem)) == NULL;
+}
+
+bool iscsi_name_equal(const char *a, const char *b)
+{
+	return strcasecmp(a, b) == 0;
+}
+
+/* *length of the bytes at text that are an IPv6 address, perhaps with its zone: into url->host. */
+static int parse_ipv6(struct lun_url *url, const char *text, size_t length, const char **problem)
+{
+	const char *zone = memchr(text, '%', length);
+	size_t address = zone ? (size_t)(zone - text) : length;
+	bool link_local =
+		address > 3 && strncasecmp(text, "fe", 2) == 0 && strchr("89abAB", text[2]) != NULL;
+
+	*problem = "what stands in brackets is no IPv6 address";
+	if (address == 0 || strspn(text, "0123456789abcdefABCDEF:.") < address ||
+	    !memchr(text, ':', address))
+		return -EINVAL;
+	*problem = "a link-local address is one of an interface, and needs its name: "
+		   "[fe80::1%eth0]";
+	if (link_local != (zone != NULL)) {
+		if (zone)
+			*problem = "only a link-local address has an interface behind a '%'";
+		return -EINVAL;
+	}
+	if (zone && strncmp(zone, "%25", 3) == 0 && address + 3 < length)
+		zone += 2; /* RFC 6874 */
+	*problem = "the host's name is too long";
+	if (length >= LUN_URL_HOST_MAX)
+		return -EINVAL;
+	memcpy(url->host, text, address);
+	url->host[address] = '\0';
+	if (!zone)
+		return 0;
+	length -= (size_t)(zone + 1 - text);
+	*problem = "the interface behind '%' has a character that no interface's name has";
+	if (length == 0 || length > 15 || (length > 2 && strncmp(zone + 1, "25", 2) == 0))
+		return -EINVAL; /* "25..." would read as an escaped '%' the next time */
+	for (size_t i = 1; i <= length; i++) {
+		if (!isalnum((unsigned char)zone[i]) && !strchr("-._", zone[i]))
+			return -EINVAL;
+	}
+	url->host[address] = '%';
+	memcpy(url->host + address + 1, zone + 1, length);
+	url->host[address + 1 + length] = '\0';
+	return 0;
 }
 
 /* *cursor: behind "iscsi://"; moved behind the port. */
@@ -50,21 +117,21 @@ static int parse_host(struct lun_url *url, const char **cursor, const char **pro
 			*problem = "the IPv6 address has no closing ']'";
 			return -EINVAL;
 		}
-		length = (size_t)(end - text);
-		if (strspn(text, "0123456789abcdefABCDEF:.") != length ||
-		    !memchr(text, ':', length)) {
-			*problem = "what stands in brackets is no IPv6 address";
-			return -EINVAL;
-		}
 		*cursor = end + 1;
+		return parse_ipv6(url, text, (size_t)(end - text), problem);
 	} else {
 		length = strcspn(text, ":/");
 		for (size_t i = 0; i < length; i++) {
 			unsigned char c = (unsigned char)text[i];
 
 			if (!isalnum(c) && c != '-' && c != '.' && c != '_') {
-				*problem =
-					"the host has a character that no host name or address has";
+				snprintf(url->problem, sizeof(url->problem),
+					 isprint(c) ? "the host has the character '%c', which no "
+						      "host name or address has"
+						    : "the host has the byte %02xh, which no host "
+						      "name or address has",
+					 c);
+				*problem = url->problem;
 				return -EINVAL;
 			}
 		}
@@ -111,6 +178,7 @@ static int parse_target(struct lun_url *url, const char **cursor, const char **p
 {
 	const char *text = *cursor;
 	size_t length = 0;
+	char fault[100];
 
 	while (*text && *text != '/') {
 		char c = *text++;
@@ -131,12 +199,12 @@ static int parse_target(struct lun_url *url, const char **cursor, const char **p
 			*problem = "the target's name is longer than 223 bytes";
 			return -EINVAL;
 		}
-		url->target[length++] = (char)tolower((unsigned char)c);
+		url->target[length++] = c;
 	}
 	url->target[length] = 0;
-	if (!iscsi_name_valid(url->target)) {
-		*problem = length ? "the target's name is no iSCSI name (iqn.…, eui.…, naa.…)"
-				  : "the target's name is missing";
+	if (iscsi_name_problem(url->target, fault, sizeof(fault))) {
+		snprintf(url->problem, sizeof(url->problem), "the target's name %s", fault);
+		*problem = url->problem;
 		return -EINVAL;
 	}
 	*cursor = text;

@@ -183,7 +183,7 @@ static bool check_one_session(struct config_context *context, const struct confi
 
 	if (!first->iscsi || !lun->iscsi || !first->device_count || !lun->device_count ||
 	    lun_url_parse(&a, first->devices[0], &problem) ||
-	    lun_url_parse(&b, lun->devices[0], &problem) || strcmp(a.target, b.target) != 0)
+	    lun_url_parse(&b, lun->devices[0], &problem) || strcasecmp(a.target, b.target) != 0)
 		return false;
 	if (strcmp(a.host, b.host) != 0 || a.port != b.port)
 		config_error(

@@ -114,6 +114,22 @@ echo "looking"
 	tgtadm --lld iscsi --op delete --mode logicalunit --tid 1 --lun 257
 }
 
+echo "a name with two addresses, of which one listens"
+cp /etc/hosts "$TGT_DIR/hosts"
+printf 'fd00:1::1 both-san\n127.0.0.1 both-san\nfd00:1::1 none-san\n127.0.0.9 none-san\n' >>"$TGT_DIR/hosts"
+mount --bind "$TGT_DIR/hosts" /etc/hosts
+ip address add 10.99.0.1/24 dev lo
+ip address add fd00:1::1/64 dev lo nodad
+# shellcheck disable=SC2086
+{
+	getent ahosts both-san | grep -q fd00:1::1 || fail "both-san has no two addresses here"
+	expect 0 "nobody" -- lun show $jerry "iscsi://both-san:${TGT_PORTAL##*:}/$TGT_TARGET/1"
+	expect 0 "iscsi://both-san:${TGT_PORTAL##*:}/$TGT_TARGET/1 " -- lun list --portal "both-san:${TGT_PORTAL##*:}" $jerry
+	expect 1 "no address of none-san takes a connection" "fd00:1::1: " "127.0.0.9: " -- \
+		lun show $jerry "iscsi://none-san/$TGT_TARGET/1"
+	expect 1 "cannot connect: " "fd00:1::1: " "127.0.0.9: " -- lun list --portal none-san $jerry
+}
+
 echo "passwords"
 C=iscsi://$TGT_PORTAL/$TGT_CHAP_TARGET/1
 printf '%s %s "%s" %s "%s"\n' "$TGT_CHAP_TARGET" "$TGT_CHAP_USER" "$TGT_CHAP_SECRET" "$TGT_CHAP_BACK_USER" \

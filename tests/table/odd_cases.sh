@@ -193,6 +193,26 @@ for why in read-only thin-full; do
 	fi
 done
 
+if odd "a name with capital letters" capital-name; then
+	expect 0 "iqn.2024-01.test.LunKeeper:Fake/1" "nobody" -- lun show $jerry "$U"
+	expect 0 "$U " -- lun list $jerry --portal "127.0.0.1:$port"
+	start_daemon
+	becomes 10 '"state": "owner"' -- status --json
+fi
+
+if odd "a redirect to where nothing listens" redirect-dead; then
+	expect 1 "redirected to 127.0.0.2:1: Connection refused" -- lun show $jerry "$U"
+	start_daemon
+	becomes 10 "redirected to 127.0.0.2:1: Connection refused" -- explain odd
+fi
+
+if odd "names and addresses that are none"; then
+	expect 1 "the target's name has '_': an iSCSI name has letters, digits" -- \
+		lun show $jerry "iscsi://127.0.0.1/iqn.2024-01.test:my_san/1"
+	expect 1 "a link-local address is one of an interface" -- lun show $jerry "iscsi://[fe80::1]/iqn.2024-01.test:san/1"
+	expect 1 "expected HOST, HOST:PORT or [IPV6-ADDRESS]:PORT" -- lun list $jerry --portal "fd00::1"
+fi
+
 if odd "blocks of 4 KiB" 4kn; then
 	expect 0 "64 MiB, 4Kn (blocks of 4096 bytes)" -- lun show $jerry "$U"
 	lacks "access"

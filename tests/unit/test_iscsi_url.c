@@ -42,9 +42,11 @@ static void test_taken(void)
 	       "iqn.2024-01.example:san", 3);
 	expect("iscsi://san.example:860/iqn.2024-01.example:san/0", "san.example", 860,
 	       "iqn.2024-01.example:san", 0);
-	expect("ISCSI://h/IQN.2024-01.Example:San/16383", "h", 3260, "iqn.2024-01.example:san",
-	       16383);
-	expect("iscsi://[fe80::1]:3261/eui.0123456789abcdef/257", "fe80::1", 3261,
+	expect("ISCSI://h/IQN.2024-01.Example:San/16383", "h", 3260, "IQN.2024-01.Example:San",
+	       16383); /* as the target offers it */
+	expect("iscsi://[fe80::1%eth0]:3261/iqn.x:y/1", "fe80::1%eth0", 3261, "iqn.x:y", 1);
+	expect("iscsi://[FE80::1%25bond0.12]/iqn.x:y/1", "FE80::1%bond0.12", 3260, "iqn.x:y", 1);
+	expect("iscsi://[fd80::1]:3261/eui.0123456789abcdef/257", "fd80::1", 3261,
 	       "eui.0123456789abcdef", 257);
 	expect("iscsi://[::1]/naa.6001405a1b2c3d4e/1", "::1", 3260, "naa.6001405a1b2c3d4e", 1);
 	expect("iscsi://h/iqn.2024-01.example%3asan%2D1/1", "h", 3260, "iqn.2024-01.example:san-1",
@@ -75,7 +77,16 @@ static void test_refused(void)
 	refuse("iscsi://[]/iqn.2024-01.x:y/1", "no IPv6 address");
 	refuse("iscsi://[10.0.0.1]/iqn.2024-01.x:y/1", "no IPv6 address");
 	refuse("iscsi://h/san/1", "no iSCSI name");
-	refuse("iscsi://h/iqn.2024-01.x:y z/1", "no iSCSI name");
+	refuse("iscsi://h/iqn.2024-01.x:y z/1", "has ' '");
+	refuse("iscsi://h/iqn.2024-01.x:my_san/1",
+	       "the target's name has '_': an iSCSI name has letters");
+	refuse("iscsi://h/iqn.2024-01.x:y%07/1", "has the byte 07h");
+	refuse("iscsi://h$(id)/iqn.2024-01.x:y/1", "the character '$'");
+	refuse("iscsi://[fe80::1]/iqn.2024-01.x:y/1", "needs its name: [fe80::1%eth0]");
+	refuse("iscsi://[fd00::1%eth0]/iqn.2024-01.x:y/1", "only a link-local address");
+	refuse("iscsi://[fe80::1%]/iqn.2024-01.x:y/1", "interface");
+	refuse("iscsi://[fe80::1%a/b]/iqn.2024-01.x:y/1", "interface");
+	refuse("iscsi://[fe80::1%0123456789abcdef]/iqn.2024-01.x:y/1", "interface");
 	refuse("iscsi://h/iqn.2024-01.x%3/1", "'%'");
 	refuse("iscsi://h/iqn.2024-01.x%00y/1", "'%'");
 	refuse("iscsi://h/iqn.2024-01.x%", "'%'");
@@ -117,9 +128,9 @@ static void test_text(void)
 	const char *problem;
 	struct lun_url url;
 
-	CU_ASSERT_EQUAL(lun_url_parse(&url, "iscsi://[fe80::1]/iqn.2024-01.x:y/257", &problem), 0);
+	CU_ASSERT_EQUAL(lun_url_parse(&url, "iscsi://[fd80::1]/iqn.2024-01.x:y/257", &problem), 0);
 	CU_ASSERT_STRING_EQUAL(lun_url_text(&url, text, sizeof(text)),
-			       "iscsi://[fe80::1]:3260/iqn.2024-01.x:y/257");
+			       "iscsi://[fd80::1]:3260/iqn.2024-01.x:y/257");
 	CU_ASSERT_EQUAL(lun_url_parse(&url, "iscsi://10.0.0.1:1/iqn.2024-01.x:y/0", &problem), 0);
 	CU_ASSERT_STRING_EQUAL(lun_url_text(&url, text, sizeof(text)),
 			       "iscsi://10.0.0.1:1/iqn.2024-01.x:y/0");
