@@ -360,6 +360,11 @@ static void client_came(uv_stream_t *listener, int status)
 
 int fake_start(struct fake_target *target, uv_loop_t *loop)
 {
+	return fake_start_at(target, loop, "127.0.0.1");
+}
+
+int fake_start_at(struct fake_target *target, uv_loop_t *loop, const char *where)
+{
 	struct sockaddr_in address;
 	int size = sizeof(address), error;
 
@@ -367,10 +372,10 @@ int fake_start(struct fake_target *target, uv_loop_t *loop)
 	target->loop = loop;
 	uv_tcp_init(loop, &target->listener);
 	target->listener.data = target;
-	uv_ip4_addr("127.0.0.1", 0, &address);
+	uv_ip4_addr(where, 0, &address);
 	error = uv_tcp_bind(&target->listener, (struct sockaddr *)&address, 0);
 	if (!error)
-		error = uv_listen((uv_stream_t *)&target->listener, 16, client_came);
+		error = uv_listen((uv_stream_t *)&target->listener, 256, client_came);
 	if (!error)
 		error = uv_tcp_getsockname(&target->listener, (struct sockaddr *)&address, &size);
 	target->port = ntohs(address.sin_port);

@@ -51,6 +51,8 @@ struct fake_target {
 
 /* Returns 0 or a libuv error. The struct must stay where it is until fake_stop() has ended. */
 int fake_start(struct fake_target *target, uv_loop_t *loop);
+/* The same at that address, instead of 127.0.0.1. */
+int fake_start_at(struct fake_target *target, uv_loop_t *loop, const char *where);
 /* Out of turn, to the last connection. */
 void fake_send_async(struct fake_target *target, uint8_t event);
 void fake_send_ping(struct fake_target *target);

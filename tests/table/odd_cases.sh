@@ -213,6 +213,19 @@ if odd "names and addresses that are none"; then
 	expect 1 "expected HOST, HOST:PORT or [IPV6-ADDRESS]:PORT" -- lun list $jerry --portal "fd00::1"
 fi
 
+if odd "200 portals, and 48 descriptors"; then
+	many="iscsi://127.0.0.{1-200}:$port/$name/1"
+	status=0
+	(ulimit -n 48 && exec "$LUNKEEPER" lun show $jerry "$many") >"$out" 2>&1 || status=$?
+	[ $status = 0 ] || fail "exit status $status"
+	grep -q "200 devices: 200 ok" "$out" || fail "not all have answered"
+	status=0
+	(ulimit -n 48 && exec "$LUNKEEPER" lun "do" --hold-for 1ms $jerry keys "$many") >"$out" 2>&1 || status=$?
+	[ $status = 1 ] || fail "exit status $status where the sessions are kept"
+	grep -q 'raise `ulimit -n`' "$out" || fail "it is not said what to do"
+	passed=$((passed + 2))
+fi
+
 if odd "blocks of 4 KiB" 4kn; then
 	expect 0 "64 MiB, 4Kn (blocks of 4096 bytes)" -- lun show $jerry "$U"
 	lacks "access"

@@ -498,7 +498,7 @@ static int serve(int count, char **names)
 		odd[oddity] = true;
 	}
 	fake_disk_init(&disk, odd);
-	if (fake_start(&target, &loop) < 0)
+	if (fake_start_at(&target, &loop, "0.0.0.0") < 0) /* all of 127/8: many portals */
 		return 1;
 	target.disk = &disk;
 	target.name = odd[FAKE_CAPITAL_NAME] ? "iqn.2024-01.test.LunKeeper:Fake" : TARGET;

@@ -5,10 +5,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
+#include "iscsi/url.h"
 #include "tools/lun/job.h"
 
 #define LUN_PARALLEL_DEFAULT 256u
+/* The loop's, the terminal's, configuration and name look-ups. */
+#define LUN_FLEET_OWN_DESCRIPTORS 24u
 
 static void lun_fleet_start_jobs(struct lun_fleet *fleet)
 {
@@ -53,6 +57,51 @@ static void lun_fleet_signalled(uv_signal_t *handle, int number)
 	}
 }
 
+/* --- descriptors --- */
+
+/* Of a disk of the kernel's: each path has a descriptor and a thread's wake-up; how many paths there
+ * are is known when it is open. */
+#define LUN_FLEET_DISK_DESCRIPTORS 24u
+/* A session, and a connection that is being tried beside it. */
+#define LUN_FLEET_SESSION_DESCRIPTORS 2u
+
+static size_t lun_fleet_cost(const struct lun_device *device)
+{
+	size_t cost = 0;
+
+	for (size_t i = 0; i < device->specification_count; i++)
+		cost += lun_url_claims(device->specifications[i]) ? LUN_FLEET_SESSION_DESCRIPTORS
+								  : LUN_FLEET_DISK_DESCRIPTORS;
+	return cost;
+}
+
+/* As many devices at a time as there are descriptors for. LUNs of one target share a session, which
+ * is not counted on: fewer at a time are as fast there. */
+static size_t lun_fleet_bound(const struct lun_fleet *fleet, const struct lun_devices *devices,
+			      size_t parallel)
+{
+	size_t most = 1, own = LUN_FLEET_OWN_DESCRIPTORS, room;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return parallel;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		if (getrlimit(RLIMIT_NOFILE, &limit))
+			return parallel;
+	}
+	for (size_t i = 0; i < devices->count; i++) {
+		size_t cost = lun_fleet_cost(&devices->items[i]);
+
+		most = cost > most ? cost : most;
+	}
+	if (fleet->options.run)
+		most *= 2; /* a second nexus beside each */
+	room = limit.rlim_cur > own ? (limit.rlim_cur - own) / most : 1;
+	return room == 0 ? 1 : room < parallel ? room : parallel;
+}
+
 struct lun_fleet *lun_fleet_new(const struct lun_devices *devices,
 				const struct lun_fleet_options *options)
 {
@@ -70,6 +119,7 @@ struct lun_fleet *lun_fleet_new(const struct lun_devices *devices,
 							   : LUN_PARALLEL_DEFAULT;
 	if (fleet->parallel == 0)
 		fleet->parallel = 1;
+	fleet->parallel = lun_fleet_bound(fleet, devices, fleet->parallel);
 	for (size_t i = 0; i < fleet->count; i++) {
 		fleet->jobs[i].fleet = fleet;
 		fleet->jobs[i].device = &devices->items[i];

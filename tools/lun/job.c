@@ -185,6 +185,7 @@ static const char *lun_job_advice(const char *reason)
 		{"No route", ": the network does not lead there; is the address right?"},
 		{"imed out",
 		 ": no answer; is the target up, and does a firewall let this through?"},
+		{"Too many open files", ": raise `ulimit -n`, or do fewer at a time (--parallel)"},
 		{"no answer", ": is the target up, and does a firewall let this through?"},
 	};
 
