@@ -339,11 +339,10 @@ static int demo_return(struct demo *demo)
 {
 	char *revive[] = {(char *)"revive", demo->jerry->machine.name, NULL};
 	char told[160], url[RIG_PATH_MAX], output[2048] = "";
-	const char *argv[] = {rig_self(), "rig", "attempt", "--json", rig_target_url(1, 0, url),
-			      NULL};
+	const char *argv[] = {rig_self(), "attempt", "--json", rig_target_url(1, 0, url), NULL};
 	struct rig_group_view view;
 	json_t *attempt;
-	bool refused;
+	bool refused, said;
 	int error;
 
 	act(demo, "The dead node comes back");
@@ -369,7 +368,11 @@ static int demo_return(struct demo *demo)
 	json_object_set_new(demo->document, "return",
 			    json_pack("{sssssO?}", "state", view.state, "holder", view.holder,
 				      "attempt", attempt));
+	said = attempt != NULL;
 	json_decref(attempt);
+	if (!said)
+		return rig_fail(&demo->rig, EIO, "%s cannot try a write: %.300s",
+				demo->jerry->machine.name, output);
 	if (!refused)
 		return rig_fail(&demo->rig, EIO,
 				"the target took a write from a node that owns nothing");

@@ -97,8 +97,8 @@ static json_t *takeover_helper(struct rig *rig, struct rig_node *node, const cha
 			       unsigned luns)
 {
 	char count[16], output[4096], *brace;
-	const char *argv[] = {rig_self(), "rig",   "takeover", mode,      "--luns", count,
-			      "--key",    TOM_KEY, "--dead",   JERRY_KEY, NULL};
+	const char *argv[] = {rig_self(), "takeover", mode,     "--luns",  count,
+			      "--key",    TOM_KEY,    "--dead", JERRY_KEY, NULL};
 	json_t *answer;
 
 	snprintf(count, sizeof(count), "%u", luns);
@@ -117,8 +117,8 @@ static json_t *takeover_helper(struct rig *rig, struct rig_node *node, const cha
 static int takeover_prepare(struct rig *rig, unsigned luns)
 {
 	char count[16], log[RIG_PATH_MAX], *text = NULL;
-	const char *argv[] = {rig_self(), "rig",   "takeover", "hold", "--luns",
-			      count,      "--key", JERRY_KEY,  NULL};
+	const char *argv[] = {rig_self(), "takeover", "hold",    "--luns",
+			      count,      "--key",    JERRY_KEY, NULL};
 	uint64_t end = rig_now_ms() + WAIT_MS;
 	struct rig_process process;
 	int error;
