@@ -17,6 +17,8 @@
 #define ATTACH_UNFIT_MS 60000
 #define DEATHS_MOST 5u
 #define DEATHS_WITHIN_MS 60000u
+#define READY_EACH_MS 1000u
+#define READY_PATIENCE_MS 5000u
 #define HANGS_MS                                                                                   \
 	5000u /* a helper that answers nothing for so long, while nothing keeps it waiting */
 
@@ -248,9 +250,42 @@ static void check_helpers(struct group *group)
 	}
 }
 
+/* A node without the gate's process, or without what its devices are made of, could not serve: it is
+ * not fit, and says so. An owner is judged by whether it gets on. */
+static void check_ready(struct group *group)
+{
+	uint64_t now = clock_now_ms();
+	char reason[GROUP_REASON];
+	struct gate_view view;
+
+	if (now - group->ready_ms < READY_EACH_MS)
+		return;
+	group->ready_ms = now;
+	gate_view(group->gate, &view);
+	if (view.connected)
+		group->gate_down_ms = 0;
+	else if (group->gate_down_ms == 0)
+		group->gate_down_ms = now;
+	if (!view.connected && now - group->gate_down_ms >= READY_PATIENCE_MS)
+		snprintf(reason, sizeof(reason), "its gate has no process: %.200s", view.reason);
+	else if (!attach_kind_possible(ATTACH_KIND_BEST))
+		snprintf(reason, sizeof(reason),
+			 "no block device can be made of a LUN here: neither /dev/nbd0 and "
+			 "nbd-client "
+			 "are there, nor /dev/fuse, /dev/loop-control and nbdfuse");
+	else
+		reason[0] = '\0';
+	if (*reason && group->state != ARBITER_STATE_STANDBY)
+		return;
+	if (*reason && !*group->unfit[GROUP_UNFIT_DEVICE])
+		log_error("%s: this node could not serve: %s", group->config->name, reason);
+	group_set_unfit(group, GROUP_UNFIT_DEVICE, *reason ? reason : NULL);
+}
+
 static void nbdkit_settle(struct group *group)
 {
 	check_helpers(group);
+	check_ready(group);
 	if (!group->devices_wanted || !group_needs_no_devices(group))
 		return;
 	group->devices_wanted = false;

@@ -304,6 +304,8 @@ static void effect_state(struct group *group, const struct arbiter_effect *effec
 	group->state_changes++;
 	if (group->state == ARBITER_STATE_SEIZING && group->gate_kind)
 		group->gate_kind->prepare(group);
+	if (group->state == ARBITER_STATE_STANDBY)
+		group_check_ready(group);
 	if (group->state == ARBITER_STATE_RELEASED)
 		released(group);
 }
@@ -695,6 +697,7 @@ int group_open(struct group_home *home, const struct config_group *config, struc
 		return error;
 	}
 	*result = group;
+	group_check_ready(group);
 	if (group->service) {
 		service_host_adopt(group->service);
 		if (flag_is_set(home->run_folder, "maintenance", config->name))

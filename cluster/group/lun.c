@@ -79,8 +79,9 @@ void group_lun_close(struct group_lun *lun)
 	group_size_close(lun);
 	free(lun->wwid);
 	free(lun->place_note);
+	free(lun->missing);
 	free(lun->orphans);
-	lun->wwid = lun->place_note = lun->orphans = NULL;
+	lun->wwid = lun->place_note = lun->missing = lun->orphans = NULL;
 }
 
 void group_lun_announce(struct group_lun *lun)

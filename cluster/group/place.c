@@ -296,11 +296,37 @@ void group_lun_rescan(struct group_lun *lun, const struct sg_index *index)
 	if (!group_lun_is_kernel(lun))
 		return;
 	sg_place_find(&sg_roots_system, index, &wanted, &place);
+	free(lun->missing);
+	lun->missing = place.block[0] ? NULL
+				      : strdup(place.message[0] ? place.message
+								: "its block device is not there");
 	say_place(lun, &place);
 	drop_lost(lun, &place);
 	take_place(lun, &place);
 	seat_more(lun);
 	add_new(lun, &place);
+}
+
+void group_check_ready(struct group *group)
+{
+	bool needed = group->config->gate == CONFIG_GATE_DM || group->config->has_service;
+	const struct group_lun *missing = NULL;
+	char reason[GROUP_REASON];
+
+	for (size_t i = 0; i < group->lun_count && needed && !missing; i++)
+		if (group_lun_is_kernel(&group->luns[i]) && group->luns[i].missing)
+			missing = &group->luns[i];
+	if (!missing) {
+		if (needed && group_lun_is_kernel(&group->luns[0]))
+			group_set_unfit(group, GROUP_UNFIT_DEVICE, NULL);
+		return;
+	}
+	if (is_in_use(group))
+		return;
+	snprintf(reason, sizeof(reason), "LUN %s: %.200s", missing->config->name, missing->missing);
+	if (!*group->unfit[GROUP_UNFIT_DEVICE])
+		log_error("%s: this node could not serve: %s", group->config->name, reason);
+	group_set_unfit(group, GROUP_UNFIT_DEVICE, reason);
 }
 
 void group_rescan(struct group *group, const struct sg_index *index)
@@ -309,4 +335,5 @@ void group_rescan(struct group *group, const struct sg_index *index)
 		return;
 	for (size_t i = 0; i < group->lun_count; i++)
 		group_lun_rescan(&group->luns[i], index);
+	group_check_ready(group);
 }

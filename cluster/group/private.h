@@ -131,7 +131,8 @@ struct group_lun {
 	char device[SG_NODE_MAX]; /* "/dev/mapper/mailstore", "/dev/sdb"; "": not found yet */
 	bool is_map;              /* that is a multipath map */
 	char *place_note;         /* what was last said of it; NULL: nothing */
-	char *orphans;            /* nexuses that bear our key, and are none of ours; NULL: none */
+	char *missing; /* why there is no block device for its data; NULL: there is one */
+	char *orphans; /* nexuses that bear our key, and are none of ours; NULL: none */
 	uint64_t orphans_since_ms, orphans_swapped_ms;
 	struct multipathd_map *multipathd; /* NULL: no map yet */
 	uint64_t told_key;                 /* what multipathd was told last; 0 none */
@@ -152,6 +153,7 @@ struct group_waiter {
 enum group_unfit {
 	GROUP_UNFIT_STANDBY,   /* an operator said so */
 	GROUP_UNFIT_ATTACH,    /* its devices cannot be made */
+	GROUP_UNFIT_DEVICE,    /* what its devices are made of is not there: it could not serve */
 	GROUP_UNFIT_PROGRESS,  /* it owned the LUN and did not get on */
 	GROUP_UNFIT_READ_ONLY, /* a LUN of it may not be written to from here */
 	GROUP_UNFIT_COUNT,
@@ -223,6 +225,7 @@ struct group {
 	unsigned attach_failures;
 	unsigned deaths; /* of devices in use, since death_ms */
 	uint64_t death_ms;
+	uint64_t gate_down_ms, ready_ms; /* since when it is; when it was asked last */
 	uv_timer_t attach_timer;
 
 	struct service_host *service; /* NULL: none */
@@ -315,6 +318,9 @@ void group_lun_compare(struct group_lun *lun, const struct group_listed *listed)
 /* place.c: kernel devices; index NULL: read if it is needed. */
 bool group_lun_is_kernel(const struct group_lun *lun);
 void group_lun_rescan(struct group_lun *lun, const struct sg_index *index);
+/* A node whose devices are not there could not serve: it is not fit, and challenges nobody. One that
+ * serves is not judged by names. */
+void group_check_ready(struct group *group);
 int group_lun_add_path(struct group_lun *lun, struct path *path, const struct sg_device *device);
 void group_path_check_session(struct group_path *path); /* a new session is a new nexus */
 

@@ -392,6 +392,44 @@ static void case_limits(void)
 	close(file);
 }
 
+static const char *name_of_gate(void)
+{
+	return strrchr(gate_dm_view(gate)->device, '/') + 1;
+}
+
+static int next_open(void)
+{
+	bool fresh = obeys(GATE_DM_DEVICE_FRESH, GATE_STATE_FAILED);
+	int file = open_device();
+
+	result(fresh && obeys(GATE_DM_DEVICE_KEEP, GATE_STATE_OPEN) && write_once(file) == 0,
+	       "the next one opens");
+	return file;
+}
+
+/* Whatever somebody does to the device itself: it is failed and quiet, or as it was. */
+static void case_usurped(void)
+{
+	int file = next_open();
+	struct io io;
+
+	shell("dmsetup suspend --noudevsync --noflush --nolockfs %s", name_of_gate());
+	io_start(&io, file);
+	result(io_end(&io) == 0 && gate_dm_view(gate)->state == GATE_STATE_OPEN,
+	       "somebody suspended it: resumed");
+	shell("dmsetup wipe_table --noudevsync %s", name_of_gate());
+	result(reaches(GATE_STATE_FAILED, true) && gate_dm_view(gate)->spent &&
+		       gate_dm_view(gate)->cause != GATE_DM_CAUSE_ORDERED &&
+		       write_once(file) == EIO,
+	       "its table was wiped: failed by itself, and quiet");
+	close(file);
+	close(next_open());
+	shell("dmsetup remove --noudevsync --force %s", name_of_gate());
+	result(reaches(GATE_STATE_FAILED, true) && !gate_dm_view(gate)->present,
+	       "it was removed: failed by itself, and quiet");
+	close(next_open());
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2 || geteuid() != 0) {
@@ -412,6 +450,7 @@ int main(int argc, char **argv)
 	case_adopted();
 	case_grown();
 	case_limits();
+	case_usurped();
 	end(true);
 	shell("! dmsetup ls | grep -q ^lunkeeper-test");
 	result(access(RUN "/dev/test", F_OK) < 0, "closed: nothing is left");

@@ -68,6 +68,19 @@ int gate_dm_device_switch(struct gate_dm_thread *thread, struct gate_dm_device *
 	return 0;
 }
 
+/* Nobody else of ours suspends it while this thread has it. What somebody loaded meanwhile must not
+ * become its table by being resumed. */
+static void end_foreign_suspend(struct gate_dm_thread *thread, const struct gate_dm_device *device)
+{
+	struct gate_dm_info info;
+
+	if (gate_dm_info(thread->control, device->name, &info) || !info.suspended)
+		return;
+	if (info.inactive_table)
+		gate_dm_clear(thread->control, device->name);
+	gate_dm_resume(thread->control, device->name);
+}
+
 int gate_dm_device_observe(struct gate_dm_thread *thread, const struct gate_dm_device *device,
 			   enum gate_state *state)
 {
@@ -78,11 +91,16 @@ int gate_dm_device_observe(struct gate_dm_thread *thread, const struct gate_dm_d
 	*state = GATE_STATE_FAILED;
 	if (device->strange)
 		return 0;
+	end_foreign_suspend(thread, device);
 	error = gate_dm_status(thread->control, device->name, false, target, text, sizeof(text));
+	if (error == -ENODATA || (error == 0 && strcmp(target, GATE_DM_TARGET) != 0))
+		return -ESTALE;
 	if (error)
 		return error;
-	if (strcmp(target, GATE_DM_TARGET) == 0 && gate_dm_status_parse(text, &status))
+	if (gate_dm_status_parse(text, &status))
 		return -EBADMSG;
+	if (status.major != device->below_major || status.minor != device->below_minor)
+		return -ESTALE;
 	*state = gate_dm_state(status.active, device->state != GATE_STATE_FAILED);
 	return 0;
 }
@@ -161,7 +179,10 @@ int gate_dm_device_prove(struct gate_dm *gate, struct gate_dm_thread *thread,
 	enum gate_state state;
 	int error = gate_dm_device_observe(thread, device, &state);
 
-	if (error)
+	/* With a table that is not ours it leads to what is not known, until it gets one of ours. */
+	if (error == -ESTALE && retire)
+		state = GATE_STATE_FAILED;
+	else if (error)
 		return error;
 	if (state == GATE_STATE_OPEN || !seems_quiet(gate, device))
 		return -EAGAIN;

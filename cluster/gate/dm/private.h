@@ -114,7 +114,8 @@ int gate_dm_device_make(struct gate_dm *gate, struct gate_dm_thread *thread, con
 			char *message, size_t message_size);
 int gate_dm_device_switch(struct gate_dm_thread *thread, struct gate_dm_device *device,
 			  enum gate_state state);
-/* As the kernel sees it. -ENXIO: it is gone. */
+/* As the kernel sees it; one that somebody suspended is resumed. -ENXIO: it is gone; -ESTALE: its
+ * table is not ours any more. */
 int gate_dm_device_observe(struct gate_dm_thread *thread, const struct gate_dm_device *device,
 			   enum gate_state *state);
 /* Nothing is in flight: proven, or -EAGAIN. A used one that is FAILED is retired on the way. */

@@ -163,6 +163,24 @@ static bool lost(struct gate_dm *gate, const struct gate_dm_wants *wants)
 	return true;
 }
 
+/* Somebody wiped its table, or loaded another: nothing of it can be relied upon, so it counts as
+ * failed, and gets a table that fails everything (gate_dm_device_prove()). It never opens again. */
+static bool usurped(struct gate_dm *gate, const struct gate_dm_wants *wants)
+{
+	struct gate_dm_device *device = &gate->now;
+
+	if (device->state == GATE_STATE_FAILED && device->used)
+		return false;
+	snprintf(gate->problem, sizeof(gate->problem),
+		 "%.140s has another table: somebody wiped or replaced it", device->name);
+	device->state = GATE_STATE_FAILED;
+	device->used = true;
+	device->proven = false;
+	gate->poll_ms = POLL_FIRST_MS;
+	came_by_itself(gate, wants, GATE_DM_CAUSE_HOPELESS);
+	return true;
+}
+
 static int switch_to(struct gate_dm *gate, struct gate_dm_thread *thread, enum gate_state state)
 {
 	int error = gate_dm_device_switch(thread, &gate->now, state);
@@ -203,6 +221,8 @@ static bool see(struct gate_dm *gate, struct gate_dm_thread *thread,
 	error = gate_dm_device_observe(thread, device, &state);
 	if (error == -ENXIO)
 		return lost(gate, wants);
+	if (error == -ESTALE)
+		return usurped(gate, wants);
 	if (error == 0 && state != device->state && device->state == GATE_STATE_OPEN) {
 		enum gate_dm_cause cause = judge_error(gate, wants, now);
 
