@@ -14,6 +14,7 @@
 #include "tools/cli/cli.h"
 #include "tools/rig/commands.h"
 #include "tools/rig/kind.h"
+#include "tools/rig/mixed.h"
 #include "tools/rig/story.h"
 #include "tools/rig/verify.h"
 
@@ -239,12 +240,18 @@ int cmd_rig_campaign(int argc, char **argv)
 						       .probe_ms = UINT32_MAX,
 						       .loss_ms = UINT32_MAX}};
 	const char *kind = "netns";
-	struct cli_number seed = {.value = rig_wall_ms() % 1000000}, nodes = {.value = 2};
+	struct cli_number seed = {.value = rig_wall_ms() % 1000000}, nodes = {.value = 2},
+			  mixed = {0};
+	bool markdown = false;
 	const struct cli_option table[] = {
 		{"kind", 0, CLI_OPTION_STRING, &kind, "KIND",
 		 "netns, or vm: virtual machines (netns)"},
-		{"only", 0, CLI_OPTION_STRING, &campaign.only, "FAULT", "kill, pause or cut"},
-		{"seed", 0, CLI_OPTION_UNSIGNED, &seed, "N", "of the moments at which faults come"},
+		{"mixed", 0, CLI_OPTION_UNSIGNED, &mixed, "N",
+		 "N rounds of two faults at a time, drawn from all that the rig has"},
+		{"only", 0, CLI_OPTION_STRING, &campaign.only, "FAULT",
+		 "kill, pause or cut; with --mixed: one that is in every round"},
+		{"seed", 0, CLI_OPTION_UNSIGNED, &seed, "N",
+		 "of the moments at which faults come; of the first of --mixed rounds"},
 		{"nodes", 0, CLI_OPTION_UNSIGNED, &nodes, "N", "of the rig (2)"},
 		{"defend", 0, CLI_OPTION_DURATION, &campaign.options.defend_ms, "TIME",
 		 "defend interval"},
@@ -255,6 +262,7 @@ int cmd_rig_campaign(int argc, char **argv)
 		{"name", 'n', CLI_OPTION_STRING, &campaign.options.name, "RIG", "(campaign)"},
 		{"keep", 0, CLI_OPTION_FLAG, &campaign.keep, NULL, "leave the rig"},
 		{"json", 0, CLI_OPTION_FLAG, &campaign.json, NULL, "for programs"},
+		{"markdown", 0, CLI_OPTION_FLAG, &markdown, NULL, "with --mixed: a table as well"},
 		{NULL, 0, CLI_OPTION_FLAG, NULL, NULL, NULL},
 	};
 	const struct cli_usage usage = {
@@ -266,12 +274,20 @@ int cmd_rig_campaign(int argc, char **argv)
 		.arguments_max = 1,
 	};
 	int count, status = cli_parse(&usage, argc, argv, &count);
-	bool known = !campaign.only;
+	bool known;
 
 	if (status >= 0)
 		return status;
-	for (size_t i = 0; campaign.only && i < KINDS; i++)
+	known = !campaign.only || (mixed.given && mixed_knows(campaign.only));
+	for (size_t i = 0; campaign.only && !mixed.given && i < KINDS; i++)
 		known = known || !strcmp(campaign.only, campaign_kinds[i].name);
+	if (mixed.given && (!known || mixed.value < 1 || mixed.value > CAMPAIGN_MAX ||
+			    strcmp(kind, "netns") != 0)) {
+		cli_error("campaign --mixed: 1 to %d rounds on a rig of namespaces; --only one of: "
+			  "%s",
+			  CAMPAIGN_MAX, mixed_names());
+		return CLI_EXIT_USAGE;
+	}
 	campaign.count = count ? strtoull(argv[1], NULL, 10) : 100;
 	if (!known || campaign.count < 1 || campaign.count > CAMPAIGN_MAX || nodes.value < 2 ||
 	    nodes.value > RIG_NODES_MAX) {
@@ -287,5 +303,13 @@ int cmd_rig_campaign(int argc, char **argv)
 	campaign.options.quiet = campaign.json;
 	campaign.seed = seed.value;
 	campaign.options.nodes = (unsigned)nodes.value;
+	if (mixed.given)
+		return mixed_run(&(struct mixed_options){.rig = &campaign.options,
+							 .rounds = mixed.value,
+							 .seed = seed.value,
+							 .only = campaign.only,
+							 .json = campaign.json,
+							 .markdown = markdown,
+							 .keep = campaign.keep});
 	return rig_guarded(campaign.options.name, campaign.keep, campaign_play, &campaign);
 }

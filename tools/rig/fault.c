@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "tools/cli/cli.h"
-#include "tools/rig/kind.h"
+#include "tools/rig/faults.h"
 
 #define DAEMON_STOP_MS 30000
 
@@ -222,10 +222,20 @@ static int fault_delay(struct rig *rig, struct rig_node *node, const char *argum
 static int fault_stall_target(struct rig *rig, struct rig_node *node, const char *argument,
 			      char *told, size_t size)
 {
+	uint32_t milliseconds = 0;
+	int error;
+
 	(void)node;
-	(void)argument;
-	TELL("target: stalled, it answers nobody");
-	return rig_target_stall(rig, true);
+	if (argument && cli_parse_duration(argument, &milliseconds))
+		return rig_fail(rig, EINVAL, "how long? '%s' is no time; say 12s", argument);
+	error = rig_target_stall(rig, true);
+	if (error || !argument) {
+		TELL("target: stalled, it answers nobody");
+		return error;
+	}
+	rig_sleep_ms(milliseconds);
+	TELL("target: answered nobody for %u ms", milliseconds);
+	return rig_target_stall(rig, false);
 }
 
 static int fault_resume_target(struct rig *rig, struct rig_node *node, const char *argument,
@@ -384,6 +394,88 @@ static int fault_resize_lun(struct rig *rig, struct rig_node *node, const char *
 	return rig->kind->resize(rig, lun, bytes);
 }
 
+#define FAULT_OF_PROCESS(function, program, signal, text)                                          \
+	static int function(struct rig *rig, struct rig_node *node, const char *argument,          \
+			    char *told, size_t size)                                               \
+	{                                                                                          \
+		(void)argument;                                                                    \
+		TELL("%s: %s", node->machine.name, text);                                          \
+		return fault_parts_process(rig, node, program, signal);                            \
+	}
+
+FAULT_OF_PROCESS(fault_kill_gate, "nbdkit", "KILL", "its gates' processes (nbdkit) killed")
+FAULT_OF_PROCESS(fault_stop_gate, "nbdkit", "STOP", "its gates' processes (nbdkit) hang")
+FAULT_OF_PROCESS(fault_cont_gate, "nbdkit", "CONT", "its gates' processes (nbdkit) go on")
+FAULT_OF_PROCESS(fault_kill_helper, "nbdfuse", "KILL", "its devices' helpers (nbdfuse) killed")
+FAULT_OF_PROCESS(fault_stop_helper, "nbdfuse", "STOP", "its devices' helpers (nbdfuse) hang")
+FAULT_OF_PROCESS(fault_cont_helper, "nbdfuse", "CONT", "its devices' helpers (nbdfuse) go on")
+
+static int fault_wipe_gate(struct rig *rig, struct rig_node *node, const char *argument, char *told,
+			   size_t size)
+{
+	(void)argument;
+	TELL("%s: the tables of its gates wiped", node->machine.name);
+	return fault_parts_wipe_gate(rig, node);
+}
+
+static int fault_flush_maps(struct rig *rig, struct rig_node *node, const char *argument,
+			    char *told, size_t size)
+{
+	(void)argument;
+	TELL("%s: multipath -F: maps that nobody uses are gone", node->machine.name);
+	return fault_parts_flush_maps(rig, node);
+}
+
+static int fault_lose_run(struct rig *rig, struct rig_node *node, const char *argument, char *told,
+			  size_t size)
+{
+	(void)argument;
+	TELL("%s: everything in /run/lunkeeper removed", node->machine.name);
+	return fault_parts_lose_run(rig, node);
+}
+
+/* lost, full or readonly; mend: as it was before. */
+static int fault_state(struct rig *rig, struct rig_node *node, const char *argument, char *told,
+		       size_t size)
+{
+	static const char *const ways[] = {"lost", "full", "readonly", "mend"};
+
+	for (size_t i = 0; argument && i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (strcmp(argument, ways[i]) != 0)
+			continue;
+		TELL("%s: its state folder %s%s", node->machine.name, i == 3 ? "as it was" : "is ",
+		     i == 3 ? "" : ways[i]);
+		return fault_parts_state(rig, node, argument);
+	}
+	return rig_fail(rig, EINVAL, "lost, full, readonly or mend is expected");
+}
+
+static int fault_replace(struct rig *rig, const char *argument, bool back)
+{
+	char *end = NULL;
+	unsigned long lun = argument ? strtoul(argument, &end, 10) : 0;
+
+	if (!lun || *end || lun > rig->lun_count)
+		return rig_fail(rig, EINVAL, "which LUN, 1 to %u?", rig->lun_count);
+	return fault_parts_replace(rig, (unsigned)lun, back);
+}
+
+static int fault_replace_lun(struct rig *rig, struct rig_node *node, const char *argument,
+			     char *told, size_t size)
+{
+	(void)node;
+	TELL("target: LUN %s is another logical unit, an empty one", argument ? argument : "");
+	return fault_replace(rig, argument, false);
+}
+
+static int fault_restore_lun(struct rig *rig, struct rig_node *node, const char *argument,
+			     char *told, size_t size)
+{
+	(void)node;
+	TELL("target: LUN %s is the first logical unit again", argument ? argument : "");
+	return fault_replace(rig, argument, true);
+}
+
 static const struct fault faults[] = {
 	{"kill", "NODE", "cut its power: cable out, every process dead", fault_kill},
 	{"revive", "NODE", "boot it again with the disk it had", fault_revive},
@@ -406,13 +498,25 @@ static const struct fault faults[] = {
 	{"start-daemon", "NODE", "start it", fault_start_daemon},
 	{"restart-daemon", "NODE", "end it, leaving everything to the next, and start that",
 	 fault_restart_daemon},
-	{"stall-target", NULL, "the array answers nobody", fault_stall_target},
+	{"kill-gate", "NODE", "kill its gates' processes (nbdkit)", fault_kill_gate},
+	{"stop-gate", "NODE", "they hang", fault_stop_gate},
+	{"cont-gate", "NODE", "they go on", fault_cont_gate},
+	{"kill-helper", "NODE", "kill its devices' helpers (nbdfuse)", fault_kill_helper},
+	{"stop-helper", "NODE", "they hang", fault_stop_helper},
+	{"cont-helper", "NODE", "they go on", fault_cont_helper},
+	{"wipe-gate", "NODE", "wipe the tables of its gates (vm)", fault_wipe_gate},
+	{"flush-maps", "NODE", "multipath -F (vm)", fault_flush_maps},
+	{"lose-run", "NODE", "remove everything in /run/lunkeeper", fault_lose_run},
+	{"state", "NODE HOW", "its state folder: lost, full, readonly; mend", fault_state},
+	{"stall-target", "[TIME]", "the array answers nobody (for so long)", fault_stall_target},
 	{"resume-target", NULL, "it answers again", fault_resume_target},
 	{"slow-target", "TIME", "every answer comes up to that much late (0: prompt again)",
 	 fault_slow_target},
 	{"portal-off", "[NETWORK]", "the portal is disabled (vm)", fault_portal_off},
 	{"portal-on", "[NETWORK]", "and enabled", fault_portal_on},
 	{"resize-lun", "LUN SIZE", "the LUN grows (vm)", fault_resize_lun},
+	{"replace-lun", "LUN", "another logical unit under its number", fault_replace_lun},
+	{"restore-lun", "LUN", "the first one again", fault_restore_lun},
 	{"restart-target", NULL, "power cycle; tgt loses its reservations", fault_restart_target},
 	{"kill-target", NULL, "power cut", fault_kill_target},
 	{"start-target", NULL, "power on", fault_start_target},

@@ -65,6 +65,8 @@ struct rig_kind {
 	int (*target_drop)(struct rig *rig, const struct rig_machine *machine);
 	int (*portal)(struct rig *rig, unsigned network, bool on);
 	int (*resize)(struct rig *rig, unsigned lun, uint64_t size);
+	/* Another, empty logical unit under the number; back: the first again. */
+	int (*replace)(struct rig *rig, unsigned lun, bool back);
 
 	/* What VPD 83h of the LUN says. Returns buffer. */
 	const char *(*wwid)(unsigned lun, char buffer[RIG_PATH_MAX]);

@@ -218,3 +218,24 @@ size_t rig_loops_clear(struct rig *rig)
 	rig->loop_count = kept;
 	return left;
 }
+
+size_t rig_loops_attached(const struct rig *rig, const char *machine)
+{
+	struct rig_loop loops[RIG_LOOPS_MAX], loop;
+	size_t count = loop_list(rig, machine, loops, RIG_LOOPS_MAX), attached = 0;
+	unsigned long long sequence;
+	char path[RIG_PATH_MAX];
+	FILE *seen = fopen(rig_path(rig, path, "%s/loops", machine), "re");
+
+	while (seen && count < RIG_LOOPS_MAX &&
+	       fscanf(seen, "%u %llu", &loop.number, &sequence) == 2) {
+		loop.sequence = sequence;
+		if (!loop_in(&loop, loops, count))
+			loops[count++] = loop;
+	}
+	if (seen)
+		fclose(seen);
+	for (size_t i = 0; i < count; i++)
+		attached += !loop_is_gone(&loops[i]);
+	return attached;
+}

@@ -231,6 +231,8 @@ void rig_loops_note(struct rig *rig);
 void rig_loops_watch(const struct rig *rig, const char *machine);
 /* Detaches those noted whose node is gone; returns how many of these are still attached. */
 size_t rig_loops_clear(struct rig *rig);
+/* How many that the machine's daemons ever made are attached now. */
+size_t rig_loops_attached(const struct rig *rig, const char *machine);
 
 /* fuse.c: the FUSE connections that a node's devices stand on. */
 struct rig_fuse {

@@ -65,6 +65,7 @@ const struct rig_kind rig_kind_netns = {
 	.target_stall = netns_target_stall,
 	.target_slow = netns_target_slow,
 	.target_drop = netns_target_drop,
+	.replace = netns_target_replace,
 	.wwid = netns_target_wwid,
 	.file = netns_target_file,
 };

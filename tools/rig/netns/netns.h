@@ -26,6 +26,7 @@ int netns_target_kill(struct rig *rig);
 int netns_target_stall(struct rig *rig, bool stalled);
 int netns_target_slow(struct rig *rig, unsigned milliseconds);
 int netns_target_drop(struct rig *rig, const struct rig_machine *machine);
+int netns_target_replace(struct rig *rig, unsigned lun, bool back);
 const char *netns_target_wwid(unsigned lun, char buffer[RIG_PATH_MAX]);
 const char *netns_target_file(const struct rig *rig, unsigned lun, char buffer[RIG_PATH_MAX]);
 

@@ -261,3 +261,59 @@ int netns_target_drop(struct rig *rig, const struct rig_machine *machine)
 		return rig_fail(rig, EIO, "tgtadm does not answer");
 	return count;
 }
+
+struct target_replace {
+	const struct rig *rig;
+	unsigned lun;
+	bool back;
+};
+
+/* A LUN goes only while no command is in flight on it. */
+static int target_replace(void *user)
+{
+	const struct target_replace *replace = user;
+	char number[16], file[RIG_PATH_MAX], parameters[64];
+	const char *gone[] = {"--mode", "logicalunit", "--op", "delete", "--tid",
+			      "1",      "--lun",       number, NULL};
+	const char *made[] = {"--mode", "logicalunit",     "--op", "new", "--tid", "1", "--lun",
+			      number,   "--backing-store", file,   NULL};
+	const char *named[] = {"--mode", "logicalunit", "--op",     "update",   "--tid", "1",
+			       "--lun",  number,        "--params", parameters, NULL};
+	uint64_t end = rig_now_ms() + START_WAIT_MS;
+
+	snprintf(number, sizeof(number), "%u", replace->lun);
+	snprintf(parameters, sizeof(parameters), "scsi_id=REPLACED%u,scsi_sn=other%u", replace->lun,
+		 replace->lun);
+	if (replace->back)
+		netns_target_file(replace->rig, replace->lun, file);
+	else
+		rig_path(replace->rig, file, "san/other%u", replace->lun);
+	while (tgtadm(gone))
+		if (rig_now_ms() > end)
+			return 2;
+	if (tgtadm(made))
+		return 3;
+	return replace->back || tgtadm(named) == 0 ? 0 : 4;
+}
+
+int netns_target_replace(struct rig *rig, unsigned lun, bool back)
+{
+	struct target_replace replace = {.rig = rig, .lun = lun, .back = back};
+	char path[RIG_PATH_MAX];
+	int status;
+	FILE *file;
+
+	if (rig->target_stalled || !rig_process_lives(&rig->target))
+		return rig_fail(rig, ESRCH, "the target does not run");
+	file = fopen(rig_path(rig, path, "san/other%u", lun), "we");
+	if (!file || ftruncate(fileno(file), (off_t)rig->lun_size) < 0) {
+		if (file)
+			fclose(file);
+		return rig_fail(rig, errno, "cannot make %s: %s", path, strerror(errno));
+	}
+	fclose(file);
+	status = rig_machine_call(rig, &rig->san, RIG_ENTER_ALL, target_replace, &replace);
+	if (status > 0)
+		return rig_fail(rig, EIO, "tgtd does not replace LUN %u (step %d)", lun, status);
+	return status;
+}

@@ -108,3 +108,16 @@ int vm_resize(struct rig *rig, unsigned lun, uint64_t size)
 			lun, (unsigned long long)size / 512);
 	return error;
 }
+
+/* Mapped for every node again, as targetcli does it by itself. */
+int vm_replace(struct rig *rig, unsigned lun, bool back)
+{
+	return vm_shell(rig, &rig->san, NULL, 0,
+			"l=%u; size=%llu; o='%s'; t=/iscsi/" RIG_TARGET_IQN "/tpg1/luns; "
+			"[ $o = lun ] || targetcli /backstores/fileio create other$l /root/other$l "
+			"$size sparse=true >/dev/null || exit 1; "
+			"targetcli $t delete lun$l >/dev/null && "
+			"targetcli $t create /backstores/%s$l lun=$l >/dev/null",
+			lun, (unsigned long long)rig->lun_size, back ? "lun" : "other",
+			back ? "block/lun" : "fileio/other");
+}

@@ -147,6 +147,7 @@ const struct rig_kind rig_kind_vm = {
 	.target_drop = vm_target_drop,
 	.portal = vm_portal,
 	.resize = vm_resize,
+	.replace = vm_replace,
 	.wwid = vm_lun_wwid,
 	.file = vm_lun_file,
 };

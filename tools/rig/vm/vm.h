@@ -79,6 +79,7 @@ int vm_target_kill(struct rig *rig);
 int vm_target_stall(struct rig *rig, bool stalled);
 int vm_target_drop(struct rig *rig, const struct rig_machine *machine);
 int vm_portal(struct rig *rig, unsigned network, bool on);
+int vm_replace(struct rig *rig, unsigned lun, bool back);
 int vm_resize(struct rig *rig, unsigned lun, uint64_t size);
 
 /* session.c: sessions of a node's kernel. */
