@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Agents: the programs that start, stop and monitor a resource. exec:PATH is run as `PATH
- * start|stop|monitor` in a process group of its own, with nothing inherited but its environment and
- * /dev/null as input; what it writes is kept to its last 4 KiB. Its time-out ends the whole process
- * group. LSB's exit statuses count: monitor 0 running, 7 or 3 not running.
+ * start|stop|monitor` as cluster/base/run.h says: nothing is inherited but the environment that it is
+ * given, what it writes is kept to its last 4 KiB, its time-out ends the whole process group. LSB's
+ * exit statuses count: monitor 0 running, 7 or 3 not running.
  */
 #ifndef CLUSTER_AGENTS_AGENT_H
 #define CLUSTER_AGENTS_AGENT_H
@@ -13,11 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cluster/base/run.h"
 #include "cluster/config/config.h"
 #include "cluster/core/service.h"
 
-#define AGENT_OUTPUT_MAX 4096
-#define AGENT_KILL_GRACE_MS 3000 /* between SIGTERM and SIGKILL */
+#define AGENT_OUTPUT_MAX RUN_OUTPUT_MAX
+#define AGENT_KILL_GRACE_MS RUN_KILL_GRACE_MS /* between SIGTERM and SIGKILL */
 
 struct agent;
 
@@ -43,6 +44,7 @@ struct agent_options {
 	void (*done)(const struct agent_result *result, void *user);
 	void *user;
 	const char *const *arguments; /* behind the path, ends with NULL; NULL: the operation */
+	const char *cgroup;           /* as in struct run_options */
 };
 
 /* Begins the program. Returns NULL only without memory (done is not called then). */

@@ -8,12 +8,18 @@
 
 #include "cluster/base/clock.h"
 #include "cluster/base/log.h"
+#include "cluster/base/run.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#define HOST_LEFT_LIMIT_MS 5000 /* for what was left behind to go, killed */
+#define HOST_LEFT_LOOK_MS 10
+#define HOST_LEFT_NAMED 5
 #define HOST_NEWS_MAX 16
 #define HOST_PATIENCE_MIN_MS 50
 #define HOST_PATIENCE_MAX_MS 1000
@@ -52,6 +58,13 @@ struct service_host {
 	size_t news_count;
 	uint32_t patience_ms;
 	bool held_back; /* STARTING, while it may soon be known what runs */
+	/* The control group of all of the service's processes, unique on this machine: it holds
+	 * several nodes when it is the rig's. */
+	char cgroup[CONFIG_NAME_MAX + 64];
+	uv_timer_t left; /* the last stop is over, but for what it left behind */
+	uint32_t left_id;
+	uint8_t left_resource;
+	uint64_t left_until_ms;
 };
 
 static void host_step(struct service_host *host, const struct service_event *event);
@@ -264,22 +277,127 @@ static void host_unlink(struct host_operation *operation)
 	*link = operation->next;
 }
 
+/* ---- what a stop has left behind ---- */
+
+static bool host_awaits(const struct service_host *host, uint32_t id)
+{
+	for (uint8_t i = 0; i < host->service.config.resource_count; i++)
+		if (host->service.resources[i].running_id == id)
+			return true;
+	return false;
+}
+
+/* "123 (sleep), 124 (sh)" of those still in the service's control group; returns how many, -1: not
+ * known. */
+static int host_left_behind(const struct service_host *host, char *names, size_t size)
+{
+	pid_t pids[HOST_LEFT_NAMED];
+	int count = run_group_processes(host->cgroup, pids, HOST_LEFT_NAMED);
+	size_t used = 0;
+
+	*names = '\0';
+	for (int i = 0; i < count && i < HOST_LEFT_NAMED && used < size; i++) {
+		char path[64], name[32] = "?";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%d/comm", (int)pids[i]);
+		file = fopen(path, "re");
+		if (file && fscanf(file, "%31[^\n]", name) != 1)
+			memcpy(name, "?", 2);
+		if (file)
+			fclose(file);
+		for (char *c = name; *c; c++)
+			if (*c < ' ' || *c > '~')
+				*c = '?';
+		used += (size_t)snprintf(names + used, size - used, "%s%d (%s)", i ? ", " : "",
+					 (int)pids[i], name);
+	}
+	if (count > HOST_LEFT_NAMED && used < size)
+		snprintf(names + used, size - used, " and %d more", count - HOST_LEFT_NAMED);
+	return count;
+}
+
+static void host_left_over(struct service_host *host, enum service_result result)
+{
+	struct service_event event = {
+		.kind = SERVICE_EVENT_ENDED, .id = host->left_id, .result = result};
+
+	uv_timer_stop(&host->left);
+	if (host_awaits(host, host->left_id))
+		host_step(host, &event);
+}
+
+static void host_left_look(uv_timer_t *timer)
+{
+	struct service_host *host = timer->data;
+	char names[300], text[500];
+	struct agent_result result = {.operation = SERVICE_OPERATION_STOP,
+				      .result = SERVICE_RESULT_FAILED,
+				      .exit_status = -1,
+				      .error = text,
+				      .output = ""};
+
+	if (host_left_behind(host, names, sizeof(names)) <= 0) {
+		run_group_remove(host->cgroup);
+		host_left_over(host, SERVICE_RESULT_OK);
+		return;
+	}
+	run_group_kill(host->cgroup);
+	if (clock_now_ms() < host->left_until_ms)
+		return;
+	snprintf(text, sizeof(text),
+		 "stop succeeded, but left processes behind that cannot be killed: %s", names);
+	host_keep_error(host, host->left_resource, &result);
+	host_left_over(host, SERVICE_RESULT_FAILED);
+}
+
+/* The last resource says that it is stopped: true when that is not so yet. */
+static bool host_stop_proven_later(struct service_host *host,
+				   const struct host_operation *operation,
+				   const struct agent_result *result)
+{
+	char names[300], text[500];
+
+	if (result->operation != SERVICE_OPERATION_STOP || result->result != SERVICE_RESULT_OK)
+		return false;
+	for (uint8_t i = 0; i < host->service.config.resource_count; i++)
+		if (i != operation->resource &&
+		    host->service.resources[i].state != SERVICE_RESOURCE_STOPPED)
+			return false;
+	if (host_left_behind(host, names, sizeof(names)) <= 0) {
+		run_group_remove(host->cgroup);
+		return false;
+	}
+	snprintf(text, sizeof(text),
+		 "%s: stopped, but these processes of the service were left behind, and are "
+		 "killed: %s",
+		 host->name, names);
+	log_warning("%s", text);
+	host_record(host, "agent", NULL, text,
+		    json_pack("{s:s, s:s}", "resource", host->resources[operation->resource].name,
+			      "left_behind", names));
+	host->left_id = operation->id;
+	host->left_resource = operation->resource;
+	host->left_until_ms = clock_now_ms() + HOST_LEFT_LIMIT_MS;
+	run_group_kill(host->cgroup);
+	uv_timer_start(&host->left, host_left_look, HOST_LEFT_LOOK_MS, HOST_LEFT_LOOK_MS);
+	return true;
+}
+
 static void host_ended(const struct agent_result *result, void *user)
 {
 	struct host_operation *operation = user;
 	struct service_host *host = operation->host;
 	struct service_event event = {
 		.kind = SERVICE_EVENT_ENDED, .id = operation->id, .result = result->result};
-	bool awaited = false;
 
 	if (host) {
 		host_unlink(operation);
 		/* the ends of those that were forgotten are no errors of their resources */
-		for (uint8_t i = 0; i < host->service.config.resource_count; i++)
-			awaited = awaited || host->service.resources[i].running_id == operation->id;
-		if (awaited) {
+		if (host_awaits(host, operation->id)) {
 			host_keep_error(host, operation->resource, result);
-			host_step(host, &event);
+			if (!host_stop_proven_later(host, operation, result))
+				host_step(host, &event);
 		}
 	}
 	free(operation);
@@ -295,6 +413,7 @@ static void host_run(struct service_host *host, const struct service_effect *eff
 		.environment = (const char *const *)(effect->deposed ? resource->environment_deposed
 								     : resource->environment),
 		.timeout_ms = effect->timeout_ms,
+		.cgroup = host->cgroup,
 		.done = host_ended,
 		.user = operation,
 	};
@@ -379,6 +498,17 @@ static void host_handle_closed(uv_handle_t *handle)
 	free(host);
 }
 
+/* The run folder is this node's alone, and the same one to the next daemon. */
+static void host_name_cgroup(struct service_host *host)
+{
+	struct stat status = {0};
+
+	if (stat(host->run_folder, &status) == 0)
+		snprintf(host->cgroup, sizeof(host->cgroup), "lunkeeper-%u.%u-%llu/service-%s",
+			 major(status.st_dev), minor(status.st_dev),
+			 (unsigned long long)status.st_ino, host->name);
+}
+
 static void host_set_patience(struct service_host *host, const struct config_group *group)
 {
 	host->patience_ms = group->times.window_ms / 4;
@@ -402,6 +532,8 @@ struct service_host *service_host_open(const struct service_host_options *option
 	snprintf(host->node, sizeof(host->node), "%s", options->node);
 	host->run_folder = strdup(options->run_folder);
 	host->resources = host->run_folder ? host_make_resources(host, group) : NULL;
+	if (host->run_folder)
+		host_name_cgroup(host);
 	host_make_config(group, &config);
 	if (!host->resources || service_init(&host->service, &config) != 0) {
 		host_free_resources(host->resources, group->resource_count);
@@ -416,8 +548,9 @@ struct service_host *service_host_open(const struct service_host_options *option
 	uv_timer_init(options->loop, &host->deadline);
 	uv_timer_init(options->loop, &host->deliver);
 	uv_timer_init(options->loop, &host->patience);
-	host->deadline.data = host->deliver.data = host->patience.data = host;
-	host->handles = 3;
+	uv_timer_init(options->loop, &host->left);
+	host->deadline.data = host->deliver.data = host->patience.data = host->left.data = host;
+	host->handles = 4;
 	return host;
 }
 
@@ -437,6 +570,7 @@ void service_host_close(struct service_host *host)
 	uv_close((uv_handle_t *)&host->deadline, host_handle_closed);
 	uv_close((uv_handle_t *)&host->deliver, host_handle_closed);
 	uv_close((uv_handle_t *)&host->patience, host_handle_closed);
+	uv_close((uv_handle_t *)&host->left, host_handle_closed);
 }
 
 void service_host_adopt(struct service_host *host)

@@ -22,7 +22,9 @@
 #include "cluster/gate/nbdkit/attach.h"
 #include "cluster/store/flags.h"
 #include "cluster/base/log.h"
+#include "cluster/base/run.h"
 #include "cluster/base/sdnotify.h"
+#include "cluster/base/starter.h"
 #include "iscsi/path_iscsi.h"
 
 #define INITIATOR_FILE "/etc/iscsi/initiatorname.iscsi"
@@ -191,6 +193,7 @@ static void usage(FILE *out)
 	      "  --run DIR        default " CONFIG_RUN_DEFAULT "\n"
 	      "  --debug          say more\n"
 	      "  --no-realtime    no real-time priority, no locked memory\n"
+	      "  --starter        only start programs for another one: lunkeeper-starter.service\n"
 	      "SIGHUP takes a changed configuration; SIGTERM hands everything over and stops. See "
 	      "lunkeeperd(8).\n",
 	      out);
@@ -376,11 +379,17 @@ static void open_handles(struct daemon *daemon)
 static int parse_options(struct daemon *daemon, int argc, char **argv, bool *realtime)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"node", required_argument, NULL, 'n'},
-		{"state", required_argument, NULL, 's'},  {"run", required_argument, NULL, 'r'},
-		{"debug", no_argument, NULL, 'd'},        {"no-realtime", no_argument, NULL, 'R'},
-		{"foreground", no_argument, NULL, 'f'},   {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
+		{"config", required_argument, NULL, 'c'},
+		{"node", required_argument, NULL, 'n'},
+		{"state", required_argument, NULL, 's'},
+		{"run", required_argument, NULL, 'r'},
+		{"debug", no_argument, NULL, 'd'},
+		{"no-realtime", no_argument, NULL, 'R'},
+		{"foreground", no_argument, NULL, 'f'},
+		{"starter", no_argument, NULL, 'S'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -406,6 +415,8 @@ static int parse_options(struct daemon *daemon, int argc, char **argv, bool *rea
 			break;
 		case 'f':
 			break;
+		case 'S':
+			exit(starter_listen());
 		case 'h':
 			usage(stdout);
 			exit(0);
@@ -447,6 +458,11 @@ static void run(struct daemon *daemon)
 	config_free(daemon->home.config);
 }
 
+static void on_starter_trouble(const char *message, void *user)
+{
+	daemon_note(user, "daemon", "%s", message);
+}
+
 int main(int argc, char **argv)
 {
 	static struct daemon daemon;
@@ -467,6 +483,9 @@ int main(int argc, char **argv)
 	if (parse_options(&daemon, argc, argv, &realtime))
 		return 2;
 	umask(022);
+	/* Now: what it forks must have nothing of what follows. */
+	run_on_trouble(on_starter_trouble, &daemon);
+	run_prepare();
 	if (load_config(&daemon) || find_initiator(&daemon) || make_run_folder(&daemon))
 		return 2;
 	daemon.end = end;
@@ -483,6 +502,7 @@ int main(int argc, char **argv)
 	if (daemon_watchdog_open(&daemon))
 		return 1;
 	run(&daemon);
+	run_finish();
 	if (daemon.again) {
 		execv(program, argv); /* perhaps a newer one by now */
 		execv("/proc/self/exe", argv);

@@ -63,8 +63,11 @@ static void end(void)
 static struct agent *run(enum service_operation operation, uint32_t timeout_ms)
 {
 	static const char *const environment[] = {"PATH=/usr/bin:/bin", "COLOUR=blue", NULL};
-	struct agent_options options = {script, operation, environment, timeout_ms,
-					done,   NULL,      NULL};
+	struct agent_options options = {.path = script,
+					.operation = operation,
+					.environment = environment,
+					.timeout_ms = timeout_ms,
+					.done = done};
 	struct agent *agent = agent_run(&loop, &options);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(agent);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cluster/base/cgroup.h"
 #include "cluster/base/clock.h"
 #include "cluster/base/log.h"
 #include "cluster/agents/service_host.h"
@@ -96,8 +97,7 @@ static const char *diary(void)
 
 static void begin(void)
 {
-	struct service_host_options options = {&loop, NULL,    "jerry", "/run/lk",
-					       NULL,  changed, NULL};
+	struct service_host_options options = {&loop, NULL, "jerry", folder, NULL, changed, NULL};
 
 	log_open(2, LOG_LEVEL_ERROR);
 	memset(&told, 0, sizeof(told));
@@ -110,6 +110,7 @@ static void begin(void)
 		   "[ $1 = monitor ] || echo \"$1 $r${LUNKEEPER_DEPOSED:+ deposed}\" >>diary\n"
 		   "[ -e $1.$r.hangs ] && { echo $$ >pid; exec sleep 60; }\n"
 		   "[ -e $1.$r.fails ] && { echo \"no $1 today\"; exit 1; }\n"
+		   "[ -e $1.$r.leaves ] && { setsid sleep 300 >/dev/null 2>&1 & echo $! >left; }\n"
 		   "case $1 in\n"
 		   "start) touch $r.runs ;;\n"
 		   "stop) rm -f $r.runs ;;\n"
@@ -347,6 +348,37 @@ static void it_can_be_forgotten_at_any_time(void)
 	end();
 }
 
+/* In a session of its own, no signal to the agent's group reaches it. */
+static void what_a_stop_leaves_behind_is_killed(void)
+{
+	char root[512], path[100];
+	int left = 0;
+	FILE *in;
+
+	if (!cgroup_root(root, sizeof(root))) {
+		printf("(no unified hierarchy of control groups here: skipped) ");
+		return;
+	}
+	begin();
+	write_file("start.daemon.leaves", "");
+	service_host_adopt(host);
+	until("stopped ");
+	service_host_start(host);
+	until("starting running ");
+	snprintf(path, sizeof(path), "%s/left", folder);
+	in = fopen(path, "r");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+	CU_ASSERT_EQUAL(fscanf(in, "%d", &left), 1);
+	fclose(in);
+	snprintf(path, sizeof(path), "/proc/%d/exe", left);
+	CU_ASSERT(readlink(path, root, sizeof(root)) > 0);
+	service_host_stop(host, false);
+	until("stopping stopped ");
+	/* One that is dead and not yet reaped has none. */
+	CU_ASSERT(readlink(path, root, sizeof(root)) < 0);
+	end();
+}
+
 int main(void)
 {
 	CU_TestInfo tests[] = {
@@ -360,6 +392,7 @@ int main(void)
 		{"an overdue stop is told", an_overdue_stop_is_told},
 		{"a reload takes times at once and agents when stopped",
 		 a_reload_takes_times_at_once_and_agents_when_stopped},
+		{"what a stop leaves behind is killed", what_a_stop_leaves_behind_is_killed},
 		{"it can be forgotten at any time", it_can_be_forgotten_at_any_time},
 		CU_TEST_INFO_NULL,
 	};
