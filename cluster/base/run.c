@@ -338,8 +338,21 @@ void run_leave(struct run *run)
 	unref_all(run);
 }
 
+static void ignore(const struct run_result *result, void *user)
+{
+	(void)result;
+	(void)user;
+}
+
 void run_forget(struct run *run)
 {
+	/* One that was killed before it was there is killed when it is. */
+	if (run->result.killed && (run->phase == RUN_QUEUED || run->phase == RUN_SENT)) {
+		run->begun = NULL;
+		run->done = ignore;
+		run_leave(run);
+		return;
+	}
 	run->phase = RUN_REPORTED;
 	run_close(run);
 }
@@ -871,6 +884,26 @@ static void on_refused(uv_timer_t *timer)
 	struct run *run = timer->data;
 
 	run_failed(run, run->result.start_error);
+}
+
+const char *const *run_environment(const char *list[RUN_ENVIRONMENT_MAX + 1])
+{
+	static const char *const private[] = {"NOTIFY_SOCKET=", "WATCHDOG_",        "LISTEN_",
+					      "INVOCATION_ID=", "JOURNAL_STREAM=",  "MAINPID=",
+					      "MANAGERPID=",    "SYSTEMD_EXEC_PID="};
+	size_t count = 0;
+
+	for (char **one = environ; one && *one && count < RUN_ENVIRONMENT_MAX; one++) {
+		bool is_private = false;
+
+		for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
+			is_private =
+				is_private || strncmp(*one, private[i], strlen(private[i])) == 0;
+		if (!is_private)
+			list[count++] = *one;
+	}
+	list[count] = NULL;
+	return list;
 }
 
 struct run *run_start(uv_loop_t *loop, const struct run_options *options)

@@ -77,6 +77,11 @@ void run_on_trouble(void (*trouble)(const char *message, void *user), void *user
 /* The socket's end and the starter with it, when no program is watched any more. */
 void run_finish(void);
 
+#define RUN_ENVIRONMENT_MAX 255
+/* This process's environment, without what its service manager tells it alone. Returns list, which
+ * ends with NULL and is true as long as the environment is not changed. */
+const char *const *run_environment(const char *list[RUN_ENVIRONMENT_MAX + 1]);
+
 /* Returns NULL only without memory (done is not called then). */
 struct run *run_start(uv_loop_t *loop, const struct run_options *options);
 /* Ends it: SIGTERM, after RUN_KILL_GRACE_MS SIGKILL, to the process group; at_once: SIGKILL. done

@@ -18,13 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
 
+#include "cluster/base/run.h"
 #include "cluster/gate/nbdkit/attach_private.h"
 
 #define POLL_MS 1u
@@ -46,8 +46,8 @@ struct attach {
 	enum step step;
 	struct attach_record record;
 	char nbd_device[ATTACH_DEVICE_MAX];
-	uv_process_t *process; /* the helper, if we started it and it lives */
-	uv_poll_t *watch;      /* on the helper of an earlier daemon: a pidfd */
+	struct run *process; /* the helper, if we started it and it lives */
+	uv_poll_t *watch;    /* on the helper of an earlier daemon: a pidfd */
 	int watch_fd;
 	uv_timer_t timer;
 	uv_work_t work;
@@ -128,13 +128,15 @@ static void log_last_line(const struct attach *attach, char *line, size_t size)
 	snprintf(line, size, "%.280s", newline ? newline + 1 : text);
 }
 
-static void helper_gone(struct attach *attach)
+/* why: NULL, or a sentence for people. */
+static void helper_gone(struct attach *attach, const char *why)
 {
 	char line[300];
 	if (attach->step == STEP_STARTING) {
-		log_last_line(attach, line, sizeof(line));
-		snprintf(attach->message, sizeof(attach->message), "%s: its helper ended: %s",
-			 attach->names.name, line);
+		if (!why)
+			log_last_line(attach, line, sizeof(line));
+		snprintf(attach->message, sizeof(attach->message), "%s: %s%s", attach->names.name,
+			 why ? why : "its helper ended: ", why ? "" : line);
 		attach->job_error = -EIO;
 		step_remove(attach);
 	} else if (attach->state == ATTACH_STATE_ATTACHED && attach->lost && !attach->freeing) {
@@ -142,28 +144,30 @@ static void helper_gone(struct attach *attach)
 	}
 }
 
-static void helper_ended(uv_process_t *process, int64_t status, int number)
+static const char *helper_name(const struct attach *attach)
 {
-	struct attach *attach = process->data;
-	(void)status;
-	(void)number;
-	uv_close((uv_handle_t *)process, handle_freed);
-	if (!attach)
-		return;
+	return attach->kind == ATTACH_KIND_NBD ? "nbd-client" : "nbdfuse";
+}
+
+static void helper_ended(const struct run_result *result, void *user)
+{
+	struct attach *attach = user;
+	char why[200];
+
 	attach->process = NULL;
-	helper_gone(attach);
+	snprintf(why, sizeof(why), "%s cannot be started: %s", helper_name(attach),
+		 strerror(result->start_error));
+	helper_gone(attach, result->start_error ? why : NULL);
 }
 
 static void watch_event(uv_poll_t *watch, int status, int events)
 {
 	struct attach *attach = watch->data;
-	siginfo_t ended;
+
 	(void)status;
 	(void)events;
-	/* A daemon that began itself anew is its parent still. */
-	waitid(P_PIDFD, (id_t)attach->watch_fd, &ended, WEXITED | WNOHANG);
 	watch_stop(attach);
-	helper_gone(attach);
+	helper_gone(attach, NULL);
 }
 
 static void watch_start(struct attach *attach)
@@ -190,7 +194,7 @@ static void watch_start(struct attach *attach)
 static void helper_kill(struct attach *attach)
 {
 	if (attach->process)
-		uv_process_kill(attach->process, SIGKILL);
+		run_kill(attach->process, true);
 	else if (attach_process_alive(&attach->record))
 		kill(attach->record.pid, SIGKILL);
 }
@@ -225,23 +229,6 @@ void attach_kill_helper(struct attach *attach)
 	helper_kill(attach);
 }
 
-/* The kernel waits for it while it writes pages back: it is to be spared, and not to wait for
- * memory that only it can free. Where that is not permitted it works as any other process. */
-static void helper_protect(pid_t pid)
-{
-	char path[48];
-	ssize_t count;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	count = write(fd, "-1000", 5);
-	(void)count;
-	close(fd);
-}
-
 /* RFC 3986: what is not unreserved, and no slash, as %XX. */
 static void uri_append(char *uri, size_t size, const char *text)
 {
@@ -255,56 +242,64 @@ static void uri_append(char *uri, size_t size, const char *text)
 	}
 }
 
-static int spawn(struct attach *attach, char **arguments)
+/* Only now is it known by what the device can be found again. */
+static void helper_begun(struct run *run, void *user)
 {
-	uv_process_t *process = calloc(1, sizeof(*process));
+	struct attach *attach = user;
+	int error;
+
+	if (attach->step != STEP_STARTING)
+		return;
+	attach_record_start(&attach->record, attach->kind, run_pid(run));
+	snprintf(attach->record.device, sizeof(attach->record.device), "%s",
+		 attach->kind == ATTACH_KIND_NBD ? attach->nbd_device : "");
+	error = attach_record_write(&attach->names, &attach->record);
+	if (error == 0)
+		return;
+	snprintf(attach->message, sizeof(attach->message), "cannot write %.300s: %s",
+		 attach->names.state, strerror(-error));
+	attach->job_error = error;
+	step_remove(attach);
+}
+
+/* The kernel waits for it while it writes pages back: it is to be spared, and not to wait for
+ * memory that only it can free. */
+static int spawn(struct attach *attach, const char *const *arguments)
+{
 	int log =
 		open(attach->names.log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-	uv_stdio_container_t streams[] = {
-		{.flags = UV_IGNORE},
-		{.flags = UV_INHERIT_FD, .data.fd = log},
-		{.flags = UV_INHERIT_FD, .data.fd = log},
+	int error = log < 0 ? -errno : 0;
+	const char *environment[RUN_ENVIRONMENT_MAX + 1];
+	const struct run_options options = {
+		.path = arguments[0],
+		.arguments = arguments,
+		.environment = run_environment(environment),
+		.io_flusher = true,
+		.spare = true,
+		.start_limit_ms = attach->timeout_ms,
+		.output_kind = RUN_OUTPUT_FILE,
+		.output = log,
+		.begun = helper_begun,
+		.done = helper_ended,
+		.user_data = attach,
 	};
-	uv_process_options_t options = {
-		.exit_cb = helper_ended,
-		.file = arguments[0],
-		.args = arguments,
-		.cwd = "/",
-		.flags = UV_PROCESS_DETACHED,
-		.stdio_count = 3,
-		.stdio = streams,
-	};
-	int error = !process ? -ENOMEM : log < 0 ? -errno : 0;
-	if (error == 0) {
-		bool flusher;
 
-		process->data = attach;
-		/* Children inherit it. */
-		flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0;
-		error = uv_spawn(attach->loop, process, &options);
-		if (flusher)
-			prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
-		uv_unref((uv_handle_t *)process);
-		if (error < 0)
-			uv_close((uv_handle_t *)process, handle_freed);
-	} else {
-		free(process);
-	}
-	if (log >= 0)
-		close(log);
-	if (error < 0)
+	if (error)
 		return error;
-	attach->process = process;
-	helper_protect(process->pid);
+	attach->process = run_start(attach->loop, &options);
+	close(log);
+	if (!attach->process)
+		return -ENOMEM;
+	run_leave(attach->process); /* its end keeps no loop */
 	return 0;
 }
 
 static int helper_start(struct attach *attach)
 {
 	char uri[2 * ATTACH_PATH_MAX] = "nbd+unix:///", size[16];
-	char *nbdfuse[] = {"nbdfuse", "-P", attach->names.pid, attach->names.disk, uri, NULL};
+	const char *nbdfuse[] = {"nbdfuse", "-P", attach->names.pid, attach->names.disk, uri, NULL};
 	/* By ioctl: with netlink there would be no process to know the device by. */
-	char *client[] = {
+	const char *client[] = {
 		"nbd-client",       "-nonetlink", "-nofork",      "-block-size",      size, "-N",
 		attach->names.name, "-unix",      attach->socket, attach->nbd_device, NULL};
 	int error;
@@ -320,20 +315,9 @@ static int helper_start(struct attach *attach)
 	} else {
 		error = spawn(attach, nbdfuse);
 	}
-	if (error < 0) {
-		snprintf(attach->message, sizeof(attach->message), "%s: %s cannot be started: %s",
-			 attach->names.name,
-			 attach->kind == ATTACH_KIND_NBD ? client[0] : nbdfuse[0],
-			 strerror(-error));
-		return error;
-	}
-	attach_record_start(&attach->record, attach->kind, attach->process->pid);
-	snprintf(attach->record.device, sizeof(attach->record.device), "%s",
-		 attach->kind == ATTACH_KIND_NBD ? attach->nbd_device : "");
-	error = attach_record_write(&attach->names, &attach->record);
 	if (error < 0)
-		snprintf(attach->message, sizeof(attach->message), "cannot write %.300s: %s",
-			 attach->names.state, strerror(-error));
+		snprintf(attach->message, sizeof(attach->message), "%s: %s cannot be started: %s",
+			 attach->names.name, helper_name(attach), strerror(-error));
 	return error;
 }
 
@@ -398,6 +382,9 @@ static void step_finish(struct attach *attach)
 static bool helper_ready(const struct attach *attach)
 {
 	char path[64];
+
+	if (!attach->record.pid) /* it is not known yet that it has begun */
+		return false;
 	if (attach->kind != ATTACH_KIND_NBD)
 		return access(attach->names.pid, F_OK) == 0;
 	snprintf(path, sizeof(path), "/sys/block/%.20s/pid", attach->nbd_device + strlen("/dev/"));
@@ -460,13 +447,16 @@ static void removed(struct attach *attach)
 	const char *remark =
 		attach->job_busy ? "the device is still open somewhere; it goes with its last user"
 				 : "";
+	bool begun = attach->record.pid > 0;
 
 	attach->step = STEP_IDLE;
 	attach->state = ATTACH_STATE_NONE;
 	memset(&attach->record, 0, sizeof(attach->record));
 	uv_timer_stop(&attach->timer);
-	if (attach->process) { /* lives on behind a device that is in use */
-		attach->process->data = NULL;
+	if (attach->process) { /* lives on behind a device that is in use, if it ever began */
+		if (!begun)
+			run_kill(attach->process, true);
+		run_forget(attach->process);
 		attach->process = NULL;
 	}
 	if (attach->cancelled)
@@ -670,10 +660,8 @@ static void free_if_done(struct attach *attach)
 	    uv_is_closing((uv_handle_t *)&attach->timer))
 		return;
 	watch_stop(attach);
-	if (attach->process) {
-		attach->process->data = NULL;
-		uv_close((uv_handle_t *)attach->process, handle_freed);
-	}
+	if (attach->process)
+		run_forget(attach->process);
 	uv_close((uv_handle_t *)&attach->timer, timer_closed);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A block device for one LUN behind a gate, under RUN/dev/NAME: /dev/nbdN or ublk where the kernel
+ * A block device for one LUN behind a gate, under RUN/dev/NAME: /dev/nbdN where the kernel
  * has them, else nbdfuse and a loop device on its one file. What was attached is written down in
  * RUN/attach/NAME, so that another daemon, or a clean-up after a crash, finds it again. Everything
  * here ends within a bounded time, also when the device is in use or its gate is held: what cannot
@@ -19,7 +19,7 @@
 #define ATTACH_TIMEOUT_DEFAULT_MS 5000u
 #define ATTACH_DEVICE_MAX 64
 
-enum attach_kind { ATTACH_KIND_BEST, ATTACH_KIND_LOOP, ATTACH_KIND_NBD, ATTACH_KIND_UBLK };
+enum attach_kind { ATTACH_KIND_BEST, ATTACH_KIND_LOOP, ATTACH_KIND_NBD };
 
 /* This machine has what the kind needs: device nodes and helper program. */
 bool attach_kind_possible(enum attach_kind kind);

@@ -83,8 +83,6 @@ bool attach_kind_possible(enum attach_kind kind)
 		       program_found("nbdfuse");
 	case ATTACH_KIND_NBD:
 		return access("/dev/nbd0", F_OK) == 0 && program_found("nbd-client");
-	case ATTACH_KIND_UBLK: /* wants a helper that Debian does not have yet */
-		break;
 	case ATTACH_KIND_BEST:
 		return attach_kind_possible(ATTACH_KIND_NBD) ||
 		       attach_kind_possible(ATTACH_KIND_LOOP);

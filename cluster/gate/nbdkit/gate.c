@@ -181,7 +181,7 @@ static void close_all(struct gate *gate)
 	gate_link_forget(gate);
 	path_gate_end_all(gate, -ECANCELED);
 	if (gate->process)
-		gate->process->data = NULL;
+		run_forget(gate->process);
 	uv_close((uv_handle_t *)&gate->retry, handle_closed);
 	uv_close((uv_handle_t *)&gate->beat, handle_closed);
 	uv_close((uv_handle_t *)&gate->deadline, handle_closed);

@@ -12,6 +12,7 @@
 #ifndef CLUSTER_GATE_NBDKIT_PRIVATE_H
 #define CLUSTER_GATE_NBDKIT_PRIVATE_H
 
+#include "cluster/base/run.h"
 #include "cluster/gate/nbdkit/gate.h"
 
 #define GATE_SOCKET_MAX 108 /* sun_path */
@@ -63,11 +64,11 @@ struct gate {
 
 	enum gate_link_state link;
 	struct gate_connection *connection;
-	uv_process_t *process; /* the one that we started, while it lives */
-	uv_timer_t retry;      /* connects again */
-	uv_timer_t beat;       /* refreshes; finds out that the process does not answer */
-	uv_timer_t deadline;   /* of the earliest request, and of an unconfirmed FAILED */
-	uv_idle_t work;        /* callbacks that must not be made from within a call */
+	struct run *process; /* the one that we started, while it lives */
+	uv_timer_t retry;    /* connects again */
+	uv_timer_t beat;     /* refreshes; finds out that the process does not answer */
+	uv_timer_t deadline; /* of the earliest request, and of an unconfirmed FAILED */
+	uv_idle_t work;      /* callbacks that must not be made from within a call */
 	uint32_t delay_ms;
 	uint64_t spawned_ms, refused_ms; /* refused_ms: since when a process is there that takes no
 					    connection; 0: none is */

@@ -17,9 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cluster/base/run.h"
 #include "cluster/gate/nbdkit/private.h"
 #include "cluster/config/isid.h"
 
@@ -286,112 +288,157 @@ static void log_last_line(const struct gate *gate, char *line, size_t size)
 			snprintf(line, size, "%.250s", strstr(one, "error: ") + strlen("error: "));
 }
 
-static void handle_freed(uv_handle_t *handle)
+static void process_ended(const struct run_result *result, void *user)
 {
-	free(handle);
-}
-
-static void process_ended(uv_process_t *process, int64_t status, int number)
-{
-	struct gate *gate = process->data;
+	struct gate *gate = user;
 	char line[300], reason[GATE_WIRE_TEXT_MAX];
 
-	uv_close((uv_handle_t *)process, handle_freed);
-	if (!gate)
-		return;
 	gate->process = NULL;
 	if (gate->link != GATE_LINK_SPAWNING || gate->closing)
 		return; /* the connection's end tells */
-	log_last_line(gate, line, sizeof(line));
-	snprintf(reason, sizeof(reason), "the gate process ended at its start (%s %d): %s",
-		 number ? "signal" : "status", number ? number : (int)status, line);
+	if (result->start_error) {
+		snprintf(reason, sizeof(reason),
+			 "the gate process of %s cannot be started: %.200s: %s", gate->group,
+			 gate->nbdkit, strerror(result->start_error));
+	} else {
+		log_last_line(gate, line, sizeof(line));
+		snprintf(reason, sizeof(reason), "the gate process ended at its start (%s %d): %s",
+			 result->signal ? "signal" : "status",
+			 result->signal ? result->signal : result->status, line);
+	}
 	gate_link_down(gate, reason);
 }
 
+/* It stands between the page cache and the disk: it must not wait for memory that only it can
+ * clean, nor be chosen when memory has run out. */
 int gate_process_spawn(struct gate *gate)
 {
 	char parameter[GATE_PATH_MAX + 16];
 	int error = config_write(gate);
 	int log = error < 0 ? -1 : open(gate->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	int opened = errno;
-	uv_process_t *process = calloc(1, sizeof(*process));
-	char *arguments[] = {gate->nbdkit, "-f",      "-U", gate->file.nbd,
-			     gate->plugin, parameter, NULL};
-	uv_stdio_container_t streams[] = {
-		{.flags = UV_IGNORE},
-		{.flags = UV_INHERIT_FD, .data.fd = log},
-		{.flags = UV_INHERIT_FD, .data.fd = log},
-	};
-	uv_process_options_t options = {
-		.exit_cb = process_ended,
-		.file = gate->nbdkit,
-		.args = arguments,
-		.cwd = "/",
-		.flags = UV_PROCESS_DETACHED, /* setsid(): signals for the daemon's terminal are not
-						 for it */
-		.stdio_count = 3,
-		.stdio = streams,
+	const char *const arguments[] = {gate->nbdkit, "-f",      "-U", gate->file.nbd,
+					 gate->plugin, parameter, NULL};
+	const char *environment[RUN_ENVIRONMENT_MAX + 1];
+	const struct run_options options = {
+		.path = gate->nbdkit,
+		.arguments = arguments,
+		.environment = run_environment(environment),
+		.io_flusher = true,
+		.spare = true,
+		.output_kind = RUN_OUTPUT_FILE,
+		.output = log,
+		.done = process_ended,
+		.user_data = gate,
 	};
 
 	if (error == 0 && log < 0)
-		error = -opened;
+		error = -errno;
 	snprintf(parameter, sizeof(parameter), "config=%s", gate->config);
-	if (!process)
-		error = -ENOMEM;
 	if (error == 0) {
-		process->data = gate;
-		error = uv_spawn(gate->loop, process, &options);
-		uv_unref((uv_handle_t *)process);
-		if (error < 0)
-			uv_close((uv_handle_t *)process, handle_freed);
+		gate->process = run_start(gate->loop, &options);
+		if (gate->process)
+			run_leave(gate->process); /* its end keeps no loop */
 		else
-			gate->process = process;
-	} else {
-		free(process);
+			error = -ENOMEM;
 	}
 	if (log >= 0)
 		close(log);
 	if (error < 0)
 		snprintf(gate->reason, sizeof(gate->reason),
 			 "the gate process of %s cannot be started: %.200s: %s", gate->group,
-			 error == -ENOENT ? gate->nbdkit : gate->folder, strerror(-error));
+			 gate->folder, strerror(-error));
 	gate->started = error == 0;
 	return error;
 }
 
-/* Whoever holds the lock is the process; the number in it is true as long as it is locked. */
-static pid_t lock_holder(const char *lock)
+/* --- the process that is there --- */
+
+/* In clock ticks since boot (field 22 of proc_pid_stat(5)); 0: there is none, or it is dead. With
+ * its number it names a process for good. */
+static uint64_t process_started(pid_t pid)
+{
+	char path[40], text[1024];
+	ssize_t length;
+	char *at;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	at = strrchr(text, ')');
+	if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')
+		return 0;
+	for (int field = 2; field < 22 && at; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+static bool is_locked(const char *lock)
 {
 	/* Only asked for, never taken: a process that starts just now must find it free. */
 	struct flock ask = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int fd = open(lock, O_RDWR | O_CLOEXEC);
-	size_t length;
 	bool held;
-	char *text;
-	pid_t pid;
 
 	if (fd < 0)
-		return 0;
+		return false;
 	held = fcntl(fd, F_OFD_GETLK, &ask) == 0 && ask.l_type != F_UNLCK;
 	close(fd);
-	text = held ? file_read(lock, &length) : NULL;
-	pid = text ? atoi(text) : 0;
+	return held;
+}
+
+/* Whoever holds the lock is the process. It writes its number and the time of its start into the
+ * file when it has the lock: until then these are an earlier one's, which the time tells. *handle,
+ * if wanted: a pidfd of it, or -1 where there are none. Returns 0 for none, or one that is not
+ * known yet. */
+static pid_t lock_holder(const char *lock, int *handle)
+{
+	unsigned long long started = 0;
+	size_t length;
+	char *text = is_locked(lock) ? file_read(lock, &length) : NULL;
+	int pid = 0, count = text ? sscanf(text, "%d %llu", &pid, &started) : 0;
+	int fd = handle && count > 0 && pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+
 	free(text);
-	return pid > 1 ? pid : 0;
+	/* With the handle held, what is true now stays true of it. */
+	if (count < 1 || pid <= 1 || (count > 1 && process_started(pid) != started)) {
+		if (fd >= 0)
+			close(fd);
+		pid = 0;
+		fd = -1;
+	}
+	if (handle)
+		*handle = fd;
+	return pid;
+}
+
+/* Returns whether there was one. */
+static bool lock_holder_kill(const char *lock)
+{
+	int handle;
+	pid_t pid = lock_holder(lock, &handle);
+
+	if (pid == 0)
+		return false;
+	if (handle < 0) /* no pidfds here */
+		return kill(pid, SIGKILL) == 0;
+	syscall(SYS_pidfd_send_signal, handle, SIGKILL, NULL, 0);
+	close(handle);
+	return true;
 }
 
 pid_t gate_process_present(const struct gate *gate)
 {
-	return lock_holder(gate->file.lock);
+	return lock_holder(gate->file.lock, NULL);
 }
 
 void gate_process_kill(struct gate *gate)
 {
-	pid_t pid = gate_process_present(gate);
-	if (pid > 0)
-		kill(pid, SIGKILL);
-	else if (gate->process)
-		uv_process_kill(gate->process, SIGKILL);
+	if (!lock_holder_kill(gate->file.lock) && gate->process)
+		run_kill(gate->process, true);
 }
 
 int gate_kill_all(const char *run_folder)
@@ -405,16 +452,13 @@ int gate_kill_all(const char *run_folder)
 	if (!folder)
 		return errno == ENOENT ? 0 : -errno;
 	for (struct dirent *entry; (entry = readdir(folder));) {
-		pid_t pid;
-
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "%s/gate/%s/lock", run_folder, entry->d_name);
-		pid = lock_holder(path);
-		if (!pid || kill(pid, SIGKILL) < 0)
+		if (!lock_holder_kill(path))
 			continue;
 		count++;
-		for (int waited = 0; lock_holder(path) && waited < KILL_WAIT_MS; waited += 5)
+		for (int waited = 0; is_locked(path) && waited < KILL_WAIT_MS; waited += 5)
 			nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 	}
 	closedir(folder);

@@ -96,12 +96,33 @@ static int gate_config_complete(void)
 	return -1;
 }
 
+/* When this process was started, in clock ticks since boot: field 22 of proc_pid_stat(5). With the
+ * number it names this process for good; whoever wants to end it looks at both. */
+static unsigned long long own_start(void)
+{
+	unsigned long long start = 0;
+	FILE *file = fopen("/proc/self/stat", "re");
+	char text[1024] = "";
+	char *at;
+
+	if (file && !fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	if (file)
+		fclose(file);
+	at = strrchr(text, ')');
+	for (int field = 2; field < 22 && at; field++)
+		at = strchr(at + 1, ' ');
+	if (at)
+		start = strtoull(at, NULL, 10);
+	return start;
+}
+
 /* Before nbdkit binds its socket: two processes for one group would be two writers. */
 static int gate_get_ready(void)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int fd = open(plugin.file.lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600), length;
-	char pid[24];
+	char pid[48];
 
 	if (fd < 0) {
 		nbdkit_error("%s: %m", plugin.file.lock);
@@ -113,7 +134,7 @@ static int gate_get_ready(void)
 		close(fd);
 		return -1;
 	}
-	length = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	length = snprintf(pid, sizeof(pid), "%d %llu\n", (int)getpid(), own_start());
 	if (ftruncate(fd, 0) < 0 || write(fd, pid, (size_t)length) != length)
 		nbdkit_debug("the lock file has no process number: %m");
 	unlink(plugin.file.nbd); /* whoever bound it is gone */
