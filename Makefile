@@ -193,9 +193,11 @@ $(GATE_TEST): $(BUILD)/tests/rig/gate_test.o $(BUILD)/tests/rig/gate_rig.o $(LIB
 check-gate: $(BUILD)/lunkeeper-gate.so $(GATE_TEST)
 	LUNKEEPER_GATE=$(abspath $(BUILD)/lunkeeper-gate.so) $(GATE_TEST) $(CASE)
 
-# The scripts of etc/services, in mount namespaces of their own.
-check-services:
+# The scripts of etc/services, in mount namespaces of their own, and the units, under a systemd of their own.
+check-services: all
 	tests/services/filesystem
+	tests/systemd/units
+	tests/systemd/shutdown
 
 check-rig: all
 	tests/rig/run $(SCENARIOS)
@@ -293,7 +295,9 @@ install: all
 		case $$m in *.$$n) install -m 644 $$m $(DESTDIR)$(MANDIR)/man$$n ;; esac; done; done
 	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)
 	install -m 644 etc/lunkeeper.conf.example $(DESTDIR)$(SYSCONFDIR)/lunkeeper/lunkeeper.conf.example
-	sed 's,@SBINDIR@,$(SBINDIR),' etc/lunkeeperd.service.in >$(DESTDIR)$(UNITDIR)/lunkeeperd.service
+	for u in lunkeeperd lunkeeper-starter; do \
+		sed 's,@SBINDIR@,$(SBINDIR),' etc/$$u.service.in >$(DESTDIR)$(UNITDIR)/$$u.service || exit; done
+	install -m 644 etc/lunkeeper-starter.socket $(DESTDIR)$(UNITDIR)
 	install -m 644 etc/lunkeeper.bash-completion $(DESTDIR)$(COMPDIR)/lunkeeper
 
 # What a node of a cluster has no use for: the rig, the services that it measures by, its machines' files.
@@ -320,7 +324,7 @@ help:
 	  'make check-path       iscsi paths against a target that says odd things' \
 	  'make check-table      the table of PR cases, and iscsi paths, against tgt' \
 	  'make check-rig        scenarios on a cluster on this machine; SCENARIOS="name ..." for some' \
-	  'make check-services   the scripts that come with it say what is so (root)' \
+	  'make check-services   the scripts and units that come with it, on real mounts and systemd (root)' \
 	  'make check-vm         the table and scenarios on machines with a real kernel, under QEMU' \
 	  'make check-model      the protocol, exhaustively, by Spin' \
 	  'make check-mutation   every rule of the arbiter taken out in turn must be noticed' \
