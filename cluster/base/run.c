@@ -9,11 +9,11 @@
  *            \          v the starter     \        TERMINATED --> KILLED --> reported: cannot be
  *             +----> reported is lost <----+                                 killed
  */
-#include "cluster/base/run.h"
+#include "cluster/base/run_private.h"
 
-#include "cluster/base/cgroup.h"
 #include "cluster/base/clock.h"
 #include "cluster/base/starter.h"
+#include "cluster/base/tail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,16 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define UNKILLABLE_MS 2000 /* after SIGKILL */
 #define WATCH_MS 20        /* between looks where there is no pidfd */
-#define STARTERS_LOST_MAX 8
-#define FINISH_LIMIT_MS 500
 
 enum run_phase {
 	RUN_QUEUED,
@@ -63,77 +58,20 @@ struct run {
 	void (*begun)(struct run *run, void *user);
 	void (*done)(const struct run_result *result, void *user);
 	void *user;
-	size_t written; /* bytes so far; the next goes to written % RUN_OUTPUT_MAX */
-	char kept[RUN_OUTPUT_MAX];
+	struct tail tail;
 	char chunk[1024];
 };
 
-/* The link to the starter; one, for all. */
+/* What is watched. */
 static struct {
-	int fd;           /* 0: none; it is never standard input */
-	pid_t pid;        /* 0: it is no child of ours */
-	int pid_fd;       /* as it has told itself; 0: not yet, or there are none here */
-	uv_poll_t *poll;  /* while there are runs */
+	uv_poll_t *poll;  /* of the link, while there are runs */
 	struct run *runs; /* the oldest first */
 	uint64_t last_id;
-	char root[STARTER_PATH_MAX];
-	pid_t lost[STARTERS_LOST_MAX]; /* not yet reaped */
-	void (*trouble)(const char *message, void *user);
-	void *trouble_user;
 } starter;
 
 static void link_lost(const char *why);
 static void link_watch(void);
 static void run_report(struct run *run);
-
-/* --- text --- */
-
-static void keep(struct run *run, const char *data, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		run->kept[run->written++ % RUN_OUTPUT_MAX] = data[i];
-}
-
-/* Bytes of a UTF-8 character at text, or 0 when there is none (RFC 3629). */
-static size_t utf8(const unsigned char *text, size_t length)
-{
-	size_t count = text[0] >= 0xc2 && text[0] <= 0xdf   ? 2
-		       : (text[0] & 0xf0) == 0xe0           ? 3
-		       : text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
-							    : 0;
-
-	if (count == 0 || count > length)
-		return 0;
-	for (size_t i = 1; i < count; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return count;
-}
-
-/* What was written last, as text that can be shown and put into JSON. buffer: RUN_OUTPUT_MAX + 1
- * bytes. */
-static void output_text(const struct run *run, char *buffer)
-{
-	size_t length = run->written < RUN_OUTPUT_MAX ? run->written : RUN_OUTPUT_MAX;
-	size_t begin = run->written - length, at = 0;
-
-	for (size_t i = 0; i < length; i++)
-		buffer[i] = run->kept[(begin + i) % RUN_OUTPUT_MAX];
-	while (at < length) {
-		unsigned char c = (unsigned char)buffer[at];
-		size_t count = utf8((unsigned char *)buffer + at, length - at);
-
-		if (count == 0 && (c >= 0x7f || (c < ' ' && c != '\n' && c != '\t')))
-			buffer[at] = '?';
-		at += count ? count : 1;
-	}
-	while (length > 0 && (buffer[length - 1] == '\n' || buffer[length - 1] == ' '))
-		length--;
-	buffer[length] = '\0';
-}
 
 /* --- the end of a run --- */
 
@@ -177,8 +115,8 @@ static void run_close(struct run *run)
 		return;
 	run->closing = true;
 	unlink_run(run);
-	if (starter.fd > 0 && !run->request && !run->has_orphan && !run->has_orphan_timer)
-		send(starter.fd, &release, sizeof(release), MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!run->request && !run->has_orphan && !run->has_orphan_timer)
+		link_send(&release, sizeof(release), -1);
 	drop_request(run);
 	uv_close((uv_handle_t *)&run->timer, run_closed);
 	if (run->has_output)
@@ -202,18 +140,18 @@ static void drain(struct run *run)
 		got = read(fd, run->chunk, sizeof(run->chunk));
 		if (got <= 0)
 			break;
-		keep(run, run->chunk, (size_t)got);
+		tail_keep(&run->tail, run->chunk, (size_t)got);
 	}
 }
 
 static void run_report(struct run *run)
 {
-	char output[RUN_OUTPUT_MAX + 1];
+	char output[TAIL_MAX + 1];
 
 	if (run->phase == RUN_REPORTED)
 		return;
 	drain(run);
-	output_text(run, output);
+	tail_text(&run->tail, output);
 	run->result.output = output;
 	run->result.duration_ms = clock_now_ms() - run->begun_ms;
 	run->phase = RUN_REPORTED;
@@ -405,156 +343,6 @@ static void watch_orphan(struct run *run)
 
 /* --- the link --- */
 
-static void say(const char *message)
-{
-	if (starter.trouble)
-		starter.trouble(message, starter.trouble_user);
-}
-
-static void reap_lost(void)
-{
-	for (size_t i = 0; i < STARTERS_LOST_MAX; i++)
-		if (starter.lost[i] && waitpid(starter.lost[i], NULL, WNOHANG) != 0)
-			starter.lost[i] = 0;
-}
-
-static int link_fork(void)
-{
-	int ends[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0) {
-		int error = errno;
-
-		close(ends[0]);
-		close(ends[1]);
-		return -error;
-	}
-	if (pid == 0) {
-		/* Nothing of the daemon's stays open here. */
-		int fd = ends[1] == 3 ? 3 : dup3(ends[1], 3, O_CLOEXEC);
-
-		if (syscall(SYS_close_range, 4U, ~0U, 0) != 0)
-			for (int other = 4; other < 65536; other++)
-				close(other);
-		starter_serve(fd);
-	}
-	close(ends[1]);
-	starter.fd = ends[0];
-	starter.pid = pid;
-	return 0;
-}
-
-/* The unit's, which is free of what confines this one. */
-static int link_connect(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-		int error = errno;
-
-		close(fd);
-		return -error;
-	}
-	starter.fd = fd;
-	starter.pid = 0;
-	return 0;
-}
-
-int run_prepare(void)
-{
-	const char *unit = getenv("LUNKEEPER_STARTER");
-	int buffer = 1 << 20, error = -ENOENT;
-	char message[400];
-
-	reap_lost();
-	if (starter.fd > 0)
-		return 0;
-	starter.root[0] = '\0';
-	if (unit && *unit)
-		error = link_connect(unit);
-	if (unit && *unit && error) {
-		snprintf(
-			message, sizeof(message),
-			"%.150s: %.60s: programs are started from here and are as confined as this "
-			"daemon; is lunkeeper-starter.socket active?",
-			unit, strerror(-error));
-		say(message);
-	}
-	if (error)
-		error = link_fork();
-	if (error)
-		return error;
-	fcntl(starter.fd, F_SETFL, O_NONBLOCK);
-	if (setsockopt(starter.fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) != 0)
-		setsockopt(starter.fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	return 0;
-}
-
-void run_on_trouble(void (*trouble)(const char *message, void *user), void *user)
-{
-	starter.trouble = trouble;
-	starter.trouble_user = user;
-}
-
-static void close_link(void)
-{
-	if (starter.fd <= 0)
-		return;
-	close(starter.fd);
-	starter.fd = 0;
-	/* What was sent to one that stands still must not be carried out later. */
-	if (starter.pid_fd > 0) {
-		syscall(SYS_pidfd_send_signal, starter.pid_fd, SIGKILL, NULL, 0);
-		close(starter.pid_fd);
-		starter.pid_fd = 0;
-	}
-	if (starter.pid > 0) {
-		kill(starter.pid, SIGKILL);
-		for (size_t i = 0; i < STARTERS_LOST_MAX; i++)
-			if (!starter.lost[i]) {
-				starter.lost[i] = starter.pid;
-				break;
-			}
-	}
-	starter.pid = 0;
-	reap_lost();
-}
-
-void run_finish(void)
-{
-	pid_t pid = starter.pid;
-
-	if (starter.fd <= 0)
-		return;
-	/* It ends by itself, and with it what has not begun yet. */
-	close(starter.fd);
-	starter.fd = 0;
-	for (int waited = 0; pid > 0 && waited < FINISH_LIMIT_MS; waited++) {
-		if (waitpid(pid, NULL, WNOHANG) != 0)
-			pid = 0;
-		else
-			usleep(1000);
-	}
-	if (pid > 0)
-		kill(pid, SIGKILL);
-	if (starter.pid_fd > 0)
-		close(starter.pid_fd);
-	starter.pid_fd = 0;
-	starter.pid = 0;
-	reap_lost();
-}
-
 static void poll_closed(uv_handle_t *handle)
 {
 	free(handle);
@@ -606,11 +394,6 @@ static void take_message(const struct starter_message *message, int fd)
 {
 	struct run *run = find_run(message->id);
 
-	if (message->kind == STARTER_HELLO && starter.pid_fd == 0) {
-		snprintf(starter.root, sizeof(starter.root), "%s", message->text);
-		starter.pid_fd = fd > 0 ? fd : 0;
-		return;
-	}
 	if (run && message->kind == STARTER_FORKED) {
 		run_is_there(run, message->pid, fd);
 		return;
@@ -641,59 +424,13 @@ static void take_message(const struct starter_message *message, int fd)
 	}
 }
 
-/* 1: there was one; 0: none now; -1: the link is broken. */
-static int receive(void)
-{
-	union {
-		struct cmsghdr head;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} rights;
-	struct starter_message message;
-	struct iovec part = {&message, sizeof(message)};
-	struct msghdr packet = {.msg_iov = &part,
-				.msg_iovlen = 1,
-				.msg_control = rights.bytes,
-				.msg_controllen = sizeof(rights.bytes)};
-	ssize_t length = recvmsg(starter.fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	const struct cmsghdr *control = length > 0 ? CMSG_FIRSTHDR(&packet) : NULL;
-	int fd = -1;
-
-	if (length < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (length <= 0)
-		return -1;
-	if (control && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(control), sizeof(fd));
-	if (length != sizeof(message) || message.magic != STARTER_MAGIC) {
-		if (fd >= 0)
-			close(fd);
-		return -1; /* of another version */
-	}
-	message.text[sizeof(message.text) - 1] = '\0';
-	take_message(&message, fd);
-	return 1;
-}
-
 /* 0; -EAGAIN: later; else the link is broken. */
 static int send_request(struct run *run)
 {
-	union {
-		struct cmsghdr head;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} rights = {0};
-	struct iovec part = {run->request, run->request_length};
-	struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+	int error = link_send(run->request, run->request_length, run->output_fd);
 
-	if (run->output_fd >= 0) {
-		packet.msg_control = rights.bytes;
-		packet.msg_controllen = sizeof(rights.bytes);
-		rights.head.cmsg_level = SOL_SOCKET;
-		rights.head.cmsg_type = SCM_RIGHTS;
-		rights.head.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&rights.head), &run->output_fd, sizeof(int));
-	}
-	if (sendmsg(starter.fd, &packet, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return errno == EINTR || errno == ENOBUFS ? -EAGAIN : -errno;
+	if (error)
+		return error;
 	run->phase = RUN_SENT;
 	drop_request(run);
 	return 0;
@@ -713,12 +450,16 @@ static bool flush(void)
 
 static void on_link(uv_poll_t *poll, int status, int events)
 {
-	int got = 1;
+	struct starter_message message;
+	int got = 1, fd;
 
 	(void)status;
 	(void)events;
-	while (starter.poll == poll && got > 0)
-		got = receive();
+	while (starter.poll == poll && got > 0) {
+		got = link_receive(&message, &fd);
+		if (got > 0)
+			take_message(&message, fd);
+	}
 	if (starter.poll != poll)
 		return; /* the last run has ended, or the link was lost */
 	if (got < 0 || !flush()) {
@@ -737,14 +478,14 @@ static void link_watch(void)
 		wanted = wanted || !run->left;
 		queued = queued || (run->phase == RUN_QUEUED && run->request);
 	}
-	if (!starter.runs || starter.fd <= 0) {
+	if (!starter.runs || link_fd() <= 0) {
 		unwatch();
 		return;
 	}
 	if (!starter.poll) {
 		starter.poll = calloc(1, sizeof(*starter.poll));
 		if (!starter.poll ||
-		    uv_poll_init(starter.runs->loop, starter.poll, starter.fd) != 0) {
+		    uv_poll_init(starter.runs->loop, starter.poll, link_fd()) != 0) {
 			free(starter.poll);
 			starter.poll = NULL;
 			return; /* each run's time limit tells */
@@ -767,11 +508,10 @@ static void link_lost(const char *why)
 	int error;
 
 	snprintf(message, sizeof(message),
-		 "the process that starts programs (%d) %s; it is made anew", (int)starter.pid,
-		 why);
+		 "the process that starts programs (%d) %s; it is made anew", (int)link_pid(), why);
 	unwatch();
-	close_link();
-	say(message);
+	link_close();
+	link_say(message);
 	for (run = starter.runs; run && run->id <= last_id; run = next) {
 		next = run->next;
 		if (run->phase == RUN_SENT || (run->phase == RUN_QUEUED && run->result.start_error))
@@ -784,7 +524,7 @@ static void link_lost(const char *why)
 		snprintf(message, sizeof(message),
 			 "the process that starts programs cannot be made anew: %s",
 			 strerror(-error));
-		say(message);
+		link_say(message);
 		while ((run = starter.runs) && run->phase == RUN_QUEUED)
 			run_failed(run, -error);
 	}
@@ -851,7 +591,7 @@ static void on_output(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
 	struct run *run = stream->data;
 
 	if (got > 0)
-		keep(run, buffer->base, (size_t)got);
+		tail_keep(&run->tail, buffer->base, (size_t)got);
 	else if (got < 0)
 		uv_read_stop(stream);
 }
@@ -884,26 +624,6 @@ static void on_refused(uv_timer_t *timer)
 	struct run *run = timer->data;
 
 	run_failed(run, run->result.start_error);
-}
-
-const char *const *run_environment(const char *list[RUN_ENVIRONMENT_MAX + 1])
-{
-	static const char *const private[] = {"NOTIFY_SOCKET=", "WATCHDOG_",        "LISTEN_",
-					      "INVOCATION_ID=", "JOURNAL_STREAM=",  "MAINPID=",
-					      "MANAGERPID=",    "SYSTEMD_EXEC_PID="};
-	size_t count = 0;
-
-	for (char **one = environ; one && *one && count < RUN_ENVIRONMENT_MAX; one++) {
-		bool is_private = false;
-
-		for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++)
-			is_private =
-				is_private || strncmp(*one, private[i], strlen(private[i])) == 0;
-		if (!is_private)
-			list[count++] = *one;
-	}
-	list[count] = NULL;
-	return list;
 }
 
 struct run *run_start(uv_loop_t *loop, const struct run_options *options)
@@ -952,23 +672,4 @@ struct run *run_start(uv_loop_t *loop, const struct run_options *options)
 		uv_timer_start(&run->timer, on_refused, 0, 0);
 	}
 	return run;
-}
-
-/* --- control groups --- */
-
-int run_group_processes(const char *cgroup, pid_t *pids, int max)
-{
-	return *starter.root ? cgroup_processes(starter.root, cgroup, pids, max) : -1;
-}
-
-void run_group_kill(const char *cgroup)
-{
-	if (*starter.root)
-		cgroup_kill(starter.root, cgroup);
-}
-
-void run_group_remove(const char *cgroup)
-{
-	if (*starter.root)
-		cgroup_remove(starter.root, cgroup);
 }

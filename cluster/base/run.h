@@ -20,7 +20,9 @@
 
 #include <uv.h>
 
-#define RUN_OUTPUT_MAX 4096
+#include "cluster/base/tail.h"
+
+#define RUN_OUTPUT_MAX TAIL_MAX
 #define RUN_KILL_GRACE_MS 3000 /* between SIGTERM and SIGKILL */
 #define RUN_START_LIMIT_MS                                                                         \
 	10000 /* for an execve(); an on-access scanner may hold one for seconds */
