@@ -8,6 +8,7 @@ DOCDIR     ?= $(PREFIX)/share/doc/lunkeeper
 COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
 SYSCONFDIR ?= /etc
 UNITDIR    ?= /lib/systemd/system
+SYSUSERSDIR ?= /usr/lib/sysusers.d
 DESTDIR    ?=
 BUILD      ?= build
 CC         ?= gcc
@@ -192,6 +193,7 @@ $(GATE_TEST): $(BUILD)/tests/rig/gate_test.o $(BUILD)/tests/rig/gate_rig.o $(LIB
 # Gate and attach on a tgtd in namespaces of its own; CASE=name for one case.
 check-gate: $(BUILD)/lunkeeper-gate.so $(GATE_TEST)
 	LUNKEEPER_GATE=$(abspath $(BUILD)/lunkeeper-gate.so) $(GATE_TEST) $(CASE)
+	LUNKEEPER_GATE_USER=nobody LUNKEEPER_GATE=$(abspath $(BUILD)/lunkeeper-gate.so) $(GATE_TEST) $(or $(CASE),service daemon-restart gate-killed)
 
 # The scripts of etc/services, in mount namespaces of their own, and the units, under a systemd of their own.
 check-services: all
@@ -298,6 +300,9 @@ install: all
 	for u in lunkeeperd lunkeeper-starter; do \
 		sed 's,@SBINDIR@,$(SBINDIR),' etc/$$u.service.in >$(DESTDIR)$(UNITDIR)/$$u.service || exit; done
 	install -m 644 etc/lunkeeper-starter.socket $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(SYSUSERSDIR)
+	install -m 644 etc/lunkeeper.sysusers $(DESTDIR)$(SYSUSERSDIR)/lunkeeper.conf
+	[ -n "$(DESTDIR)" ] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers $(SYSUSERSDIR)/lunkeeper.conf
 	install -m 644 etc/lunkeeper.bash-completion $(DESTDIR)$(COMPDIR)/lunkeeper
 
 # What a node of a cluster has no use for: the rig, the services that it measures by, its machines' files.

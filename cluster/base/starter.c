@@ -180,6 +180,7 @@ static int become(const char *user)
 		return errno ? errno : ENOENT;
 	if (initgroups(user, entry->pw_gid) || setgid(entry->pw_gid) || setuid(entry->pw_uid))
 		return errno;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	return 0;
 }
 

@@ -215,9 +215,9 @@ void rig_begin(void)
 	CHECK(mkdtemp(rig.folder));
 	owner_of_all = getpid();
 	atexit(clean_up);
-	CHECK(mount("none", rig.folder, "tmpfs", 0, "mode=700") == 0);
+	CHECK(mount("none", rig.folder, "tmpfs", 0, "mode=711") == 0);
 	snprintf(rig.run, sizeof(rig.run), "%s/run", rig.folder);
-	CHECK(mkdir(rig.run, 0700) == 0);
+	CHECK(mkdir(rig.run, 0755) == 0);
 	for (int i = 0; i < RIG_LUNS; i++) {
 		int fd;
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,37 @@ static void mounted(char *path, size_t size)
 }
 
 /* Two LUNs, a file system, fsync; a planned end. What was written is in the SAN. */
+/* The gate's process has the user that it is to have, and nothing of root's. */
+static void process_is_own_users(void)
+{
+	const char *name = getenv("LUNKEEPER_GATE_USER");
+	const struct passwd *user = name ? getpwnam(name) : NULL;
+	char path[64], line[200];
+	unsigned uid = 0, gid = 0;
+	unsigned long long capabilities = 1, no_new = 0;
+	struct gate_view view;
+	struct stat status;
+	FILE *file;
+
+	if (!name || !*name)
+		return;
+	CHECK(user);
+	gate_view(rig.gate, &view);
+	snprintf(path, sizeof(path), "/proc/%u/status", view.pid);
+	file = fopen(path, "re");
+	CHECK(file);
+	while (fgets(line, sizeof(line), file)) {
+		sscanf(line, "Uid: %u", &uid);
+		sscanf(line, "Gid: %u", &gid);
+		sscanf(line, "CapPrm: %llx", &capabilities);
+		sscanf(line, "NoNewPrivs: %llx", &no_new);
+	}
+	fclose(file);
+	CHECK(uid == user->pw_uid && gid == user->pw_gid);
+	CHECK(capabilities == 0 && no_new == 1);
+	CHECK(stat(rig.folder, &status) == 0 && status.st_uid == 0);
+}
+
 static void case_service(void)
 {
 	char path[120], file[140];
@@ -42,6 +74,7 @@ static void case_service(void)
 	struct rig_writer *on_device;
 
 	rig_own(KEY);
+	process_is_own_users();
 	rig_attach(0);
 	rig_attach(1);
 	mounted(path, sizeof(path));

@@ -55,6 +55,10 @@ struct gate {
 	void *user;
 	char group[GATE_NAME_MAX];
 	char folder[GATE_PATH_MAX], config[GATE_PATH_MAX], log[GATE_PATH_MAX];
+	char own_user[32]; /* of its process; "": this one's */
+	uid_t uid;
+	gid_t gid;
+	char secrets[GATE_PATH_MAX]; /* what file.secrets_file is a copy of; "": none */
 	struct gate_file file;
 	char *text; /* of the configuration file */
 	size_t text_length;

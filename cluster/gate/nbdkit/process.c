@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cluster/base/log.h"
 #include "cluster/base/run.h"
 #include "cluster/gate/nbdkit/private.h"
 #include "cluster/config/isid.h"
@@ -32,6 +34,7 @@
 #ifndef LUNKEEPER_LIBDIR
 #define LUNKEEPER_LIBDIR "/usr/local/lib/lunkeeper"
 #endif
+#define GATE_USER "lunkeeper-gate"
 #define PLUGIN_NAME "lunkeeper-gate.so"
 
 static int message_errno(char *message, size_t size, const char *path, int error)
@@ -67,7 +70,8 @@ static int folder_make(const char *path, char *message, size_t size)
 /* Text of a small file, or NULL. */
 static char *file_read(const char *path, size_t *length)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Its folder is the gate's user's: who knows what stands there instead. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat status;
 	char *text = NULL;
 	ssize_t count;
@@ -210,9 +214,112 @@ static int names_fill(struct gate *gate, const struct gate_setup *setup, char *m
 			 gate->group);
 		return -ENAMETOOLONG;
 	}
+	if (gate->own_user[0] && file->secrets_file[0]) {
+		copy(gate->secrets, sizeof(gate->secrets), file->secrets_file);
+		snprintf(file->secrets_file, sizeof(file->secrets_file), "%.300s/secrets",
+			 gate->folder);
+	}
 	file->hold_limit_ms =
 		setup->hold_limit_ms ? setup->hold_limit_ms : GATE_HOLD_LIMIT_DEFAULT_MS;
 	file->give_up_ms = setup->give_up_ms ? setup->give_up_ms : GATE_GIVE_UP_DEFAULT_MS;
+	return 0;
+}
+
+/* A file of the gate's user, which alone may read it. Nothing that stands in the folder is followed
+ * or written to. */
+static int file_write(const struct gate *gate, const char *path, const char *text, size_t length)
+{
+	char temporary[GATE_PATH_MAX + 16];
+	ssize_t count;
+	int fd, error;
+
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	count = write(fd, text, length);
+	error = count < 0 ? -errno : (size_t)count < length ? -ENOSPC : 0;
+	if (error == 0 && fchown(fd, gate->uid, gate->gid) < 0)
+		error = -errno;
+	close(fd);
+	if (error == 0 && rename(temporary, path) < 0)
+		error = -errno;
+	return error;
+}
+
+/* A user of its own could not read the secrets file: it has a copy. */
+static int secrets_copy(const struct gate *gate)
+{
+	size_t length;
+	char *secrets;
+	int error;
+
+	if (!gate->secrets[0])
+		return 0;
+	secrets = file_read(gate->secrets, &length);
+	if (!secrets) { /* the process says what it misses */
+		unlink(gate->file.secrets_file);
+		return 0;
+	}
+	error = file_write(gate, gate->file.secrets_file, secrets, length);
+	explicit_bzero(secrets, length);
+	free(secrets);
+	return error;
+}
+
+static int config_write(const struct gate *gate)
+{
+	int error = file_write(gate, gate->config, gate->text, gate->text_length);
+
+	/* An earlier process's may have been root's. */
+	if (error == 0 && lchown(gate->file.lock, gate->uid, gate->gid) < 0 && errno != ENOENT)
+		error = -errno;
+	return error ? error : secrets_copy(gate);
+}
+
+/* The user of gates' processes. Only /etc/passwd is read: nothing here may wait for a directory
+ * service. Without that user, or if this daemon is not root, they have this one's. */
+static void user_find(struct gate *gate)
+{
+	static bool said;
+	const char *name = getenv("LUNKEEPER_GATE_USER");
+	FILE *file = geteuid() == 0 ? fopen("/etc/passwd", "re") : NULL;
+	const struct passwd *entry;
+
+	if (!name || !*name)
+		name = GATE_USER;
+	gate->uid = geteuid();
+	gate->gid = getegid();
+	while (file && !gate->own_user[0] && (entry = fgetpwent(file)))
+		if (strcmp(entry->pw_name, name) == 0) {
+			snprintf(gate->own_user, sizeof(gate->own_user), "%s", name);
+			gate->uid = entry->pw_uid;
+			gate->gid = entry->pw_gid;
+		}
+	if (file)
+		fclose(file);
+	if (!gate->own_user[0] && geteuid() == 0 && !said) {
+		log_notice("there is no user %s: the gates' processes run as root", name);
+		said = true;
+	}
+}
+
+/* The gate's own folder, in one that is root's: whoever had it before. */
+static int own_folder_make(const struct gate *gate, char *message, size_t size)
+{
+	struct stat status;
+
+	if (mkdir(gate->folder, 0700) < 0 && errno != EEXIST)
+		return message_errno(message, size, gate->folder, errno);
+	if (lstat(gate->folder, &status) < 0)
+		return message_errno(message, size, gate->folder, errno);
+	if (!S_ISDIR(status.st_mode)) {
+		snprintf(message, size, "%s: not a folder", gate->folder);
+		return -ENOTDIR;
+	}
+	if (lchown(gate->folder, gate->uid, gate->gid) < 0 || chmod(gate->folder, 0700) < 0)
+		return message_errno(message, size, gate->folder, errno);
 	return 0;
 }
 
@@ -221,9 +328,11 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 {
 	char parent[GATE_PATH_MAX + 8];
 	size_t room = LUN_TEXT_MAX * (setup->lun_count + 2);
-	int error = names_fill(gate, setup, message, size);
+	int error;
 	long length;
 
+	user_find(gate);
+	error = names_fill(gate, setup, message, size);
 	gate->file.lun_count = gate->file.lun_capacity = setup->lun_count;
 	gate->file.luns = calloc(setup->lun_count, sizeof(*gate->file.luns));
 	gate->text = malloc(room);
@@ -234,8 +343,10 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 	snprintf(parent, sizeof(parent), "%s/gate", setup->run_folder);
 	if (error == 0)
 		error = folder_make(parent, message, size);
+	if (error == 0 && chmod(parent, 0711) < 0) /* for users of gates to get to their own */
+		error = message_errno(message, size, parent, errno);
 	if (error == 0)
-		error = folder_make(gate->folder, message, size);
+		error = own_folder_make(gate, message, size);
 	if (error < 0)
 		return error;
 	gate->file.isid_qualifier = qualifier_choose(gate, setup->run_folder);
@@ -249,33 +360,15 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 		copy(gate->plugin, sizeof(gate->plugin), setup->plugin);
 	else
 		plugin_find(gate->plugin, sizeof(gate->plugin));
-	return 0;
-}
-
-static int config_write(struct gate *gate)
-{
-	char temporary[GATE_PATH_MAX + 8];
-	ssize_t count;
-	int fd;
-	int error;
-
-	snprintf(temporary, sizeof(temporary), "%s.new", gate->config);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	count = write(fd, gate->text, gate->text_length);
-	error = count < 0 ? -errno : (size_t)count < gate->text_length ? -ENOSPC : 0;
-	close(fd);
-	if (error == 0 && rename(temporary, gate->config) < 0)
-		error = -errno;
-	return error;
+	error = secrets_copy(gate); /* for one that runs already: they may have changed */
+	return error ? message_errno(message, size, gate->file.secrets_file, -error) : 0;
 }
 
 /* The last line of the log that tells of an error says why a process did not start. */
 static void log_last_line(const struct gate *gate, char *line, size_t size)
 {
 	char tail[1000], *rest = tail;
-	int fd = open(gate->log, O_RDONLY | O_CLOEXEC);
+	int fd = open(gate->log, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
 	off_t start = end > (off_t)sizeof(tail) - 1 ? end - (off_t)sizeof(tail) + 1 : 0;
 	ssize_t count = fd < 0 ? 0 : pread(fd, tail, sizeof(tail) - 1, start);
@@ -315,7 +408,12 @@ int gate_process_spawn(struct gate *gate)
 {
 	char parameter[GATE_PATH_MAX + 16];
 	int error = config_write(gate);
-	int log = error < 0 ? -1 : open(gate->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int log =
+		error < 0
+			? -1
+			: open(gate->log,
+			       O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+			       0600);
 	const char *const arguments[] = {gate->nbdkit, "-f",      "-U", gate->file.nbd,
 					 gate->plugin, parameter, NULL};
 	const char *environment[RUN_ENVIRONMENT_MAX + 1];
@@ -323,6 +421,7 @@ int gate_process_spawn(struct gate *gate)
 		.path = gate->nbdkit,
 		.arguments = arguments,
 		.environment = run_environment(environment),
+		.user = gate->own_user[0] ? gate->own_user : NULL,
 		.io_flusher = true,
 		.spare = true,
 		.output_kind = RUN_OUTPUT_FILE,
@@ -380,7 +479,7 @@ static bool is_locked(const char *lock)
 {
 	/* Only asked for, never taken: a process that starts just now must find it free. */
 	struct flock ask = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int fd = open(lock, O_RDWR | O_CLOEXEC);
+	int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	bool held;
 
 	if (fd < 0)
@@ -388,6 +487,28 @@ static bool is_locked(const char *lock)
 	held = fcntl(fd, F_OFD_GETLK, &ask) == 0 && ask.l_type != F_UNLCK;
 	close(fd);
 	return held;
+}
+
+/* What a gate's user has written may name a process of that user, and no other. */
+static bool may_be_named(const char *lock, pid_t pid)
+{
+	char path[40], line[200];
+	struct stat status;
+	unsigned uid = 0;
+	bool known = false;
+	FILE *file;
+
+	if (lstat(lock, &status) < 0)
+		return false;
+	if (status.st_uid == 0)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	while (file && !known && fgets(line, sizeof(line), file))
+		known = sscanf(line, "Uid: %u", &uid) == 1;
+	if (file)
+		fclose(file);
+	return known && uid == status.st_uid;
 }
 
 /* Whoever holds the lock is the process. It writes its number and the time of its start into the
@@ -404,7 +525,8 @@ static pid_t lock_holder(const char *lock, int *handle)
 
 	free(text);
 	/* With the handle held, what is true now stays true of it. */
-	if (count < 1 || pid <= 1 || (count > 1 && process_started(pid) != started)) {
+	if (count < 1 || pid <= 1 || (count > 1 && process_started(pid) != started) ||
+	    !may_be_named(lock, pid)) {
 		if (fd >= 0)
 			close(fd);
 		pid = 0;
