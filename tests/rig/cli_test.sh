@@ -79,6 +79,10 @@ expect 2 "did you mean --key?" -- lun register --kye 1 "$T/1"
 expect 2 "--key wants a reservation key" -- lun register --key xyz "$T/1"
 expect 2 "--timeout wants a time with its unit" -- lun show --timeout 5 "$T/1"
 expect 2 "no device named" -- lun show
+expect 2 "--key is given twice" -- lun register --key 1 --key 2 "$T/1"
+expect 2 "--key is given twice" -- lun "do" 'register -k1 --key 1' "$T/1"
+expect 2 "--timeout is given twice" -- lun show -t1s -t 2s "$T/1"
+expect 2 "--json is given twice" -- status --json --json
 expect 2 "mailstore: no device" -- lun show mailstore
 expect 2 "without }" -- lun show "$T/{1-3"
 for command in list show keys capabilities probe test register unregister reserve release preempt clear reset "do" shell \
@@ -110,6 +114,11 @@ echo "looking"
 	expect 1 "/dev/nosuch" -- lun show /dev/nosuch
 	tgtadm --lld iscsi --op new --mode logicalunit --tid 1 --lun 257 -b "$TGT_DIR/lun1"
 	expect 0 "$T/0 " "no disk" "$T/70 " "$T/257 " -- lun list --target "$T" $jerry
+	expect 0 "$T/1 " "$T/70 " -- lun list --target "$T/5" $jerry
+	expect 0 "$T/1 " "$T/70 " -- lun list "$T" $jerry
+	expect 2 'lun list --portal 10.0.0.1` asks the portal' -- lun list 10.0.0.1 $jerry
+	expect 2 'lun show /dev/sdb` shows a device' -- lun list /dev/sdb
+	expect 1 "the LUN is missing" 'lun list --target URL` lists the LUNs' -- lun show $jerry "$T"
 	expect 1 "cannot connect" -- lun list --portal 127.0.0.1:3999 $jerry
 	tgtadm --lld iscsi --op delete --mode logicalunit --tid 1 --lun 257
 }
@@ -124,7 +133,8 @@ ip address add fd00:1::1/64 dev lo nodad
 {
 	getent ahosts both-san | grep -q fd00:1::1 || fail "both-san has no two addresses here"
 	expect 0 "nobody" -- lun show $jerry "iscsi://both-san:${TGT_PORTAL##*:}/$TGT_TARGET/1"
-	expect 0 "iscsi://both-san:${TGT_PORTAL##*:}/$TGT_TARGET/1 " -- lun list --portal "both-san:${TGT_PORTAL##*:}" $jerry
+	# the other target there wants a password
+	expect 1 "iscsi://both-san:${TGT_PORTAL##*:}/$TGT_TARGET/1 " -- lun list --portal "both-san:${TGT_PORTAL##*:}" $jerry
 	expect 1 "no address of none-san takes a connection" "fd00:1::1: " "127.0.0.9: " -- \
 		lun show $jerry "iscsi://none-san/$TGT_TARGET/1"
 	expect 1 "cannot connect: " "fd00:1::1: " "127.0.0.9: " -- lun list --portal none-san $jerry
@@ -278,7 +288,7 @@ echo "a target that hangs"
 kill -STOP "$(cat "$TGT_DIR/pid")"
 began=$(date +%s)
 # shellcheck disable=SC2086
-expect 1 "given up after 1.0 s" -- lun show --timeout 1s $jerry "$T/1"
+expect 1 "given up after 1.0 s while logging in" -- lun show --timeout 1s $jerry "$T/1"
 [ $(($(date +%s) - began)) -lt 5 ] || fail "a hung target held it too long"
 kill -CONT "$(cat "$TGT_DIR/pid")"
 

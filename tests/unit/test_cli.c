@@ -119,6 +119,9 @@ static void test_wrong_usage_is_named(void)
 	expect_refused("x --key 12345678123456781", "16 hex digits");
 	expect_refused("x --key 0xg", "hex");
 	expect_refused("x --wait 5", "with its unit");
+	expect_refused("x --count 1 --count 1", "--count is given twice");
+	expect_refused("x -f --force", "--force is given twice");
+	expect_refused("x -k1 -k2", "--key is given twice");
 	expect_refused("x a b", "\"b\" is one argument too many");
 	CU_ASSERT_EQUAL(parse("x", 1, 1).verdict, CLI_EXIT_USAGE);
 	CU_ASSERT_EQUAL(parse("x --help", 1, 1).verdict, CLI_EXIT_OK);

@@ -16,6 +16,7 @@
 #define CLI_MESSAGE_MAX 300
 #define CLI_WORD_MAX 64
 #define CLI_HELP_INDENT 24
+#define CLI_GIVEN_MAX 128 /* options of one command line */
 
 /* Words in a line, with the quoting of a shell. */
 
@@ -187,6 +188,8 @@ struct cli_parser {
 	int next;  /* the word to look at */
 	int count; /* arguments found */
 	bool help;
+	const void *given[CLI_GIVEN_MAX]; /* the options' values */
+	size_t given_count;
 	char *message;
 	size_t size;
 };
@@ -218,6 +221,23 @@ static void cli_unknown_option(struct cli_parser *parser, const char *name, size
 		snprintf(parser->message, parser->size, "unknown option --%s", word);
 }
 
+/* Stores it, once: of two values for one thing it is not known which is meant. */
+static int cli_take(struct cli_parser *parser, const struct cli_option *o, const char *value)
+{
+	for (size_t i = 0; o->kind != CLI_OPTION_LIST && i < parser->given_count; i++) {
+		if (parser->given[i] != o->value)
+			continue;
+		if (o->name)
+			snprintf(parser->message, parser->size, "--%s is given twice", o->name);
+		else
+			snprintf(parser->message, parser->size, "-%c is given twice", o->letter);
+		return -EINVAL;
+	}
+	if (parser->given_count < CLI_GIVEN_MAX)
+		parser->given[parser->given_count++] = o->value;
+	return cli_store(o, value, parser->message, parser->size);
+}
+
 static int cli_parse_long(struct cli_parser *parser, const char *text)
 {
 	const char *equals = strchr(text, '=');
@@ -241,16 +261,16 @@ static int cli_parse_long(struct cli_parser *parser, const char *text)
 			snprintf(parser->message, parser->size, "--%s takes no value", o->name);
 			return -EINVAL;
 		}
-		return cli_store(o, NULL, parser->message, parser->size);
+		return cli_take(parser, o, NULL);
 	}
 	if (equals)
-		return cli_store(o, equals + 1, parser->message, parser->size);
+		return cli_take(parser, o, equals + 1);
 	if (parser->next >= parser->argc) {
 		snprintf(parser->message, parser->size, "--%s needs %s", o->name,
 			 o->argument ? o->argument : "a value");
 		return -EINVAL;
 	}
-	return cli_store(o, parser->argv[parser->next++], parser->message, parser->size);
+	return cli_take(parser, o, parser->argv[parser->next++]);
 }
 
 static int cli_parse_letters(struct cli_parser *parser, const char *text)
@@ -271,19 +291,18 @@ static int cli_parse_letters(struct cli_parser *parser, const char *text)
 			return -EINVAL;
 		}
 		if (o->kind == CLI_OPTION_FLAG) {
-			if (cli_store(o, NULL, parser->message, parser->size))
+			if (cli_take(parser, o, NULL))
 				return -EINVAL;
 			continue;
 		}
 		if (text[1])
-			return cli_store(o, text + 1 + (text[1] == '='), parser->message,
-					 parser->size);
+			return cli_take(parser, o, text + 1 + (text[1] == '='));
 		if (parser->next >= parser->argc) {
 			snprintf(parser->message, parser->size, "-%c needs %s", *text,
 				 o->argument ? o->argument : "a value");
 			return -EINVAL;
 		}
-		return cli_store(o, parser->argv[parser->next++], parser->message, parser->size);
+		return cli_take(parser, o, parser->argv[parser->next++]);
 	}
 	return 0;
 }

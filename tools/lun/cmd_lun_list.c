@@ -72,7 +72,7 @@ static void list_report_luns(struct lun_job *job)
 	struct list *list = job->fleet->options.user;
 	size_t index = 0;
 
-	job->doing = "REPORT LUNS";
+	job->doing = "sending REPORT LUNS";
 	scsi_report_luns_encode(&job->exec.request, list->buffer, LIST_REPORT_LUNS_SIZE);
 	lun_job_send(job, lun_job_up_path(job, 0, &index), list_got_luns);
 }
@@ -90,7 +90,11 @@ static int list_ask_target(struct list *list, const char *target)
 	struct lun_fleet *fleet;
 	json_t *results;
 	size_t length = strlen(target);
+	const char *problem;
+	struct lun_url parsed;
 
+	if (lun_url_parse(&parsed, target, &problem) == 0) /* a LUN's URL: its target is meant */
+		length = (size_t)(strrchr(target, '/') - target);
 	while (length > 0 && target[length - 1] == '/')
 		length--;
 	snprintf(url, sizeof(url), "%.*s/0", (int)length, target);
@@ -414,6 +418,25 @@ static int list_run(struct list *list)
 	return verdict;
 }
 
+/* A word that is no option: a target's URL. A host alone is a portal, which is asked otherwise. */
+static int list_add_word(struct list *list, const char *word)
+{
+	if (lun_url_claims(word) && list->targets.count < CLI_LIST_MAX) {
+		list->targets.items[list->targets.count++] = word;
+		return -1;
+	}
+	if (lun_url_claims(word))
+		cli_error("more than %d targets", CLI_LIST_MAX);
+	else if (strchr(word, '/'))
+		cli_error("\"%s\" is no target's URL; `lunkeeper lun show %s` shows a device", word,
+			  word);
+	else
+		cli_error("\"%s\" is no target's URL; `lunkeeper lun list --portal %s` asks the "
+			  "portal there which targets it has, and lists their LUNs",
+			  word, word);
+	return CLI_EXIT_USAGE;
+}
+
 int cmd_lun_list(int argc, char **argv)
 {
 	struct list list = {.url_count = 0};
@@ -429,19 +452,25 @@ int cmd_lun_list(int argc, char **argv)
 	};
 	struct cli_usage usage = {
 		.command = "lunkeeper lun list",
-		.arguments = "[OPTION...]",
-		.summary = "Lists the LUNs that this machine sees: the kernel's disks with the "
-			   "portal, "
-			   "target and session they come from, and the LUNs of the configuration; "
-			   "with "
-			   "--target or --portal what these have instead.",
+		.arguments = "[OPTION...] [TARGET...]",
+		.summary =
+			"Lists the LUNs that this machine sees: the kernel's disks with the "
+			"portal, "
+			"target and session they come from, and the LUNs of the configuration; "
+			"with "
+			"--target or --portal what these have instead. A TARGET is the URL of one, "
+			"with or without a LUN at its end, as for --target.",
 		.options = options,
+		.arguments_max = SIZE_MAX,
 	};
 	int count = 0, verdict = cli_parse(&usage, argc, argv, &count);
 
 	if (verdict >= 0)
 		return verdict;
-	verdict = lun_context_begin(&list.context, true);
+	for (int i = 1; verdict < 0 && i <= count; i++)
+		verdict = list_add_word(&list, argv[i]);
+	if (verdict < 0)
+		verdict = lun_context_begin(&list.context, true);
 	if (verdict < 0)
 		verdict = list_run(&list);
 	lun_context_end(&list.context);

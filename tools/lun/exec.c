@@ -310,7 +310,7 @@ static void lun_exec_order_next(struct lun_job *job)
 		lun_job_look(job, lun_exec_looked_after);
 		return;
 	}
-	job->doing = pr_out_action_name(job->plan.order.action);
+	job->doing = lun_verb_doing(step->verb);
 	pr_out_encode(&job->exec.request, &job->plan.order, job->parameter, sizeof(job->parameter));
 	lun_job_send(job, path, lun_exec_ordered);
 }
@@ -323,7 +323,7 @@ static void lun_exec_reset(struct lun_job *job)
 		lun_exec_next(job);
 		return;
 	}
-	job->doing = "LOGICAL UNIT RESET";
+	job->doing = lun_verb_doing(LUN_VERB_RESET);
 	lun_job_reset(job, path, lun_exec_ordered);
 }
 
@@ -428,9 +428,10 @@ void lun_exec_step(struct lun_job *job)
 		return;
 	}
 	job->step_failed = false;
-	job->doing = lun_verb_name(lun_exec_now(job)->verb);
+	job->doing = lun_verb_doing(lun_exec_now(job)->verb);
 	job->result = json_object();
-	json_object_set_new(job->result, "step", json_string(job->doing));
+	json_object_set_new(job->result, "step",
+			    json_string(lun_verb_name(lun_exec_now(job)->verb)));
 	switch (lun_exec_now(job)->verb) {
 	case LUN_VERB_SHOW:
 		lun_job_size(job, lun_exec_show);

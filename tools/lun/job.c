@@ -80,7 +80,7 @@ void lun_job_interrupt(struct lun_job *job, const char *why)
 	if (job->state == LUN_JOB_RUNNING && job->extra && job->fleet->options.interrupt)
 		job->fleet->options.interrupt(job, why);
 	else
-		lun_job_fail(job, "%s, while %s", why, job->doing);
+		lun_job_fail(job, "%s while %s", why, job->doing);
 }
 
 static void lun_job_late(uv_timer_t *timer)
@@ -186,6 +186,8 @@ static const char *lun_job_advice(const char *reason)
 		{"imed out",
 		 ": no answer; is the target up, and does a firewall let this through?"},
 		{"Too many open files", ": raise `ulimit -n`, or do fewer at a time (--parallel)"},
+		{"the LUN is missing",
+		 "; `lunkeeper lun list --target URL` lists the LUNs that the target has"},
 		{"no answer", ": is the target up, and does a firewall let this through?"},
 	};
 
@@ -263,8 +265,8 @@ static void lun_job_open_paths(struct lun_job *job, const char *specification)
 				  &count, message, sizeof(message));
 
 	if (error && !job->error[0])
-		snprintf(job->error, sizeof(job->error), "%s",
-			 message[0] ? message : strerror(-error));
+		snprintf(job->error, sizeof(job->error), "%.380s%s",
+			 message[0] ? message : strerror(-error), lun_job_advice(message));
 	for (size_t i = 0; !error && i < count; i++) {
 		if (job->path_count == PATHS_MAX) {
 			path_close(paths[i], NULL, NULL);

@@ -204,7 +204,8 @@ struct lun_step {
 };
 
 const char *lun_verb_name(enum lun_verb verb);
-bool lun_verb_orders(enum lun_verb verb); /* sends PERSISTENT RESERVE OUT, or a reset */
+const char *lun_verb_doing(enum lun_verb verb); /* "sending RESERVE", for "given up while ..." */
+bool lun_verb_orders(enum lun_verb verb);       /* sends PERSISTENT RESERVE OUT, or a reset */
 
 /* The rows of an option table for what a step of this verb may say; at most LUN_STEP_OPTIONS_MAX
  * with the end. */

@@ -14,20 +14,26 @@
 static const struct {
 	const char *name;
 	bool orders;
+	const char *doing;
 } lun_verbs[LUN_VERBS] = {
-	[LUN_VERB_SHOW] = {"show", false},
-	[LUN_VERB_KEYS] = {"keys", false},
-	[LUN_VERB_CAPABILITIES] = {"capabilities", false},
-	[LUN_VERB_REGISTER] = {"register", true},
-	[LUN_VERB_UNREGISTER] = {"unregister", true},
-	[LUN_VERB_RESERVE] = {"reserve", true},
-	[LUN_VERB_RELEASE] = {"release", true},
-	[LUN_VERB_PREEMPT] = {"preempt", true},
-	[LUN_VERB_CLEAR] = {"clear", true},
-	[LUN_VERB_TEST] = {"test", false},
-	[LUN_VERB_RESET] = {"reset", true},
-	[LUN_VERB_SLEEP] = {"sleep", false},
+	[LUN_VERB_SHOW] = {"show", false, "asking for its size"},
+	[LUN_VERB_KEYS] = {"keys", false, "looking at it"},
+	[LUN_VERB_CAPABILITIES] = {"capabilities", false, "sending REPORT CAPABILITIES"},
+	[LUN_VERB_REGISTER] = {"register", true, "sending REGISTER"},
+	[LUN_VERB_UNREGISTER] = {"unregister", true, "sending REGISTER"},
+	[LUN_VERB_RESERVE] = {"reserve", true, "sending RESERVE"},
+	[LUN_VERB_RELEASE] = {"release", true, "sending RELEASE"},
+	[LUN_VERB_PREEMPT] = {"preempt", true, "sending PREEMPT"},
+	[LUN_VERB_CLEAR] = {"clear", true, "sending CLEAR"},
+	[LUN_VERB_TEST] = {"test", false, "sending TEST UNIT READY"},
+	[LUN_VERB_RESET] = {"reset", true, "sending LOGICAL UNIT RESET"},
+	[LUN_VERB_SLEEP] = {"sleep", false, "sleeping"},
 };
+
+const char *lun_verb_doing(enum lun_verb verb)
+{
+	return lun_verbs[verb].doing;
+}
 
 const char *lun_verb_name(enum lun_verb verb)
 {
@@ -66,7 +72,8 @@ static const char *lun_key_help(enum lun_verb verb)
 {
 	switch (verb) {
 	case LUN_VERB_REGISTER:
-		return "the key to register; with --new-key the one that is registered now";
+		return "the key to register, 0 to unregister; with --new-key the one that is "
+		       "registered now";
 	case LUN_VERB_UNREGISTER:
 		return "the key that this nexus is registered with";
 	default:
