@@ -135,6 +135,18 @@ ip address add fd00:1::1/64 dev lo nodad
 	expect 0 "nobody" -- lun show $jerry "iscsi://both-san:${TGT_PORTAL##*:}/$TGT_TARGET/1"
 	# the other target there wants a password
 	expect 1 "iscsi://both-san:${TGT_PORTAL##*:}/$TGT_TARGET/1 " -- lun list --portal "both-san:${TGT_PORTAL##*:}" $jerry
+	cat >"$TGT_DIR/both.conf" <<-CONF
+		cluster = "both"
+		node "jerry" { id = 1  initiator = "iqn.2024-01.test:jerry" }
+		lun "store"  { device = "iscsi://both-san:${TGT_PORTAL##*:}/$TGT_TARGET/8" }
+		service "both" { luns = { "store" } nodes = { "jerry" } }
+	CONF
+	"${LUNKEEPER}d" --no-realtime --config "$TGT_DIR/both.conf" --node jerry --run "$TGT_DIR/both-run" \
+		--state "$TGT_DIR/both-state" >"$TGT_DIR/both.log" 2>&1 &
+	daemon=$!
+	wait_for sh -c "'$LUNKEEPER' status --json --run '$TGT_DIR/both-run' | grep -q '\"state\": \"owner\"'"
+	kill -TERM $daemon
+	wait $daemon || true
 	expect 1 "no address of none-san takes a connection" "fd00:1::1: " "127.0.0.9: " -- \
 		lun show $jerry "iscsi://none-san/$TGT_TARGET/1"
 	expect 1 "cannot connect: " "fd00:1::1: " "127.0.0.9: " -- lun list --portal none-san $jerry

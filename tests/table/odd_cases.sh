@@ -136,6 +136,9 @@ if odd "a reservation of all registrants" all-registrants; then
 	expect 0 "all registrants  WE-AR" "every registrant holds it" -- lun show $jerry "$U"
 	expect 1 "all registrants hold it" -- lun "do" $jerry 'register --key 1; reserve' "$U"
 	expect 0 "0xf00d000000000001" "holds" -- lun "do" $jerry 'unregister --key 1; keys' "$U"
+	expect 0 "all registrants  WE-AR" -- lun list $jerry "$U"
+	start_daemon
+	expect 1 "held by all who are registered (WE-AR)" -- check --node --as jerry --state "$dir/state" "$dir/conf"
 	expect 1 "all who are registered hold it together" "0xf00d000000000001  holds WE-AR" -- lun probe $jerry "$U"
 fi
 

@@ -368,7 +368,13 @@ static bool check_lun(struct check_run *run, const struct lun_context *context,
 							 : check_text(step, "error"));
 		return false;
 	}
-	if (json_is_object(holder) && !json_is_true(json_object_get(holder, "ours")))
+	if (json_is_true(json_object_get(holder, "all_registrants")))
+		check_say(
+			run, CHECK_ERROR, lun->name,
+			"held by all who are registered (%s), which no node of this cluster does; "
+			"it will not be taken from them",
+			check_text(holder, "type"));
+	else if (json_is_object(holder) && !json_is_true(json_object_get(holder, "ours")))
 		check_say(
 			run, CHECK_ERROR, lun->name,
 			"held by 0x%s, which is not of this cluster; it will not be taken from it",

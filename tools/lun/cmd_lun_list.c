@@ -262,6 +262,8 @@ static const char *list_shown_key(const json_t *holder, char buffer[20])
 {
 	const char *text = list_text(holder, "key");
 
+	if (json_is_true(json_object_get(holder, "all_registrants")))
+		return "all registrants";
 	while (text[0] == '0' && text[1])
 		text++;
 	snprintf(buffer, 20, "0x%.16s", text);
