@@ -124,7 +124,7 @@ unsigned fake_disk_login(struct fake_disk *disk, const char *initiator, const ui
 		identity.isid = identity.isid << 8 | isid[i];
 	nexus = lun_login(lun, &identity);
 	name_nexus(&lun->nexuses[nexus], initiator, identity.isid);
-	return disk->sessions++ << 16 | nexus << 1 | gateway;
+	return disk->sessions++ << 16 | (unsigned)nexus << 1 | gateway;
 }
 
 /* --- what it is --- */
