@@ -15,11 +15,10 @@ static unsigned rank_order(const struct arbiter *a)
 	struct key key;
 	unsigned order = 0;
 
+	if (holder == 0 || !arbiter_key_ours(a, holder) || !key_decode(&key, holder))
+		key.node = 0;
 	for (unsigned node = 1; node <= KEY_NODE_MAX; node++)
-		if (a->config.rank_of[node] < mine &&
-		    !(holder != 0 && arbiter_key_ours(a, holder) && key_decode(&key, holder) &&
-		      key.node == node))
-			order++;
+		order += a->config.rank_of[node] < mine && node != key.node;
 	return order;
 }
 

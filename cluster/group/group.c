@@ -43,6 +43,19 @@ static bool is_serving(const struct group *group)
 	       view.service == ARBITER_SERVICE_RUNNING;
 }
 
+/* A look that ended after this node had given it up shows another node of the cluster as the holder. */
+static bool is_handed_over(const struct group *group)
+{
+	struct arbiter_view view;
+	struct key key;
+
+	arbiter_get_view(group->arbiter, &view);
+	return view.held && view.last_look_ms >= group->since_ms &&
+	       key_is_ours(view.holder, key_cluster_hash(group->home->config->cluster)) &&
+	       key_decode(&key, view.holder) && key.node != group->home->self->id &&
+	       key.kind != KEY_KIND_OFFER;
+}
+
 /* 1: the command has reached its end; -1: it has failed, and why; 0: not yet */
 static int waiter_verdict(const struct group *group, const struct group_waiter *waiter,
 			  const char **problem)
@@ -69,11 +82,8 @@ static int waiter_verdict(const struct group *group, const struct group_waiter *
 	case ARBITER_COMMAND_YIELD:
 		*problem = "nobody took it, so it was claimed again here";
 		if (standby)
-			return 1;
-		return changed && is_serving(group) &&
-				       group->reason == ARBITER_RULE_OWNER_OFFER_EXPIRED
-			       ? -1
-			       : 0;
+			return is_handed_over(group);
+		return changed && is_serving(group) ? -1 : 0;
 	case ARBITER_COMMAND_RELEASE:
 		return standby || group->state == ARBITER_STATE_RELEASED ? 1 : 0;
 	case ARBITER_COMMAND_SHUTDOWN:

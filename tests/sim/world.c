@@ -74,6 +74,14 @@ static void world_insert(struct world *world, struct world_event event)
 	world->events[i] = event;
 }
 
+static bool world_is_last(const struct world *world, const struct world_event *event)
+{
+	uint32_t last = (world->late_first + world->late_count - 1) % WORLD_LATE_MAX;
+
+	return world->late_count == 0 || (world->late_count < WORLD_LATE_MAX &&
+					  world_event_before(&world->late[last], event));
+}
+
 void world_push(struct world *world, uint64_t at_us, enum world_event_kind kind, unsigned node,
 		unsigned index, uint32_t serial)
 {
@@ -84,7 +92,10 @@ void world_push(struct world *world, uint64_t at_us, enum world_event_kind kind,
 				    .kind = (uint8_t)kind,
 				    .node = (uint8_t)node};
 
-	world_insert(world, event);
+	if (kind == WORLD_GIVE_UP && world_is_last(world, &event))
+		world->late[(world->late_first + world->late_count++) % WORLD_LATE_MAX] = event;
+	else
+		world_insert(world, event);
 }
 
 void world_push_again(struct world *world, uint64_t at_us, const struct world_event *event)
@@ -97,8 +108,19 @@ void world_push_again(struct world *world, uint64_t at_us, const struct world_ev
 
 static struct world_event world_pop(struct world *world)
 {
-	struct world_event first = world->events[0], last = world->events[--world->event_count];
+	struct world_event first, last;
 	uint32_t i = 0;
+
+	if (world->late_count > 0 &&
+	    (world->event_count == 0 ||
+	     world_event_before(&world->late[world->late_first], &world->events[0]))) {
+		first = world->late[world->late_first];
+		world->late_first = (world->late_first + 1) % WORLD_LATE_MAX;
+		world->late_count--;
+		return first;
+	}
+	first = world->events[0];
+	last = world->events[--world->event_count];
 
 	for (;;) {
 		uint32_t child = 2 * i + 1;
@@ -201,7 +223,7 @@ bool world_run(struct world *world, uint64_t seed, const struct profile *profile
 	}
 	faults_begin(world);
 	world_push(world, 250 * MS, WORLD_CHECK, 0, 0, 0);
-	while (!world->failed && !world->done && world->event_count > 0) {
+	while (!world->failed && !world->done && world->event_count + world->late_count > 0) {
 		struct world_event event = world_pop(world);
 
 		world->now_us = event.at_us;

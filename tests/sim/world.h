@@ -33,7 +33,8 @@
 #define WORLD_OPS_MAX 1024
 #define WORLD_MAILS_MAX 512
 #define WORLD_EVENTS_MAX 8192
-#define WORLD_WRITES_MAX 4 /* of one node, in flight */
+#define WORLD_LATE_MAX 16384 /* a power of two */
+#define WORLD_WRITES_MAX 4   /* of one node, in flight */
 #define WORLD_ARBITER_SIZE 65536
 #define WORLD_EFFECTS_MAX 1024
 #define WORLD_MESSAGE_SIZE 512
@@ -328,11 +329,15 @@ struct world {
 	uint16_t session_high, command_high, op_high, mail_high;
 	uint32_t serial;
 	uint32_t event_count;
+	uint32_t late_first, late_count; /* of `late`, a ring */
 	struct session sessions[WORLD_SESSIONS_MAX];
 	struct command commands[WORLD_COMMANDS_MAX];
 	struct op ops[WORLD_OPS_MAX];
 	struct mail mails[WORLD_MAILS_MAX];
 	struct world_event events[WORLD_EVENTS_MAX];
+	/* Times to give up: far away, mostly in vain, and nearly always in the order in which they are
+	 * set. */
+	struct world_event late[WORLD_LATE_MAX];
 	/* outcome */
 	bool failed;
 	char failure[WORLD_MESSAGE_SIZE];
