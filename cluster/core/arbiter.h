@@ -248,6 +248,7 @@ enum arbiter_alarm {
 	ARBITER_ALARM_REFUSED, /* key: PERSISTENT RESERVE OUT under it is refused each time */
 	ARBITER_ALARM_ANSWERS_DIFFER, /* READ FULL STATUS and READ KEYS show different keys */
 	ARBITER_ALARM_LOOKS_DIFFER,   /* looks by different paths show different reservations */
+	ARBITER_ALARM_LISTS_DIFFER,   /* key: of a node that challenges out of its turn */
 	ARBITER_ALARM_COUNT
 };
 
@@ -273,6 +274,8 @@ enum arbiter_alarm {
 	X(OWNER_MEMBER_LOST, "a member LUN is not held any more: taken again, gate held")          \
 	X(OWNER_LOOK_AFTER_OUTCOME,                                                                \
 	  "a PR OUT did not end well: looked again before anything is believed")                   \
+	X(OWNER_OUT_OF_TURN,                                                                       \
+	  "challenged by several who each take themselves for the next in rank")                   \
 	/* both */                                                                                 \
 	X(ORDER_RATE, "many PR OUTs in a short time: the next one waits")                          \
 	X(ORDER_FUTILE, "answered GOOD, and no look shows the effect: waits longer each time")     \

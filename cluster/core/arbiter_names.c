@@ -49,6 +49,7 @@ const char *arbiter_rule_name(enum arbiter_rule rule)
 		[ARBITER_RULE_OWNER_OFFER_EXPIRED] = "owner-offer-expired",
 		[ARBITER_RULE_OWNER_MEMBER_LOST] = "owner-member-lost",
 		[ARBITER_RULE_OWNER_LOOK_AFTER_OUTCOME] = "owner-look-after-outcome",
+		[ARBITER_RULE_OWNER_OUT_OF_TURN] = "owner-out-of-turn",
 		[ARBITER_RULE_ORDER_RATE] = "order-rate",
 		[ARBITER_RULE_ORDER_FUTILE] = "order-futile",
 		[ARBITER_RULE_ORDER_REFUSED] = "order-refused",
@@ -122,6 +123,7 @@ const char *arbiter_alarm_name(enum arbiter_alarm alarm)
 		[ARBITER_ALARM_REFUSED] = "refused",
 		[ARBITER_ALARM_ANSWERS_DIFFER] = "answers-differ",
 		[ARBITER_ALARM_LOOKS_DIFFER] = "looks-differ",
+		[ARBITER_ALARM_LISTS_DIFFER] = "lists-differ",
 	};
 
 	return pick(names, COUNT(names), alarm);
@@ -189,6 +191,11 @@ const char *arbiter_alarm_text(enum arbiter_alarm alarm)
 		[ARBITER_ALARM_ANSWERS_DIFFER] =
 			"READ FULL STATUS shows other keys than READ KEYS; READ KEYS and READ "
 			"RESERVATION are used. Tell the vendor of the target",
+		[ARBITER_ALARM_LISTS_DIFFER] = "a node challenges although the one that is listed "
+					       "before it does, too: the "
+					       "nodes' lists for this service differ in their "
+					       "order, or probe intervals do. "
+					       "Compare the configurations",
 		[ARBITER_ALARM_LOOKS_DIFFER] =
 			"looks at the LUN contradict each other: two devices take themselves for "
 			"one, each with reservations of its own (two gateways with one WWID?). "
@@ -200,8 +207,9 @@ const char *arbiter_alarm_text(enum arbiter_alarm alarm)
 
 bool arbiter_alarm_ends_itself(enum arbiter_alarm alarm)
 {
-	return alarm == ARBITER_ALARM_NOT_RECORDED || alarm == ARBITER_ALARM_REGISTER_FUTILE ||
-	       alarm == ARBITER_ALARM_SEIZE_FUTILE || alarm == ARBITER_ALARM_REFUSED;
+	return alarm == ARBITER_ALARM_NOT_RECORDED || alarm == ARBITER_ALARM_LISTS_DIFFER ||
+	       alarm == ARBITER_ALARM_REGISTER_FUTILE || alarm == ARBITER_ALARM_SEIZE_FUTILE ||
+	       alarm == ARBITER_ALARM_REFUSED;
 }
 
 const char *arbiter_gate_name(enum arbiter_gate gate)

@@ -40,6 +40,43 @@ static void alarm_other_key(struct arbiter *a, uint16_t i, uint64_t value, const
 		arbiter_alarm(a, ARBITER_ALARM_MEMBER_KEY, i, value);
 }
 
+/* Is a better-ranked standby listed than this node's? */
+static bool is_next_in_rank(const struct arbiter *a, uint8_t node)
+{
+	for (unsigned other = 1; other <= KEY_NODE_MAX; other++)
+		if (other != a->config.node && a->config.rank_of[other] < a->config.rank_of[node])
+			return false;
+	return true;
+}
+
+/* Only the best-ranked standby probes; another does when that one has been silent for three
+ * intervals. Two that probe side by side, again and again, each take themselves for the next: their
+ * lists differ. That is all which can be seen of a list: a key has no room for it. */
+static void watch_turns(struct arbiter *a, uint64_t value, const struct key *key)
+{
+	uint64_t interval_ms =
+		a->config.probe_ms > a->config.window_ms ? a->config.probe_ms : a->config.window_ms;
+
+	if (value == a->challenger || a->config.rank_of[key->node] == 255)
+		return;
+	a->challenger = value;
+	if (a->turn_ms + 12 * interval_ms < a->now_ms && a->out_of_turn > 0) {
+		a->out_of_turn = 0;
+		arbiter_alarm_clear(a, ARBITER_ALARM_LISTS_DIFFER);
+	}
+	if (is_next_in_rank(a, key->node)) {
+		a->prober_ms = a->now_ms;
+		return;
+	}
+	if (a->prober_ms == 0 || a->prober_ms + 2 * interval_ms < a->now_ms)
+		return;
+	a->turn_ms = a->now_ms;
+	a->out_of_turn = (uint8_t)(a->out_of_turn + (a->out_of_turn < 255));
+	if (a->out_of_turn >= OUT_OF_TURN &&
+	    arbiter_rule(a, ARBITER_RULE_OWNER_OUT_OF_TURN, 0, value))
+		arbiter_alarm_counted(a, ARBITER_ALARM_LISTS_DIFFER, 0, value, a->out_of_turn);
+}
+
 uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rule)
 {
 	struct arbiter_lun *l = &a->luns[i];
@@ -78,6 +115,8 @@ uint64_t owner_next_victim(struct arbiter *a, uint16_t i, enum arbiter_rule *rul
 			*rule = ARBITER_RULE_OWNER_GRANT_REQUEST;
 		else if (owner_was_preempted(a, value) || key.kind != KEY_KIND_CLAIM)
 			*rule = ARBITER_RULE_OWNER_CLEAN_LEFTOVER;
+		if (i == 0 && *rule == ARBITER_RULE_OWNER_TURN_AWAY)
+			watch_turns(a, value, &key);
 		return value;
 	}
 	return 0;

@@ -26,6 +26,7 @@
 			      back */
 #define CONTRARY_ALARM 12
 #define CONTRARY_MAX 16
+#define OUT_OF_TURN 5 /* challenges beside the better-ranked node's, until that is told */
 #define NEVER UINT64_MAX
 #define NO_NEXUS 0xff
 
@@ -219,6 +220,10 @@ struct arbiter {
 				    challenge, not a leftover */
 	uint64_t preempted[REMEMBERED_KEYS]; /* holders that this node took over from */
 	uint8_t preempted_next;
+	uint64_t challenger; /* the last that was turned away */
+	uint64_t prober_ms;  /* when that was the one whose turn it is */
+	uint64_t turn_ms;    /* when it was another */
+	uint8_t out_of_turn; /* so often that one challenged while the other did */
 	uint64_t good_ms; /* began the last look that showed us as the holder, and no other key of
 			     the cluster */
 	bool yield;       /* stop the service and offer */

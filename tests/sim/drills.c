@@ -389,6 +389,27 @@ static const char *drill_offers_under_an_old_name(struct stage *stage)
 	return stage->state == ARBITER_STATE_OFFERING ? NULL : "it does not offer";
 }
 
+static const char *drill_tells_who_challenges_out_of_turn(struct stage *stage)
+{
+	stage_own(stage);
+	for (uint16_t k = 0; k < 10; k++) { /* tom dies, and spike probes in his place */
+		stage_lun_add(&stage->luns[0],
+			      stage_key(stage, KEY_KIND_CLAIM, k < 2 ? 2 : 3, k + 1));
+		stage_pass(stage, k == 1 ? 4 * P : P);
+	}
+	if (stage->alarmed[ARBITER_ALARM_LISTS_DIFFER])
+		return "who probes in a dead node's place is taken for one with another list";
+	for (uint16_t k = 0; k < 12; k++) {
+		stage_lun_add(&stage->luns[0], stage_key(stage, KEY_KIND_CLAIM, 2, 100 + k));
+		stage_pass(stage, P / 2);
+		stage_lun_add(&stage->luns[0], stage_key(stage, KEY_KIND_CLAIM, 3, 200 + k));
+		stage_pass(stage, P / 2);
+	}
+	return stage->alarmed[ARBITER_ALARM_LISTS_DIFFER]
+		       ? NULL
+		       : "nobody is told that the nodes' lists differ";
+}
+
 /* --- what single schedules of the simulator have found --- */
 
 static const char *drill_counts_what_began_inside(struct stage *stage)
@@ -526,6 +547,7 @@ static const struct drill {
 	{"bears a crowd", drill_bears_a_crowd, 1, 0},
 	{"leaves all registrants alone", drill_leaves_all_registrants_alone, 1, 0},
 	{"offers under an old name", drill_offers_under_an_old_name, 1, 0},
+	{"tells who challenges out of turn", drill_tells_who_challenges_out_of_turn, 1, 0},
 	{"counts what began inside the window", drill_counts_what_began_inside, 1, 0},
 	{"leaves under a fresh key", drill_leaves_under_a_fresh_key, 1, 0},
 	{"a freed member: the leader first", drill_freed_member_asks_the_leader, 2, 0},

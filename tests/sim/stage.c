@@ -310,6 +310,7 @@ bool stage_open(struct stage *stage, unsigned lun_count, uint8_t rank, int disab
 	memset(config.rank_of, 255, sizeof(config.rank_of));
 	config.rank_of[1] = rank;
 	config.rank_of[2] = (uint8_t)!rank;
+	config.rank_of[3] = 2;
 #ifdef ARBITER_MUTATION
 	config.disabled_rule = disabled_rule;
 #else
