@@ -141,7 +141,7 @@ void effort_sent(struct arbiter *a, struct arbiter_lun *l)
 	if (l->effort.rate_ms < a->now_ms)
 		l->effort.rate_ms = a->now_ms;
 	l->effort.rate_ms += order_period_ms(a);
-	l->effort.pending = false;
+	l->effort.pending = l->effort.pending && l->order.reset; /* which changes no registration */
 }
 
 /* Refused: by the target, for a reason of its own. Whose effort it was, the next one waits. */

@@ -15,7 +15,8 @@ void lun_set_phase(struct arbiter *a, uint16_t i, enum lun_phase phase)
 	l->tries = 0;
 	l->expect = 0;
 	a->members_wake_ms = a->now_ms;
-	l->surveyed = l->defended = false;
+	l->surveyed = false;
+	l->defended = 0;
 	if (phase == LUN_SURVEY) /* as it is now, however long it has been left alone */
 		l->look_seen = false;
 	if (phase == LUN_WINDOW || phase == LUN_IDLE)
@@ -58,7 +59,7 @@ static bool lun_defend(struct arbiter *a, uint16_t i)
 	}
 	if (rule == ARBITER_RULE_OWNER_GRANT_REQUEST)
 		owner_grant(a, victim);
-	l->defended = true;
+	l->defended = (uint8_t)(l->defended + (l->defended < 255));
 	lun_order_send(a, i, n, abort ? PR_OUT_PREEMPT_AND_ABORT : PR_OUT_PREEMPT, l->key, victim);
 	return true;
 }
@@ -491,6 +492,16 @@ static bool phase_is_effort(enum lun_phase phase)
 	       phase == LUN_SHRINK;
 }
 
+/* Nodes that may challenge, at least one. */
+static unsigned others(const struct arbiter *a)
+{
+	unsigned count = 0;
+
+	for (unsigned node = 1; node <= KEY_NODE_MAX; node++)
+		count += a->config.rank_of[node] != 255;
+	return count > 2 ? count - 1 : 1;
+}
+
 uint64_t lun_wake_ms(const struct arbiter_lun *l)
 {
 	uint64_t wait = l->wait_ms != 0 ? l->wait_ms : NEVER;
@@ -507,7 +518,8 @@ void lun_drive(struct arbiter *a, uint16_t i)
 	    effort_exceeds_rate(a, i))
 		return;
 	if (phase_defends(l->phase) && !only_newcomers(a, l) &&
-	    !(l->phase == LUN_SPREAD && l->defended && lun_gate_is_quiet(a)) && lun_defend(a, i))
+	    !(l->phase == LUN_SPREAD && l->defended >= others(a) && lun_gate_is_quiet(a)) &&
+	    lun_defend(a, i))
 		return;
 	if (effort_must_wait(a, l) && phase_is_effort(l->phase))
 		return;

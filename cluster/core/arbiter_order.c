@@ -133,7 +133,7 @@ void lun_register_send(struct arbiter *a, uint16_t i, uint8_t n)
 	uint64_t expected;
 
 	l->tries++;
-	l->defended = false;
+	l->defended = 0;
 	if (expected_key(l, &l->nexus[n], l->expect, &expected)) {
 		lun_order_send(a, i, n, PR_OUT_REGISTER, expected, l->key);
 	} else { /* a key that nobody here knows of; we are quiet, so it may be overwritten */
@@ -302,7 +302,14 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 {
 	struct arbiter_lun *l = &a->luns[i];
 
-	l->defended = l->defended && outcome == SCSI_OUTCOME_OK;
+	if (outcome != SCSI_OUTCOME_OK)
+		l->defended = 0;
+	/* Whatever it was for: it may take the LUN yet. */
+	if (outcome == SCSI_OUTCOME_UNKNOWN &&
+	    (l->order.action == PR_OUT_RESERVE || !lun_holds(l) || l->phase == LUN_SEIZE)) {
+		l->nexus[l->order.nexus].in_doubt = true;
+		l->nexus[l->order.nexus].sure = 0;
+	}
 	if (outcome == SCSI_OUTCOME_FAILED && illegal &&
 	    l->order.action == PR_OUT_PREEMPT_AND_ABORT) {
 		l->no_abort = true; /* said again, without */
@@ -319,10 +326,6 @@ static void ordered_preempt(struct arbiter *a, uint16_t i, enum scsi_outcome out
 			l->need_reset = false;
 		else if (a->state != ARBITER_STATE_OWNER || (l->victim != 0 && l->no_abort))
 			l->need_reset = true;
-		if (outcome == SCSI_OUTCOME_UNKNOWN) {
-			l->nexus[l->order.nexus].in_doubt = true;
-			l->nexus[l->order.nexus].sure = 0;
-		}
 		if (i != 0 && outcome == SCSI_OUTCOME_CONFLICT &&
 		    arbiter_rule(a, ARBITER_RULE_CHALLENGE_MEMBER_CONFLICT, i, l->victim)) {
 			lun_look_now(a, 0);

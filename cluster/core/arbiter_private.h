@@ -126,8 +126,9 @@ struct arbiter_lun {
 	bool no_abort;    /* the target refused PREEMPT AND ABORT */
 	bool orphan; /* our nexus was not registered although the LUN lists our key: that one is a
 			lost nexus's */
-	bool need_reset; /* old writes may still be queued; see lun_needs_reset() */
-	bool defended; /* SPREAD: the last order turned somebody away, so the next one registers */
+	bool need_reset;  /* old writes may still be queued; see lun_needs_reset() */
+	uint8_t defended; /* SPREAD: so many were turned away since the last REGISTER; when that were
+			     all who may be there, the next order registers */
 	bool register_unknown; /* a REGISTER was given up since the LUN was last held */
 	bool was_reset;     /* since the LUN was won: whoever registers later has nothing queued */
 	bool surveyed;      /* SURVEY: `victim` is what was found */

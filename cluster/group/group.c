@@ -19,137 +19,15 @@
 #define RECONNECT_MOST_MS 2000
 #define INCARNATIONS_UNNOTED 256
 
-/* --- answers to waiting requests --- */
-
-static void waiter_end(struct group_waiter *waiter, const struct group *group, const char *code,
-		       const char *problem)
-{
-	struct control_request *request = waiter->request;
-
-	waiter->request = NULL;
-	if (problem)
-		control_fail(request, code, "%s: %s", group->config->name, problem);
-	else
-		control_reply(request, json_pack("{s:s, s:s}", "result", "done", "state",
-						 arbiter_state_name(group->state)));
-}
-
-static bool is_serving(const struct group *group)
-{
-	struct arbiter_view view;
-
-	arbiter_get_view(group->arbiter, &view);
-	return view.state == ARBITER_STATE_OWNER && view.gate == ARBITER_GATE_OPEN &&
-	       view.service == ARBITER_SERVICE_RUNNING;
-}
-
-/* A look that ended after this node had given it up shows another node of the cluster as the holder. */
-static bool is_handed_over(const struct group *group)
-{
-	struct arbiter_view view;
-	struct key key;
-
-	arbiter_get_view(group->arbiter, &view);
-	return view.held && view.last_look_ms >= group->since_ms &&
-	       key_is_ours(view.holder, key_cluster_hash(group->home->config->cluster)) &&
-	       key_decode(&key, view.holder) && key.node != group->home->self->id &&
-	       key.kind != KEY_KIND_OFFER;
-}
-
-/* 1: the command has reached its end; -1: it has failed, and why; 0: not yet */
-static int waiter_verdict(const struct group *group, const struct group_waiter *waiter,
-			  const char **problem)
-{
-	bool standby = group->state == ARBITER_STATE_STANDBY;
-	bool changed = group->state_changes != waiter->state_changes;
-
-	switch (waiter->command) {
-	case ARBITER_COMMAND_CLAIM:
-		*problem = "turned away: its owner lives and is fit; to have it handed over: "
-			   "lunkeeper lun take";
-		if (is_serving(group))
-			return 1;
-		return changed && standby && group->reason == ARBITER_RULE_CHALLENGE_TURNED_AWAY
-			       ? -1
-			       : 0;
-	case ARBITER_COMMAND_TAKE:
-		*problem = "its owner did not hand it over in time; it may be in maintenance";
-		if (is_serving(group))
-			return 1;
-		return group->rule_counts[ARBITER_RULE_REQUEST_EXPIRED] != waiter->requests_expired
-			       ? -1
-			       : 0;
-	case ARBITER_COMMAND_YIELD:
-		*problem = "nobody took it, so it was claimed again here";
-		if (standby)
-			return is_handed_over(group);
-		return changed && is_serving(group) ? -1 : 0;
-	case ARBITER_COMMAND_RELEASE:
-		return standby || group->state == ARBITER_STATE_RELEASED ? 1 : 0;
-	case ARBITER_COMMAND_SHUTDOWN:
-		return group->state == ARBITER_STATE_RELEASED ? 1 : 0;
-	case ARBITER_COMMAND_MAINTENANCE:
-		return 1;
-	}
-	return 0;
-}
-
-static void check_waiters(struct group *group)
-{
-	uint64_t now = clock_now_ms();
-
-	for (size_t w = 0; w < GROUP_WAITERS; w++) {
-		struct group_waiter *waiter = &group->waiters[w];
-		const char *problem = NULL;
-		int verdict;
-
-		if (!waiter->request)
-			continue;
-		verdict = waiter_verdict(group, waiter, &problem);
-		if (verdict > 0)
-			waiter_end(waiter, group, NULL, NULL);
-		else if (verdict < 0)
-			waiter_end(waiter, group, "failed", problem);
-		else if (now >= waiter->until_ms)
-			waiter_end(waiter, group, "timeout",
-				   "not done in the time given; it goes on (see lunkeeper status)");
-	}
-}
-
-static bool any_waiter(const struct group *group)
-{
-	for (size_t w = 0; w < GROUP_WAITERS; w++)
-		if (group->waiters[w].request)
-			return true;
-	return false;
-}
-
-/* Who asked has gone; the command goes on. */
-static void on_waiter_gone(struct control_request *request, void *user)
-{
-	struct group *group = user;
-
-	for (size_t w = 0; w < GROUP_WAITERS; w++)
-		if (group->waiters[w].request == request)
-			group->waiters[w].request = NULL;
-	control_reply(request, NULL);
-}
-
 static void on_timer(uv_timer_t *timer);
 
 static bool waiter_add(struct group *group, const struct group_waiter *waiter)
 {
-	for (size_t w = 0; w < GROUP_WAITERS; w++) {
-		if (group->waiters[w].request)
-			continue;
-		group->waiters[w] = *waiter;
-		control_on_gone(waiter->request, on_waiter_gone, group);
-		check_waiters(group);
-		if (any_waiter(group)) /* the timer knows nothing of it yet */
-			uv_timer_start(&group->timer, on_timer, 1, 0);
-		return true;
-	}
-	return false;
+	if (!group_waiter_add(group, waiter))
+		return false;
+	if (group_waiters_any(group)) /* the timer knows nothing of it yet */
+		uv_timer_start(&group->timer, on_timer, 1, 0);
+	return true;
 }
 
 /* A standby that is just probing, or tidying up behind a probe, would otherwise let an operator's
@@ -429,8 +307,8 @@ static enum arbiter_command_answer post(struct group *group, const struct arbite
 	group_multipathd_settle(group);
 	group_progress_check(group);
 	now = clock_now_ms();
-	if (any_waiter(group)) {
-		check_waiters(group);
+	if (group_waiters_any(group)) {
+		group_waiters_check(group);
 		due = due < now + 250 ? due : now + 250;
 	}
 	uv_update_time(&group->home->loop);
@@ -785,9 +663,7 @@ void group_close(struct group *group, bool leave, void (*closed)(struct group *g
 	group->closed_user = user;
 	if (!group->started && group->service && !service_is_stopped(group))
 		leave = true; /* it may run, and nobody has stopped it */
-	for (size_t w = 0; w < GROUP_WAITERS; w++)
-		if (group->waiters[w].request)
-			waiter_end(&group->waiters[w], group, "closing", "it is being closed");
+	group_waiters_close(group);
 	forget_records(group);
 	group->closes = 4;
 	if (group->service)

@@ -356,4 +356,11 @@ void group_note_effect(struct group *group, const struct arbiter_effect *effect)
 /* A gate's state in the arbiter's words. */
 enum arbiter_gate group_gate_arbiter_state(enum gate_state state);
 
+/* waiter.c: requests that wait until what they ordered is done */
+void group_waiters_check(struct group *group); /* answers those whose end has come */
+bool group_waiters_any(const struct group *group);
+/* False: too many wait already. */
+bool group_waiter_add(struct group *group, const struct group_waiter *waiter);
+void group_waiters_close(struct group *group);
+
 #endif

@@ -384,7 +384,7 @@ void faults_tidy(struct world *world)
 	if (world->now_us < world->tidied_us + SECOND)
 		return;
 	world->tidied_us = world->now_us;
-	if (world->strangers > 0 || world->profile->odd)
+	if (world->strangers > 0 || world->weights[FAULT_CROWD] > 0)
 		strangers_remove(world);
 	for (unsigned i = 0; i < sizeof(world->lasting_faults) / sizeof(world->lasting_faults[0]);
 	     i++) {
@@ -509,14 +509,14 @@ static void fault_next(struct world *world)
 	uint32_t sum = 0, at;
 	unsigned kind = 0, node;
 
-	if (profile->interval_ms == 0 || world->now_us >= world->faults_until_us ||
+	if (world->interval_ms == 0 || world->now_us >= world->faults_until_us ||
 	    (profile->faults_max > 0 && world->fault_count >= profile->faults_max))
 		return;
 	for (unsigned i = 0; i < FAULT_COUNT; i++)
-		sum += profile->weights[i];
+		sum += world->weights[i];
 	at = rng_below(&world->rng, sum);
-	while (at >= profile->weights[kind])
-		at -= profile->weights[kind++];
+	while (at >= world->weights[kind])
+		at -= world->weights[kind++];
 	node = world->owner != NONE8 && rng_chance(&world->rng, 600000)
 		       ? world->owner
 		       : rng_below(&world->rng, world->node_count);
@@ -524,10 +524,10 @@ static void fault_next(struct world *world)
 	fault_apply(world, (enum fault_kind)kind, &world->nodes[node]);
 	/* Often something else happens while the first is still under way. */
 	world_push(world,
-		   world->now_us + (rng_chance(&world->rng, 300000)
-					    ? rng_between(&world->rng, 0, 1500 * MS)
-					    : rng_between(&world->rng, 0,
-							  2ull * profile->interval_ms * MS)),
+		   world->now_us +
+			   (rng_chance(&world->rng, 300000)
+				    ? rng_between(&world->rng, 0, 1500 * MS)
+				    : rng_between(&world->rng, 0, 2ull * world->interval_ms * MS)),
 		   WORLD_FAULT, 0, 0, 0);
 }
 

@@ -348,7 +348,7 @@ void host_write_done(struct world *world, struct command *command, const struct 
 	if (result->outcome == SCSI_OUTCOME_CONFLICT) {
 		node->refused++;
 		trace_line(world, node, "a write is refused");
-		if (world->gate_stops_itself || world->profile->odd)
+		if (world->gate_stops_itself || world->lies_until_us > 0)
 			host_gate_stops(world, node, ARBITER_GATE_HELD);
 	}
 	host_write_end(world, node, command->op);

@@ -114,6 +114,11 @@ const struct profile profiles[] = {
 		     [FAULT_UNFIT] = 1,
 		     [FAULT_STRANGER_HOLDS] = 1,
 		     [FAULT_COMMAND] = 3}},
+	{.name = "mixed",
+	 .about = "two to four kinds of faults, drawn from all, close together",
+	 .interval_ms = 3000,
+	 .slow = true,
+	 .mixed = true},
 	{.name = "storm",
 	 .about = "everything",
 	 .interval_ms = 2500,
@@ -259,6 +264,28 @@ static void shape_nodes(struct world *world)
 		shape_node(world, &world->nodes[i], &common, differ);
 }
 
+/* Were every kind as likely in every schedule, two rare ones would hardly ever meet, and never often
+ * enough in one to meet in the narrow moment that matters. */
+static void shape_faults(struct world *world)
+{
+	const struct profile *profile = world->profile;
+	unsigned kinds;
+
+	memcpy(world->weights, profile->weights, sizeof(world->weights));
+	world->interval_ms = profile->interval_ms;
+	if (!profile->mixed)
+		return;
+	kinds = 2 + rng_below(&world->rng, 3);
+	for (unsigned i = 0; i < kinds; i++) {
+		unsigned kind = rng_below(&world->rng, FAULT_COUNT);
+
+		while (kind == FAULT_HINT)
+			kind = rng_below(&world->rng, FAULT_COUNT);
+		world->weights[kind] += 1 + rng_below(&world->rng, 3);
+	}
+	world->interval_ms = PICK(world, 800, 1500, 3000, 6000);
+}
+
 void faults_shape(struct world *world)
 {
 	const struct profile *profile = world->profile;
@@ -285,6 +312,7 @@ void faults_shape(struct world *world)
 	world->gate_slow_ms =
 		flip(world, profile->multipath ? 60 : 30) ? PICK(world, 500, 3000, 12000) : 0;
 	world->storage_only = flip(world, 50);
+	shape_faults(world);
 	world->lost_command = profile->lost_command;
 	world->lost_answer = profile->lost_answer;
 	world->delayed = profile->delayed;

@@ -158,6 +158,7 @@ static void op_send(struct world *world, struct op *op)
 				    : net_send(world, kind, op->node,
 					       world->nodes[op->node].lun_of[op->lun], nexus,
 					       &request, (uint16_t)op_index(world, op), op->serial);
+	op->session = op->command == NONE ? NONE : world->commands[op->command].session;
 	if (op->command == NONE)
 		world_push(world, world->now_us + MS, WORLD_OP_END, op->node, op_index(world, op),
 			   op->serial);
@@ -279,6 +280,7 @@ void shell_command_done(struct world *world, struct command *command,
 
 	if (!op->used || op->serial != command->op_serial)
 		return;
+	op->session = NONE;
 	switch (scsi_retry_judge(result, op->attempt, &wait_ms)) {
 	case SCSI_RETRY_AT_ONCE:
 		op->attempt++;
@@ -313,19 +315,17 @@ void shell_command_done(struct world *world, struct command *command,
 /* What was outstanding on the session ends as unknown; the daemon sees it soon. */
 void shell_session_lost(struct world *world, unsigned session)
 {
-	for (unsigned i = 0; i < world->command_high; i++) {
-		const struct command *command = &world->commands[i];
-		struct op *op = &world->ops[command->op];
+	for (unsigned i = 0; i < world->op_high; i++) {
+		struct op *op = &world->ops[i];
 
-		if (!command->used || command->session != session ||
-		    command->kind == COMMAND_WRITE || !op->used ||
-		    op->serial != command->op_serial || op->command != i)
+		/* also one whose command has vanished in a target without power */
+		if (!op->used || op->session != session)
 			continue;
+		op->session = NONE;
 		op->outcome = SCSI_OUTCOME_UNKNOWN;
 		op->look.ok = false;
 		op->command = NONE - 1;
-		world_push(world, world->now_us + MS / 10, WORLD_OP_END, op->node,
-			   i < NONE ? command->op : 0, op->serial);
+		world_push(world, world->now_us + MS / 10, WORLD_OP_END, op->node, i, op->serial);
 	}
 }
 

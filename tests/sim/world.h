@@ -122,9 +122,9 @@ struct op {
 	bool used;
 	uint8_t kind, node, lun, nexus;
 	uint8_t attempt, rereads;
-	bool plain; /* by READ KEYS and READ RESERVATION, whatever the target has */
-	bool check; /* and to be compared with READ FULL STATUS, which is `full` */
-	uint16_t command;
+	bool plain;                /* by READ KEYS and READ RESERVATION, whatever the target has */
+	bool check;                /* and to be compared with READ FULL STATUS, which is `full` */
+	uint16_t command, session; /* by which it was sent; NONE: nothing is outstanding */
 	uint32_t serial, daemon_boot, effect_id, look_attempt;
 	uint64_t began_us, give_up_us;
 	struct pr_out out;
@@ -306,6 +306,8 @@ struct world {
 		loss_max_ms;
 	struct timing timing;
 	/* faults */
+	uint32_t weights[32]; /* the profile's, or drawn */
+	uint32_t interval_ms;
 	uint64_t faults_until_us, end_us;
 	uint64_t disturbed_us; /* the last moment at which something was wrong */
 	uint32_t lost_command, lost_answer, busy, delayed; /* parts of a million */
@@ -360,6 +362,7 @@ struct profile {
 	bool multipath; /* at least two nexuses */
 	bool differ;    /* the last node has another LUN as its leader */
 	bool odd;       /* the target's answers are odd throughout */
+	bool mixed;     /* each schedule has a few kinds of faults of its own, and often */
 };
 
 enum fault_kind {
