@@ -21,7 +21,7 @@ json_t *group_key_json(const struct group_home *home, uint64_t value)
 	if (value == 0)
 		return json_null();
 	if (value == ARBITER_HOLDER_ALL)
-		return json_pack("{s:s, s:b}", "key", "all registrants", "ours", 0);
+		return json_pack("{s:s, s:b, s:b}", "key", "all registrants", "ours", 0, "all", 1);
 	key_text(value, text);
 	if (!key_is_ours(value, key_cluster_hash(home->config->cluster)) ||
 	    !key_decode(&key, value))

@@ -462,22 +462,6 @@ static const char *drill_freed_member_asks_the_leader(struct stage *stage)
 				       : "a member is taken again without a look at the leader";
 }
 
-static const char *drill_only_nexus_is_registered(struct stage *stage)
-{
-	uint64_t challenger = stage_key(stage, KEY_KIND_CLAIM, 2, 9);
-
-	stage_tom_holds(stage);
-	stage->luns[0].lose_registers = 7;
-	stage_start(stage, NULL, 0, false);
-	while (stage->state != ARBITER_STATE_OWNER && stage->now_ms < 1040000)
-		stage_pass(stage, 1);
-	stage_lun_add(&stage->luns[0], challenger);
-	stage_pass(stage, 2 * D);
-	return stage_lun_lists(&stage->luns[0], challenger)
-		       ? "an owner whose nexus was left out does not defend"
-		       : NULL;
-}
-
 static const char *drill_hints_cost_no_member(struct stage *stage)
 {
 	const struct arbiter_event hint = {.kind = ARBITER_EVENT_OTHER_OWNS};
@@ -488,8 +472,11 @@ static const char *drill_hints_cost_no_member(struct stage *stage)
 	stage_step(stage, &hint);
 	stage_pass(stage, 40000);
 	stage_step(stage, &hint);
-	stage->luns[0].mute = stage->luns[1].mute = false;
-	stage_pass(stage, 3 * L);
+	stage->luns[0].mute = false;
+	while (stage->state != ARBITER_STATE_OWNER && stage->now_ms < 1080000)
+		stage_pass(stage, 1);
+	stage->luns[1].mute = false;
+	stage_pass(stage, L);
 	return stage->told[ARBITER_RULE_OWNER_UNFIT_OFFERS]
 		       ? "members are given up for a time in which nothing answered"
 		       : NULL;
@@ -551,7 +538,6 @@ static const struct drill {
 	{"counts what began inside the window", drill_counts_what_began_inside, 1, 0},
 	{"leaves under a fresh key", drill_leaves_under_a_fresh_key, 1, 0},
 	{"a freed member: the leader first", drill_freed_member_asks_the_leader, 2, 0},
-	{"the only nexus is registered", drill_only_nexus_is_registered, 1, 0},
 	{"hints cost no member", drill_hints_cost_no_member, 2, 0},
 	{"an orphaned member waits for the leader", drill_orphaned_member_waits, 2, 0},
 };

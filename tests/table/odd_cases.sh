@@ -108,6 +108,21 @@ becomes() {
 	fail "lunkeeper $*: \"$word\" never came"
 }
 
+# How many PERSISTENT RESERVE OUT the daemon has sent.
+sent() {
+	"$LUNKEEPER" status --json --run "$dir/run" </dev/null | tr -d ' \n' | sed 's/.*"pr_out":{\([^}]*\)}.*/\1/' | tr ',' '\n' |
+		sed 's/.*://' | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# quiet SECONDS N: in that time the daemon sends no more than N PERSISTENT RESERVE OUT.
+quiet() {
+	before=$(sent)
+	sleep "$1"
+	after=$(sent)
+	[ $((after - before)) -le "$2" ] || fail "$((after - before)) PERSISTENT RESERVE OUT in $1 s"
+	passed=$((passed + 1))
+}
+
 # shellcheck disable=SC2086 # $jerry and $tom are two words each
 {
 if odd "a disk without any oddity"; then
@@ -259,6 +274,47 @@ if odd "a daemon, no room for a registration" no-resources; then
 	becomes 10 "no room for another registration (55/04" -- status
 	becomes 10 "no room for another registration (55/04" -- explain odd
 	becomes 10 "no room for another registration (55/04" -- events
+fi
+
+if odd "a daemon, orders without an effect" pr-out-ignored; then
+	start_daemon
+	becomes 30 "REGISTER is answered with GOOD, and no look shows the key" -- status
+	becomes 5 "times in a row" -- events
+	quiet 10 12
+fi
+
+if odd "a daemon, READ FULL STATUS in another byte order" full-status-swapped; then
+	start_daemon
+	becomes 15 '"state": "owner"' -- status --json
+	becomes 5 "READ FULL STATUS shows other keys than READ KEYS" -- status
+fi
+
+if odd "a daemon, 24 foreign registrations" foreign-24; then
+	start_daemon
+	becomes 15 '"state": "owner"' -- status --json
+fi
+
+if odd "a daemon, 300 foreign registrations" foreign-300; then
+	start_daemon
+	becomes 15 '"state": "owner"' -- status --json
+fi
+
+if odd "a daemon, all registrants hold it" all-registrants; then
+	start_daemon
+	becomes 10 "held by all registrants" -- status
+	becomes 5 "reserved for all registrants" -- events
+	quiet 5 0
+fi
+
+if odd "a daemon, a reservation that goes by its first key" no-full-status stale-holder; then
+	start_daemon
+	becomes 15 '"state": "owner"' -- status --json
+	expect 0 "begun" -- lun yield --run "$dir/run" store
+	becomes 10 '"state": "offering"' -- status --json
+	for _ in 1 2 3 4 5 6 7 8; do # there is nobody to take it: it is kept
+		expect 0 "WE-RO" -- lun show $tom "$U"
+		sleep 0.3
+	done
 fi
 
 if odd "a foreign holder" foreign-holder; then

@@ -160,7 +160,9 @@ const char *cli_json_key(const json_t *key, char *buffer, size_t size)
 	buffer[0] = '\0';
 	if (!json_is_object(key))
 		return buffer;
-	if (!cli_json_flag(key, "ours")) {
+	if (cli_json_flag(key, "all")) { /* types 7 and 8: there is no one holder */
+		snprintf(buffer, size, "%s (foreign)", text);
+	} else if (!cli_json_flag(key, "ours")) {
 		while (text[0] == '0' && text[1])
 			text++;
 		snprintf(buffer, size, "foreign 0x%s", text);
