@@ -388,6 +388,11 @@ static void on_looked(struct pr_look *errand)
 			return;
 		seen.persistent = lun->aptpl;
 		lun->no_pr = false;
+	} else if (look->check && look->plain && look->shown.ok) {
+		/* What READ FULL STATUS showed stands; only the comparison has failed. */
+		seen = look->shown;
+		seen.persistent = lun->aptpl;
+		lun->full_status_checked = result->outcome == SCSI_OUTCOME_FAILED;
 	} else {
 		home->counters.looks_failed++;
 		if (look_elsewhere(look))
