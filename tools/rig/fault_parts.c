@@ -64,19 +64,18 @@ int fault_parts_lose_run(struct rig *rig, struct rig_node *node)
 			   "exit 0");
 }
 
-/* Something else is mounted over the folder; what is in it stays. */
+/* Something else is mounted over the folder, under a name by which it is known again; what is in the
+ * folder stays. */
 int fault_parts_state(struct rig *rig, struct rig_node *node, const char *how)
 {
-	char commands[256];
+	char commands[320];
 
 	if (!strcmp(how, "mend"))
-		return parts_shell(
-			rig, node,
-			"while umount -l /var/lib/lunkeeper.fault 2>/dev/null; do :; done; "
-			"n=$(grep -c ' /var/lib/lunkeeper tmpfs ' /proc/mounts); "
-			"while [ \"$n\" -gt 0 ]; do umount -l /var/lib/lunkeeper || exit 1; "
-			"n=$((n - 1)); done; exit 0");
-	snprintf(commands, sizeof(commands), "mount -t tmpfs -o %s none /var/lib/lunkeeper && %s",
+		return parts_shell(rig, node,
+				   "while grep -q '^" FAULTS_MOUNT " ' /proc/mounts; do "
+				   "umount -l /var/lib/lunkeeper || exit 1; done");
+	snprintf(commands, sizeof(commands),
+		 "mount -t tmpfs -o %s " FAULTS_MOUNT " /var/lib/lunkeeper && %s",
 		 !strcmp(how, "full") ? "size=4k" : "size=16m",
 		 !strcmp(how, "full")
 			 ? "{ dd if=/dev/zero of=/var/lib/lunkeeper/full bs=4k count=2 "

@@ -7,6 +7,8 @@
 
 #include "tools/rig/kind.h"
 
+#define FAULTS_MOUNT "lunkeeper-fault" /* source of what is mounted over a folder */
+
 /* signal: "KILL", "STOP", "CONT". */
 int fault_parts_process(struct rig *rig, struct rig_node *node, const char *program,
 			const char *signal);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/rig/kind.h"
+#include "tools/rig/faults.h"
 #include "tools/rig/mixed_rest.h"
 #include "tools/rig/record.h"
 #include "tools/rig/story.h"
@@ -22,7 +22,7 @@
 #define COUNTS                                                                                     \
 	"echo $(grep -c ' /run/mail ' /proc/mounts) $(grep -c '/attach/' /proc/mounts) "           \
 	"$(pgrep -c -x nbdkit) $(pgrep -c -x nbdfuse) $(pgrep -c -f '[w]riter --file') "           \
-	"$(grep -c ' /var/lib/lunkeeper tmpfs ' /proc/mounts)"
+	"$(grep -c '^" FAULTS_MOUNT " ' /proc/mounts)"
 
 static const char *const counted[] = {"file system of the service",
 				      "device's mount",
