@@ -195,12 +195,12 @@ static void do_status(struct control_request *request, const json_t *arguments, 
 		if (!group_is_closing(daemon->groups[g]) &&
 		    (!only || daemon_find_group(daemon, only) == daemon->groups[g]))
 			json_array_append_new(groups, group_status_json(daemon->groups[g]));
-	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "cluster",
+	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "cluster",
 			 daemon->home.config->cluster, "node", daemon->home.node_name, "version",
 			 LUNKEEPER_VERSION, "pid", (int)getpid(), "uptime_ms",
 			 (json_int_t)(clock_now_ms() - daemon->started_ms), "standby",
-			 daemon->home.standby, "watchdog", daemon_watchdog_json(daemon), "nodes",
-			 nodes, "groups", groups, "counters",
+			 daemon->home.standby, "alarms", daemon_alarms_json(daemon), "watchdog",
+			 daemon_watchdog_json(daemon), "nodes", nodes, "groups", groups, "counters",
 			 counters_json(&daemon->home.counters));
 	control_reply(request, json);
 }

@@ -6,6 +6,7 @@
 #define CLUSTER_DAEMON_DAEMON_H
 
 #include <jansson.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "cluster/config/config.h"
@@ -26,6 +27,14 @@ enum daemon_end {
 	DAEMON_END_AGAIN,     /* what runs is left running, and this program is begun anew */
 };
 
+/* What is wrong with the daemon itself, in the status until it has ended. */
+enum daemon_alarm { DAEMON_ALARM_STATE_FOLDER, DAEMON_ALARM_RUN_FOLDER, DAEMON_ALARMS };
+
+struct daemon_alarm_text {
+	char text[1024]; /* empty: nothing */
+	uint64_t since_ms;
+};
+
 struct daemon {
 	struct group_home home; /* what groups see of it */
 	struct daemon_retired
@@ -42,7 +51,10 @@ struct daemon {
 	uint64_t started_ms, closing_since_ms;
 	struct control_request
 		*stop_request; /* who asked for the clean stop, to be told when it is done */
-	uv_timer_t closing_timer, alive_timer;
+	uv_timer_t closing_timer, alive_timer, folders_timer;
+	struct daemon_alarm_text alarms[DAEMON_ALARMS];
+	ino_t control_inode;  /* of the socket's file */
+	bool run_folder_lost; /* and not everything in it is as it was */
 	struct daemon_devices *devices;
 	uv_signal_t signals[3];
 	unsigned closing_groups;
@@ -51,6 +63,14 @@ struct daemon {
 /* devices.c: groups are told when the kernel's devices have changed. 0 or -ENOMEM. */
 int daemon_devices_open(struct daemon *daemon);
 void daemon_devices_close(struct daemon *daemon);
+
+/* folders.c. Makes the run folder, whose name is absolute then. 0, or -1 after a message. */
+int daemon_folders_make(struct daemon *daemon);
+/* Looks every second whether the run folder is there, and puts it back. */
+void daemon_folders_watch(struct daemon *daemon);
+int daemon_control_open(struct daemon *daemon, char *message, size_t size); /* see control_open() */
+void daemon_state_trouble(const char *message, void *user); /* for claims_on_trouble() */
+json_t *daemon_alarms_json(const struct daemon *daemon);    /* new reference */
 
 /* commands.c */
 extern const struct control_command daemon_commands[];

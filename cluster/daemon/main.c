@@ -46,6 +46,7 @@ static void close_rest(struct daemon *daemon)
 		uv_close((uv_handle_t *)&daemon->signals[s], on_handle_closed);
 	uv_close((uv_handle_t *)&daemon->closing_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&daemon->alive_timer, on_handle_closed);
+	uv_close((uv_handle_t *)&daemon->folders_timer, on_handle_closed);
 	daemon_devices_close(daemon);
 	if (daemon->control)
 		control_close(daemon->control);
@@ -229,31 +230,6 @@ static void harden(uv_loop_t *loop)
 	}
 }
 
-static int make_folder(const char *path)
-{
-	if (mkdir(path, 0755) == 0 || errno == EEXIST)
-		return 0;
-	log_error("cannot make the folder %s: %s", path, strerror(errno));
-	return -1;
-}
-
-/* Absolute from here on: other processes find their files there too. */
-static int make_run_folder(struct daemon *daemon)
-{
-	static char folder[PATH_MAX];
-	char path[PATH_MAX + 8];
-
-	if (make_folder(daemon->home.run_folder))
-		return -1;
-	if (!realpath(daemon->home.run_folder, folder)) {
-		log_error("the folder %s: %s", daemon->home.run_folder, strerror(errno));
-		return -1;
-	}
-	daemon->home.run_folder = folder;
-	snprintf(path, sizeof(path), "%s/dev", daemon->home.run_folder);
-	return make_folder(path);
-}
-
 static int load_config(struct daemon *daemon)
 {
 	struct config_faults faults = {0};
@@ -306,35 +282,22 @@ static void on_history_notice(bool trouble, const char *message, void *user)
 	log_write(trouble ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, "%s", message);
 }
 
-static void on_state_trouble(const char *message, void *user)
-{
-	struct daemon *daemon = user;
-
-	if (message)
-		log_error("%s", message);
-	daemon_note(daemon, "daemon", "%s",
-		    message ? message : "the state folder can be written again");
-}
-
 static int open_parts(struct daemon *daemon)
 {
-	struct claims_options state = {daemon->state_folder, daemon->home.config->cluster,
+	char copies[PATH_MAX + 16], path[PATH_MAX + 16], message[CLAIMS_MESSAGE_SIZE];
+	struct claims_options state = {daemon->state_folder, copies, daemon->home.config->cluster,
 				       daemon->home.self->id};
-	struct control_options control = {.group = daemon->home.config->control_group,
-					  .commands = daemon_commands,
-					  .user = daemon};
 	struct history_options history = {.days = daemon->home.config->history_days,
 					  .size = daemon->home.config->history_size,
 					  .notice = on_history_notice,
 					  .user = daemon};
-	char path[PATH_MAX + 16], message[600];
 
+	snprintf(copies, sizeof(copies), "%s/claims", daemon->home.run_folder);
 	if (claims_open(&daemon->home.claims, &daemon->home.loop, &state, message,
 			sizeof(message))) {
 		log_error("%s", message);
 		return -1;
 	}
-	claims_on_trouble(daemon->home.claims, on_state_trouble, daemon);
 	snprintf(path, sizeof(path), "%s/history.db", daemon->state_folder);
 	history.file = path;
 	if (history_open(&daemon->home.history, &daemon->home.loop, &history, message,
@@ -342,10 +305,8 @@ static int open_parts(struct daemon *daemon)
 		log_error("%s", message);
 	if (!daemon->home.history)
 		return -1;
-	snprintf(path, sizeof(path), "%s/control", daemon->home.run_folder);
-	control.path = path;
-	if (control_open(&daemon->control, &daemon->home.loop, &control, message,
-			 sizeof(message))) {
+	claims_on_trouble(daemon->home.claims, daemon_state_trouble, daemon);
+	if (daemon_control_open(daemon, message, sizeof(message))) {
 		log_error("%s", message);
 		return -1;
 	}
@@ -372,6 +333,7 @@ static void open_handles(struct daemon *daemon)
 	uv_timer_init(&daemon->home.loop, &daemon->alive_timer);
 	daemon->closing_timer.data = daemon->alive_timer.data = daemon;
 	daemon_devices_open(daemon);
+	daemon_folders_watch(daemon);
 	if (interval)
 		uv_timer_start(&daemon->alive_timer, on_alive_timer, interval, interval);
 }
@@ -486,7 +448,7 @@ int main(int argc, char **argv)
 	/* Now: what it forks must have nothing of what follows. */
 	run_on_trouble(on_starter_trouble, &daemon);
 	run_prepare();
-	if (load_config(&daemon) || find_initiator(&daemon) || make_run_folder(&daemon))
+	if (load_config(&daemon) || find_initiator(&daemon) || daemon_folders_make(&daemon))
 		return 2;
 	daemon.end = end;
 	daemon.home.path_kinds = path_kinds;

@@ -343,6 +343,14 @@ static bool dm_problem(const struct group *group, char *text, size_t size)
 	return false;
 }
 
+static bool dm_put_back(struct group *group)
+{
+	for (size_t i = 0; i < group->lun_count; i++)
+		if (group->luns[i].dm)
+			gate_dm_put_back(group->luns[i].dm);
+	return true;
+}
+
 const struct group_gate group_gate_dm = {
 	.name = "dm",
 	.open = dm_open,
@@ -353,4 +361,5 @@ const struct group_gate group_gate_dm = {
 	.close = dm_close,
 	.lun_json = dm_lun_json,
 	.problem = dm_problem,
+	.put_back = dm_put_back,
 };

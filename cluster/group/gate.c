@@ -540,6 +540,19 @@ static void nbdkit_close(struct group *group, bool leave)
 	gate_close(group->gate, !leave, group_part_closed, group);
 }
 
+static bool nbdkit_put_back(struct group *group)
+{
+	bool good = !group->gate || gate_put_back(group->gate);
+
+	/* nothing uses it: a fresh one has its lock and sockets where they belong */
+	if (!good && group->gate_ordered == GATE_STATE_FAILED)
+		gate_restart(group->gate);
+	for (size_t i = 0; i < group->lun_count; i++)
+		if (group->luns[i].attach && attach_put_back(group->luns[i].attach))
+			good = false;
+	return good;
+}
+
 static void nbdkit_lun_json(const struct group_lun *lun, json_t *json)
 {
 	if (!lun->attach || attach_get_state(lun->attach) != ATTACH_STATE_ATTACHED)
@@ -569,4 +582,5 @@ const struct group_gate group_gate_nbdkit = {
 	.close = nbdkit_close,
 	.lun_json = nbdkit_lun_json,
 	.problem = nbdkit_problem,
+	.put_back = nbdkit_put_back,
 };

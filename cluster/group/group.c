@@ -524,7 +524,7 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 		claims_group_open(home->claims, group->config->name, &found, text, sizeof(text));
 	if (!group->claims)
 		return -ENOMEM;
-	if (found == CLAIMS_FOUND_UNUSABLE) {
+	if (found == CLAIMS_FOUND_UNUSABLE || found == CLAIMS_FOUND_COPY) {
 		log_error("%s", text);
 		group_note(group, NULL, "alarm", "%s", text);
 	}

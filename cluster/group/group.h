@@ -56,6 +56,9 @@ struct group_home {
  * with a message. */
 int group_open(struct group_home *home, const struct config_group *config, struct group **group,
 	       char *message, size_t message_size);
+/* The run folder was removed and is there again: links, records and flags are made anew. False: a
+ * daemon that begins now would not find the gate. */
+bool group_put_back(struct group *group);
 /* leave: gate, device and service stay as they are. Otherwise the gate process is ended, the
  * devices removed. */
 void group_close(struct group *group, bool leave, void (*closed)(struct group *group, void *user),

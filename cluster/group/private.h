@@ -182,6 +182,7 @@ struct group_gate {
 	void (*close)(struct group *group, bool leave);              /* counts in `closes` */
 	void (*lun_json)(const struct group_lun *lun, json_t *json); /* for `status` */
 	bool (*problem)(const struct group *group, char *text, size_t size); /* false: none */
+	bool (*put_back)(struct group *group); /* see group_put_back() */
 };
 
 extern const struct group_gate group_gate_nbdkit, group_gate_dm;

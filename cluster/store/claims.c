@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 #define CLAIMS_RETRY_MS 1000
-#define CLAIMS_LAZY_MAX 16 /* writes under way that nobody waits for; a claim waits behind them */
+#define CLAIMS_PROBE_MS 5000 /* while writing fails and nothing is to be written */
+#define CLAIMS_LAZY_MAX 16   /* writes under way that nobody waits for; a claim waits behind them */
 
 struct claims_waiter {
 	struct claims_waiter *next;
@@ -43,7 +44,7 @@ struct claims {
 	struct claims_disk disk; /* first: claims_disk.c knows only this */
 	uv_loop_t *loop;
 	uv_async_t ended;
-	uv_timer_t retry;
+	uv_timer_t retry, probe;
 	struct claims_group *groups;
 	size_t writing; /* jobs under way */
 	size_t lazy;    /* those of them that nobody waits for */
@@ -118,6 +119,23 @@ static void claims_retry(uv_timer_t *timer)
 		claims_group_write(group);
 }
 
+/* That a folder can be written again is found out also when nothing is to be written there. */
+static void claims_probe(uv_timer_t *timer)
+{
+	struct claims *state = timer->data;
+	struct claims_job *job = state->writing ? NULL : calloc(1, sizeof(*job) + 32);
+
+	if (!job)
+		return;
+	snprintf(job->name, sizeof(job->name), CLAIMS_PROBE_NAME);
+	job->probe = job->lazy = true;
+	job->length = (size_t)snprintf(job->data, 32, "%d\n", (int)getpid());
+	state->writing++;
+	state->lazy++;
+	claims_hold_loop(state);
+	claims_disk_submit(&state->disk, job);
+}
+
 static void claims_tell(struct claims *state, const char *message)
 {
 	bool troubled = message != NULL;
@@ -125,6 +143,10 @@ static void claims_tell(struct claims *state, const char *message)
 	if (troubled == state->troubled)
 		return;
 	state->troubled = troubled;
+	if (troubled && !state->closing)
+		uv_timer_start(&state->probe, claims_probe, CLAIMS_PROBE_MS, CLAIMS_PROBE_MS);
+	else
+		uv_timer_stop(&state->probe);
 	if (state->trouble)
 		state->trouble(message, state->trouble_user);
 }
@@ -170,6 +192,16 @@ static void group_answer(struct claims_group *group, uint64_t version, int error
 	}
 }
 
+/* One that nobody's claims were in. */
+static void claims_probe_ended(struct claims *state, struct claims_job *job)
+{
+	if (!job->error)
+		claims_tell(state, NULL);
+	if (!job->error && !state->closing)
+		claims_retry(&state->retry);
+	free(job);
+}
+
 static void claims_job_ended(struct claims *state, struct claims_job *job)
 {
 	struct claims_group *group = job->group;
@@ -177,9 +209,15 @@ static void claims_job_ended(struct claims *state, struct claims_job *job)
 
 	state->writing--;
 	state->lazy -= job->lazy ? 1 : 0;
+	if (job->probe) {
+		claims_probe_ended(state, job);
+		return;
+	}
 	if (job->error) {
-		claims_trouble_text(message, sizeof(message), state->disk.folder, job->step,
-				    job->name, job->error);
+		claims_disk_why(&state->disk, message);
+		if (!message[0]) /* it went well since */
+			claims_trouble_text(message, sizeof(message), state->disk.folder, job->step,
+					    job->name, job->error);
 		claims_tell(state, message);
 		if (!state->closing)
 			uv_timer_start(&state->retry, claims_retry, CLAIMS_RETRY_MS, 0);
@@ -245,18 +283,21 @@ int claims_open(struct claims **result, uv_loop_t *loop, const struct claims_opt
 	state->node = options->node;
 	state->loop = loop;
 	claims_disk_fingerprints(&state->machine, &state->hardware);
-	error = claims_disk_open(&state->disk, options->folder, message, message_size);
+	error = claims_disk_open(&state->disk, options->folder, options->copies, message,
+				 message_size);
 	if (error) {
 		free(state);
 		return error;
 	}
 	uv_async_init(loop, &state->ended, claims_ended);
 	uv_timer_init(loop, &state->retry);
-	state->ended.data = state->retry.data = state;
+	uv_timer_init(loop, &state->probe);
+	state->ended.data = state->retry.data = state->probe.data = state;
 	state->retry.timer_cb = claims_retry;
-	state->open_handles = 2;
+	state->open_handles = 3;
 	uv_unref((uv_handle_t *)&state->ended);
 	uv_unref((uv_handle_t *)&state->retry);
+	uv_unref((uv_handle_t *)&state->probe);
 	error = claims_disk_start(&state->disk, claims_wake, state);
 	if (error) {
 		snprintf(message, message_size,
@@ -301,13 +342,35 @@ void claims_close(struct claims *state)
 	uv_ref((uv_handle_t *)&state->ended);
 	uv_close((uv_handle_t *)&state->ended, claims_handle_closed);
 	uv_close((uv_handle_t *)&state->retry, claims_handle_closed);
+	uv_close((uv_handle_t *)&state->probe, claims_handle_closed);
 }
 
 void claims_on_trouble(struct claims *state, void (*trouble)(const char *message, void *user),
 		       void *user)
 {
+	char message[CLAIMS_MESSAGE_SIZE];
+
 	state->trouble = trouble;
 	state->trouble_user = user;
+	claims_disk_why(&state->disk, message);
+	if (message[0])
+		claims_tell(state, message);
+}
+
+static void group_copy(const struct claims_group *group)
+{
+	char text[CLAIMS_FILE_MAX], file[80];
+	size_t length = claims_encode(&group->claims, text, sizeof(text));
+
+	snprintf(file, sizeof(file), "%s.claims", group->claims.group);
+	claims_disk_write_copy(&group->state->disk, file, text, length);
+}
+
+void claims_copy_again(struct claims *state)
+{
+	for (struct claims_group *group = state->groups; group; group = group->next)
+		if (!group->closed)
+			group_copy(group);
 }
 
 /* ---- groups ---- */
@@ -339,27 +402,59 @@ static bool group_is_foreign(const struct claims *state, const char *name,
 	return true;
 }
 
+/* Takes what was read; false: it is not this node's, and why. */
+static bool group_take(struct claims_group *group, const char *data, ssize_t length, char *reason,
+		       size_t size)
+{
+	struct claims_file found;
+
+	if (length < 0) {
+		snprintf(reason, size, "%s", strerror((int)-length));
+		return false;
+	}
+	if (claims_decode(&found, data, (size_t)length, reason, size) != 0 ||
+	    group_is_foreign(group->state, group->claims.group, &found, reason, size))
+		return false;
+	group->claims.count = found.count;
+	memcpy(group->claims.keys, found.keys, sizeof(found.keys));
+	group->claims.incarnation = group->stored_incarnation = found.incarnation;
+	return true;
+}
+
+/* What the run folder has is of this boot, so that what it speaks of may run here still; and it is
+ * no copy of another machine's. */
+static bool group_load_copy(struct claims_group *group, const char *file)
+{
+	char data[CLAIMS_FILE_MAX + 1], reason[200];
+	ssize_t length = claims_disk_read_copy(&group->state->disk, file, data, sizeof(data));
+
+	if (!group_take(group, data, length, reason, sizeof(reason)) || !group->claims.count)
+		return false;
+	group->version++; /* to be written where it belongs */
+	return true;
+}
+
 static enum claims_found group_load(struct claims_group *group, const char *name, char *message,
 				    size_t size)
 {
 	struct claims *state = group->state;
-	struct claims_file found;
 	char data[CLAIMS_FILE_MAX + 1], file[80], reason[200];
 	ssize_t length;
 
 	snprintf(file, sizeof(file), "%s.claims", name);
 	length = claims_disk_read(&state->disk, file, data, sizeof(data));
+	if (group_take(group, data, length, reason, sizeof(reason)))
+		return CLAIMS_FOUND_CLAIMS;
+	if (group_load_copy(group, file)) {
+		snprintf(message, size,
+			 "%s/%s cannot be used: %s; this node goes on with the copy of its keys in "
+			 "%s, which an earlier daemon has left since the machine booted; nothing "
+			 "need be done for group %s",
+			 state->disk.folder, file, reason, state->disk.copies, name);
+		return CLAIMS_FOUND_COPY;
+	}
 	if (length == -ENOENT)
 		return CLAIMS_FOUND_NOTHING;
-	if (length < 0)
-		snprintf(reason, sizeof(reason), "%s", strerror((int)-length));
-	else if (claims_decode(&found, data, (size_t)length, reason, sizeof(reason)) == 0 &&
-		 !group_is_foreign(state, name, &found, reason, sizeof(reason))) {
-		group->claims.count = found.count;
-		memcpy(group->claims.keys, found.keys, sizeof(found.keys));
-		group->claims.incarnation = group->stored_incarnation = found.incarnation;
-		return CLAIMS_FOUND_CLAIMS;
-	}
 	snprintf(message, size,
 		 "%s/%s cannot be used: %s; this node takes no key for its own and stands by for "
 		 "group %s; if it owned it, "
@@ -408,11 +503,16 @@ struct claims_group *claims_group_open(struct claims *state, const char *name,
 	group->claims.machine = state->machine;
 	group->claims.hardware = state->hardware;
 	*found = group_load(group, name, message, message_size);
-	group->keep_aside = *found == CLAIMS_FOUND_UNUSABLE;
-	if (*found != CLAIMS_FOUND_CLAIMS)
+	/* of a copy: if there is a file, it is not ours to overwrite either */
+	group->keep_aside = *found == CLAIMS_FOUND_UNUSABLE || *found == CLAIMS_FOUND_COPY;
+	if (*found == CLAIMS_FOUND_NOTHING || *found == CLAIMS_FOUND_UNUSABLE)
 		group->claims.incarnation = group->stored_incarnation = claims_random(0);
 	group->next = state->groups;
 	state->groups = group;
+	if (*found == CLAIMS_FOUND_CLAIMS)
+		group_copy(group);
+	else if (*found == CLAIMS_FOUND_COPY)
+		claims_group_write(group);
 	return group;
 }
 

@@ -18,7 +18,7 @@
 #define CLAIMS_KEYS_MAX 8 /* of one group; = ARBITER_CLAIMS_MAX */
 #define CLAIMS_FILE_MAX 4096
 #define CLAIMS_INCARNATION_AHEAD 4096 /* a fresh start begins this far beyond the number on disk */
-#define CLAIMS_MESSAGE_SIZE 512
+#define CLAIMS_MESSAGE_SIZE 1024
 
 /* One claims file. */
 struct claims_file {
@@ -45,14 +45,18 @@ struct claims_group;
 
 struct claims_options {
 	const char *folder;
+	const char
+		*copies; /* a folder of this boot (RUN/claims), made if it is missing; NULL: none */
 	const char *cluster;
 	uint8_t node;
 };
 
 /* Makes the folder (0700) if it is missing (not its parents), checks that it is owned by root or
  * the caller and not writable by others, that a file can be written there durably, and takes its
- * lock. Blocks; for the start. Returns 0, or -errno with one clear sentence in `message` that names
- * the folder and says what to do (-EBUSY: another daemon has it, with its pid). */
+ * lock. Blocks; for the start. A folder that cannot be used is no reason not to start: who owns a
+ * LUN must go on defending it. Then claims_on_trouble() is told why, recording fails, what can be
+ * read is read, and the folder is tried again until it can be used. Returns 0, or -errno with one
+ * clear sentence in `message` (-EBUSY: another daemon has it, with its pid; -ENAMETOOLONG). */
 int claims_open(struct claims **state, uv_loop_t *loop, const struct claims_options *options,
 		char *message, size_t message_size);
 /* Waits for what is being written; callbacks that are still due are called with -ECANCELED or their
@@ -62,12 +66,15 @@ void claims_close(struct claims *state);
 enum claims_found {
 	CLAIMS_FOUND_NOTHING, /* first start of this group on this node */
 	CLAIMS_FOUND_CLAIMS,
+	CLAIMS_FOUND_COPY, /* the file is lost or cannot be used; the keys are from the copy that an
+			      earlier daemon of this boot has left. The message says so. */
 	CLAIMS_FOUND_UNUSABLE, /* torn, unreadable, of another node, cluster or machine: no key is
 				 this node's own. The file is kept as NAME.claims.unusable when the
 				 first new one is written. Alarm with the message. */
 };
 
-/* Loads a group's claims; blocks (one small file). message: filled for UNUSABLE, else empty. The
+/* Loads a group's claims; blocks (one small file). message: filled for UNUSABLE and COPY, else
+ * empty. The
  * group lives until claims_group_close() or claims_close(). Returns NULL only without memory. */
 struct claims_group *claims_group_open(struct claims *state, const char *name,
 				       enum claims_found *found, char *message,
@@ -96,7 +103,10 @@ void claims_group_record(struct claims_group *group, uint64_t key, claims_record
 void claims_group_strike(struct claims_group *group, uint64_t key, claims_recorded *done,
 			 void *user);
 
-/* Called on the loop whenever writing begins to fail (message) or works again (NULL). */
+/* Writes the copies anew: their folder was removed. */
+void claims_copy_again(struct claims *state);
+/* Called on the loop whenever writing begins to fail (message) or works again (NULL); at once if
+ * the folder could not be used at the start. */
 void claims_on_trouble(struct claims *state, void (*trouble)(const char *message, void *user),
 		       void *user);
 

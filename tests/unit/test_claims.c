@@ -18,6 +18,7 @@
 #include "tests/unit/unit.h"
 
 static char folder[128];
+static const char *copies; /* NULL: none */
 static uv_loop_t loop;
 static char message[CLAIMS_MESSAGE_SIZE];
 
@@ -27,6 +28,7 @@ static void begin(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
 	uv_loop_init(&loop);
 	message[0] = '\0';
+	copies = NULL;
 }
 
 static void end(void)
@@ -41,7 +43,7 @@ static void end(void)
 
 static struct claims *open_as(const char *cluster, uint8_t node)
 {
-	struct claims_options options = {folder, cluster, node};
+	struct claims_options options = {folder, copies, cluster, node};
 	struct claims *state = NULL;
 
 	CU_ASSERT_EQUAL_FATAL(claims_open(&state, &loop, &options, message, sizeof(message)), 0);
@@ -50,12 +52,40 @@ static struct claims *open_as(const char *cluster, uint8_t node)
 
 static int open_error(void)
 {
-	struct claims_options options = {folder, "demo", 1};
+	struct claims_options options = {folder, copies, "demo", 1};
 	struct claims *state = NULL;
 	int error = claims_open(&state, &loop, &options, message, sizeof(message));
 
 	CU_ASSERT_PTR_NULL(state);
 	return error;
+}
+
+struct trouble {
+	int began, ended;
+	char text[CLAIMS_MESSAGE_SIZE];
+};
+
+static void troubled(const char *text, void *user)
+{
+	struct trouble *trouble = user;
+
+	trouble->began += text != NULL;
+	trouble->ended += text == NULL;
+	snprintf(trouble->text, sizeof(trouble->text), "%s", text ? text : "");
+}
+
+/* Opens a folder that cannot be used, and leaves in `message` what is told of it. */
+static void check_trouble(const char *says)
+{
+	struct trouble trouble = {0};
+	struct claims *state = open_as("demo", 1);
+
+	claims_on_trouble(state, troubled, &trouble);
+	CU_ASSERT_EQUAL(trouble.began, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(trouble.text, folder));
+	CU_ASSERT_PTR_NOT_NULL(strstr(trouble.text, says));
+	claims_close(state);
+	uv_run(&loop, UV_RUN_DEFAULT);
 }
 
 struct answers {
@@ -371,16 +401,13 @@ static void a_bad_folder_is_named_with_what_to_do(void)
 	begin();
 	snprintf(good, sizeof(good), "%.*s", 60, folder);
 	CU_ASSERT_EQUAL(chmod(folder, 0777), 0);
-	CU_ASSERT_EQUAL(open_error(), -EPERM);
-	CU_ASSERT_PTR_NOT_NULL(strstr(message, "0700"));
+	check_trouble("0700");
 	CU_ASSERT_EQUAL(chmod(folder, 0700), 0);
 	overwrite("file", "", 0);
 	snprintf(folder, sizeof(folder), "%s/file", good);
-	CU_ASSERT_EQUAL(open_error(), -ENOTDIR);
-	CU_ASSERT_PTR_NOT_NULL(strstr(message, "file"));
+	check_trouble("expected a folder");
 	snprintf(folder, sizeof(folder), "%s/a/b", good);
-	CU_ASSERT_EQUAL(open_error(), -ENOENT);
-	CU_ASSERT_PTR_NOT_NULL(strstr(message, "mkdir"));
+	check_trouble("mkdir");
 	snprintf(folder, sizeof(folder), "%s/new", good);
 	claims_close(open_as("demo", 1)); /* made */
 	memcpy(folder, good, sizeof(good));
@@ -422,6 +449,17 @@ static int full_disk(void)
 	CU_ASSERT_EQUAL(claims_group_keys(group, &count)[0],
 			key_of(1)); /* what is not durable is not ours */
 	CU_ASSERT_EQUAL(count, 1);
+	/* a daemon that begins now has what was written, and makes no claim either */
+	claims_close(state);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	check_trouble("free space");
+	state = open_as("demo", 1);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	CU_ASSERT_EQUAL(found, CLAIMS_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(claims_group_keys(group, &count)[0], key_of(1));
+	claims_group_record(group, key_of(2), answered, &answers);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	CU_ASSERT_EQUAL(answers.error, -ENOSPC);
 	CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
 	close(fd);
 	claims_group_record(group, key_of(3), answered, &answers);
@@ -432,11 +470,124 @@ static int full_disk(void)
 	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
 	CU_ASSERT_EQUAL(count, 2);
 	CU_ASSERT_EQUAL(mount("tmpfs", folder, "tmpfs", MS_REMOUNT | MS_RDONLY, ""), 0);
-	CU_ASSERT_EQUAL(open_error(), -EROFS);
-	CU_ASSERT_PTR_NOT_NULL(strstr(message, "writable"));
+	check_trouble("writable");
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(count, 2);
 	umount(folder);
 	end();
 	return CU_get_number_of_failures() != failed_before;
+}
+
+static void tick(uv_timer_t *timer)
+{
+	(void)timer;
+}
+
+/* Turns the loop until the trouble has ended, at most 10 s. A daemon's loop has work always. */
+static void wait_for_end(const struct trouble *trouble)
+{
+	uv_timer_t timer;
+
+	uv_timer_init(&loop, &timer);
+	uv_timer_start(&timer, tick, 10, 10);
+	for (int i = 0; i < 1000 && !trouble->ended; i++)
+		uv_run(&loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&timer, NULL);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	CU_ASSERT_EQUAL(trouble->ended, 1);
+}
+
+/* The folder is removed and cannot be made: what the daemon before owned is known from the copy,
+ * nothing new is claimed, and once the folder can be made it has all that it had. */
+static void a_lost_folder_is_put_back_from_the_copy(void)
+{
+	struct answers answers = {0};
+	struct trouble trouble = {0};
+	char copy[160], whole[128], command[400];
+	struct claims *state;
+	struct claims_group *group;
+	enum claims_found found;
+	uint16_t incarnation;
+	size_t count;
+	FILE *out;
+
+	begin();
+	snprintf(whole, sizeof(whole), "%s", folder);
+	snprintf(copy, sizeof(copy), "%s/copies", whole);
+	snprintf(folder, sizeof(folder), "%.100s/state", whole);
+	copies = copy;
+	incarnation = write_claims();
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	CU_ASSERT_EQUAL(system(command), 0);
+	out = fopen(folder, "w"); /* no folder can be made here */
+	CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+	fclose(out);
+
+	state = open_as("demo", 1);
+	claims_on_trouble(state, troubled, &trouble);
+	CU_ASSERT_EQUAL(trouble.began, 1);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	CU_ASSERT_EQUAL(found, CLAIMS_FOUND_COPY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(message, copy));
+	CU_ASSERT_EQUAL(claims_group_keys(group, &count)[0], key_of((uint16_t)(incarnation + 1)));
+	CU_ASSERT_EQUAL(count, 2);
+	claims_group_record(group, key_of(7), answered, &answers);
+	for (int i = 0; i < 100 && !answers.count; i++) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		usleep(10000);
+	}
+	CU_ASSERT_EQUAL(answers.error, -ENOTDIR);
+	claims_group_keys(group, &count);
+	CU_ASSERT_EQUAL(count, 2);
+	CU_ASSERT_EQUAL(unlink(folder), 0);
+	wait_for_end(&trouble);
+	claims_close(state);
+	uv_run(&loop, UV_RUN_DEFAULT);
+
+	copies = NULL;
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(count, 2);
+	CU_ASSERT_EQUAL(found_as("demo", 2, &count), CLAIMS_FOUND_UNUSABLE);
+	copies = copy; /* another node's copy is not believed either */
+	CU_ASSERT_EQUAL(found_as("demo", 2, &count), CLAIMS_FOUND_UNUSABLE);
+	snprintf(folder, sizeof(folder), "%s", whole);
+	end();
+}
+
+/* It is removed under a daemon that runs: the next writing finds the new one. */
+static void a_folder_that_is_removed_is_made_anew(void)
+{
+	struct answers answers = {0};
+	struct trouble trouble = {0};
+	char whole[128], command[400];
+	struct claims *state;
+	struct claims_group *group;
+	enum claims_found found;
+	size_t count;
+
+	begin();
+	snprintf(whole, sizeof(whole), "%s", folder);
+	snprintf(folder, sizeof(folder), "%.100s/state", whole);
+	state = open_as("demo", 1);
+	claims_on_trouble(state, troubled, &trouble);
+	group = claims_group_open(state, "mail", &found, message, sizeof(message));
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	CU_ASSERT_EQUAL(system(command), 0);
+	claims_group_record(group, key_of(1), answered, &answers);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	CU_ASSERT_EQUAL(answers.count, 1);
+	CU_ASSERT_EQUAL(answers.error, -ENOENT);
+	CU_ASSERT_EQUAL(trouble.began, 1);
+	claims_group_record(group, key_of(2), answered, &answers);
+	wait_for_end(&trouble);
+	CU_ASSERT_EQUAL(answers.count, 2);
+	CU_ASSERT_EQUAL(answers.error, 0);
+	claims_close(state);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	CU_ASSERT_EQUAL(found_as("demo", 1, &count), CLAIMS_FOUND_CLAIMS);
+	CU_ASSERT_EQUAL(count, 1);
+	snprintf(folder, sizeof(folder), "%s", whole);
+	end();
 }
 
 static void a_full_disk_makes_no_claim(void)
@@ -532,6 +683,9 @@ int main(void)
 		{"claims of others are not ours", claims_of_others_are_not_ours},
 		{"a second daemon is refused", a_second_daemon_is_refused},
 		{"a bad folder is named with what to do", a_bad_folder_is_named_with_what_to_do},
+		{"a lost folder is put back from the copy",
+		 a_lost_folder_is_put_back_from_the_copy},
+		{"a folder that is removed is made anew", a_folder_that_is_removed_is_made_anew},
 		{"a full disk makes no claim", a_full_disk_makes_no_claim},
 		{"groups may close at any time", groups_may_close_at_any_time},
 		{"one that is opened again is not older", one_that_is_opened_again_is_not_older},

@@ -363,6 +363,12 @@ static void status_print_alarms(const json_t *answer)
 	bool any = false;
 
 	status_print_watchdog(answer, &any);
+	json_array_foreach(json_object_get(answer, "alarms"), i, alarm)
+	{
+		status_print_bad(&any, cli_json_text(alarm, "name"), "%s (for %s)",
+				 cli_json_text(alarm, "text"),
+				 cli_json_age(alarm, "since_ms", age, sizeof(age)));
+	}
 	json_array_foreach(json_object_get(answer, "groups"), i, group)
 	{
 		const char *problem = cli_json_text(group, "gate_problem");

@@ -310,7 +310,7 @@ static int forbid(const struct gate_dm *gate, const struct gate_dm_device *devic
 	return error;
 }
 
-static int make_link(const struct gate_dm *gate, const struct gate_dm_device *device)
+int gate_dm_device_link(const struct gate_dm *gate, const struct gate_dm_device *device)
 {
 	char fresh[PATH_MAX + 8], target[32], *slash;
 
@@ -378,7 +378,7 @@ static int fill(struct gate_dm *gate, struct gate_dm_thread *thread, struct gate
 	if (error)
 		return error;
 	*what = "the link cannot be made";
-	return make_link(gate, device);
+	return gate_dm_device_link(gate, device);
 }
 
 int gate_dm_device_make(struct gate_dm *gate, struct gate_dm_thread *thread, const char *on,

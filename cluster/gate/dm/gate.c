@@ -61,6 +61,14 @@ void gate_dm_set_device(struct gate_dm *gate, const char *device)
 	gate_dm_unlock(gate);
 }
 
+void gate_dm_put_back(struct gate_dm *gate)
+{
+	gate_dm_lock(gate);
+	gate->relink = true;
+	gate_dm_wake(gate);
+	gate_dm_unlock(gate);
+}
+
 void gate_dm_set_hold_limit(struct gate_dm *gate, uint32_t hold_limit_ms)
 {
 	gate_dm_lock(gate);

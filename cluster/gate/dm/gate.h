@@ -76,6 +76,8 @@ uint32_t gate_dm_want(struct gate_dm *gate, enum gate_dm_device_want device, enu
 
 /* It stands on this one from now on, when a device is made. */
 void gate_dm_set_device(struct gate_dm *gate, const char *device);
+/* The run folder was removed and is there again: the link is made anew. */
+void gate_dm_put_back(struct gate_dm *gate);
 /* Times of the configuration have changed. */
 void gate_dm_set_hold_limit(struct gate_dm *gate, uint32_t hold_limit_ms);
 

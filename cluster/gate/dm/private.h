@@ -68,6 +68,7 @@ struct gate_dm {
 	uint32_t events; /* of the device, as last listed */
 
 	/* of the thread that has it (busy) */
+	bool relink; /* under the lock: the link was removed by somebody else */
 	struct gate_dm_device now;
 	struct gate_dm_device old[GATE_DM_OLD_MAX];
 	size_t old_count;
@@ -112,6 +113,8 @@ uint64_t gate_dm_work(struct gate_dm *gate, struct gate_dm_thread *thread);
 /* device.c: one device, by the thread. 0 or -errno. */
 int gate_dm_device_make(struct gate_dm *gate, struct gate_dm_thread *thread, const char *on,
 			char *message, size_t message_size);
+/* The link to it, and the folder of the link. */
+int gate_dm_device_link(const struct gate_dm *gate, const struct gate_dm_device *device);
 int gate_dm_device_switch(struct gate_dm_thread *thread, struct gate_dm_device *device,
 			  enum gate_state state);
 /* As the kernel sees it; one that somebody suspended is resumed. -ENXIO: it is gone; -ESTALE: its

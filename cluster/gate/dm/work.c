@@ -423,6 +423,17 @@ static void read_wants(struct gate_dm *gate, struct gate_dm_wants *wants)
 	}
 }
 
+static bool take_relink(struct gate_dm *gate)
+{
+	bool wanted;
+
+	gate_dm_lock(gate);
+	wanted = gate->relink;
+	gate->relink = false;
+	gate_dm_unlock(gate);
+	return wanted;
+}
+
 uint64_t gate_dm_work(struct gate_dm *gate, struct gate_dm_thread *thread)
 {
 	struct gate_dm_wants wants;
@@ -449,6 +460,8 @@ uint64_t gate_dm_work(struct gate_dm *gate, struct gate_dm_thread *thread)
 		progress = prove(gate, thread) || put_away(gate, &wants) ||
 			   clear_old(gate, thread) || make(gate, thread, &wants);
 	}
+	if (!wants.closing && gate->now.there && take_relink(gate))
+		gate_dm_device_link(gate, &gate->now);
 	if (!wants.closing && thread->control >= 0)
 		check_size(gate, thread, clock_now_ms());
 	tell(gate, &wants);

@@ -631,6 +631,21 @@ enum attach_kind attach_get_kind(const struct attach *attach)
 	return attach->kind;
 }
 
+int attach_put_back(const struct attach *attach)
+{
+	char message[ATTACH_MESSAGE_MAX];
+	int error;
+
+	if (attach->state != ATTACH_STATE_ATTACHED)
+		return 0;
+	error = attach_folders_make(&attach->names, message, sizeof(message));
+	if (!error)
+		error = attach_record_write(&attach->names, &attach->record);
+	return error ? error
+		     : attach_link_make(&attach->names, attach->record.device, message,
+					sizeof(message));
+}
+
 const char *attach_device(const struct attach *attach)
 {
 	return attach->state == ATTACH_STATE_ATTACHED ? attach->record.device : "";

@@ -87,6 +87,9 @@ void attach_kill_helper(struct attach *attach);
 
 enum attach_state attach_get_state(const struct attach *attach);
 enum attach_kind attach_get_kind(const struct attach *attach);
+/* The run folder was removed and is there again: link and record of an attached device are made
+ * anew. 0 or -errno. */
+int attach_put_back(const struct attach *attach);
 const char *attach_device(const struct attach *attach); /* "/dev/loop7"; "" when there is none */
 const char *attach_link(const struct attach *attach);   /* "/run/lunkeeper/dev/mailstore" */
 /* How long the last attach_make() took. */

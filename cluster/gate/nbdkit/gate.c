@@ -134,6 +134,12 @@ bool gate_is_gone(const struct gate *gate)
 	return gate->link != GATE_LINK_UP && gate_process_present(gate) == 0;
 }
 
+bool gate_put_back(struct gate *gate)
+{
+	return gate_process_put_back(gate) == 0 &&
+	       (gate->link != GATE_LINK_UP || gate_process_present(gate) > 0);
+}
+
 const struct gate_message_lun *gate_lun_view(const struct gate *gate, uint16_t lun)
 {
 	const struct gate_path *path;

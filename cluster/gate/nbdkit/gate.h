@@ -110,6 +110,10 @@ const char *gate_nbd_socket(const struct gate *gate);
 /* Asks for a new snapshot (counters); no event follows. */
 void gate_refresh(struct gate *gate);
 
+/* The run folder was removed and is there again: what the daemon keeps there is made anew. False:
+ * the process runs, but its lock and sockets are lost, so that only who is connected knows it. */
+bool gate_put_back(struct gate *gate);
+
 /* Ends the process (only if it says that it is FAILED) and starts one with the present setup.
  * -EBUSY: not failed. */
 int gate_restart(struct gate *gate);

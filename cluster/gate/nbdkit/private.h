@@ -119,6 +119,8 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 /* Writes the configuration and starts the process. Returns 0 or -errno with gate->reason. */
 int gate_process_spawn(struct gate *gate);
 /* The process that has the group's lock; 0: none. */
+/* Folders and configuration, which were removed. 0 or -errno. */
+int gate_process_put_back(struct gate *gate);
 pid_t gate_process_present(const struct gate *gate);
 void gate_process_kill(struct gate *gate);
 

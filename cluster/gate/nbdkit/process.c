@@ -364,6 +364,19 @@ int gate_process_prepare(struct gate *gate, const struct gate_setup *setup, char
 	return error ? message_errno(message, size, gate->file.secrets_file, -error) : 0;
 }
 
+int gate_process_put_back(struct gate *gate)
+{
+	char parent[GATE_PATH_MAX + 8], message[300];
+	int error;
+
+	snprintf(parent, sizeof(parent), "%s", gate->folder);
+	*strrchr(parent, '/') = '\0';
+	error = folder_make(parent, message, sizeof(message));
+	if (!error)
+		error = folder_make(gate->folder, message, sizeof(message));
+	return error || access(gate->config, F_OK) == 0 ? error : config_write(gate);
+}
+
 /* The last line of the log that tells of an error says why a process did not start. */
 static void log_last_line(const struct gate *gate, char *line, size_t size)
 {
