@@ -88,6 +88,26 @@ int config_load_text(const char *path, const char *text, size_t length, struct c
 	return 0;
 }
 
+/* It names programs that are run as root. Returns 0, or -EPERM with a fault. */
+static int load_check_owner(struct config_context *context, const struct stat *status)
+{
+	if (status->st_uid != 0 && status->st_uid != geteuid()) {
+		config_error(context, 0,
+			     "belongs to user %u: expected root, because it names programs that "
+			     "are run as root (chown root %s)",
+			     (unsigned)status->st_uid, context->path);
+		return -EPERM;
+	}
+	if (status->st_mode & 022) {
+		config_error(context, 0,
+			     "mode %04o lets others than its owner write it: expected 0644, "
+			     "because it names programs that are run as root (chmod go-w %s)",
+			     (unsigned)status->st_mode & 07777, context->path);
+		return -EPERM;
+	}
+	return 0;
+}
+
 /* Returns the length, or -errno with a fault. */
 static ssize_t load_file(struct config_context *context, char **text)
 {
@@ -106,6 +126,8 @@ static ssize_t load_file(struct config_context *context, char **text)
 	} else if (!S_ISREG(status.st_mode)) {
 		length = -EINVAL;
 		config_error(context, 0, "is no file");
+	} else if (load_check_owner(context, &status) != 0) {
+		length = -EPERM;
 	} else if (status.st_size > CONFIG_FILE_MAX) {
 		length = -EFBIG;
 		config_error(context, 0, "has %lld bytes: expected at most %d",

@@ -135,7 +135,7 @@ struct config {
 	size_t group_count;
 };
 
-/* Reads and checks path. Returns 0 with *config set (faults may hold warnings), or -EINVAL with
+/* Reads and checks path, a file of root's (or the caller's) that nobody else may write. Returns 0 with *config set (faults may hold warnings), or -EINVAL with
  * *config NULL and at least one error in *faults, also when the file cannot be read. The caller
  * frees both. Not reentrant (libconfuse's lexer is global): one thread at a time. */
 int config_load(const char *path, struct config **config, struct config_faults *faults);
@@ -149,6 +149,9 @@ const char *config_fault_text(const struct config_fault *fault, char *buffer, si
 
 /* NULL when there is none. */
 const struct config_node *config_find_node(const struct config *config, const char *name);
+/* The node that a machine with this host name is: of that name, or the only one whose name differs
+ * just in that one of both has no domain. */
+const struct config_node *config_find_host(const struct config *config, const char *host);
 const struct config_node *config_find_node_id(const struct config *config, uint8_t id);
 const struct config_lun *config_find_lun(const struct config *config, const char *name);
 const struct config_group *config_find_group(const struct config *config, const char *name);

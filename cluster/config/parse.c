@@ -5,6 +5,7 @@
  */
 #include "cluster/config/private.h"
 #include "cluster/core/service.h"
+#include "iscsi/url.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -232,21 +233,20 @@ static const char *parse_title(struct config_context *context, const struct conf
 static void parse_initiator(struct config_context *context, const struct config_block *section,
 			    struct config_node *node)
 {
-	char shown[CONFIG_SHOWN_SIZE];
+	char shown[CONFIG_SHOWN_SIZE], problem[120];
 	int line;
 	const char *text = parse_value(section, "initiator", &line);
 
 	if (!text)
 		return;
-	if ((strncmp(text, "iqn.", 4) == 0 || strncmp(text, "eui.", 4) == 0 ||
-	     strncmp(text, "naa.", 4) == 0) &&
-	    strlen(text) <= 223 && strcspn(text, " \t\n,/") == strlen(text))
+	if (iscsi_name_valid(text))
 		node->initiator = config_tree_text(context->tree, text);
 	else
 		config_error(context, line,
-			     "initiator: found '%s', expected an iSCSI name (iqn., eui. or naa., "
-			     "at most 223 characters)",
-			     parse_shown(text, shown));
+			     "initiator: found '%s': it %s; expected an iSCSI name (iqn., eui. or "
+			     "naa., at most 223 characters)",
+			     parse_shown(text, shown),
+			     iscsi_name_problem(text, problem, sizeof(problem)));
 }
 
 static void parse_nodes(struct config_context *context, const struct config_block *file)

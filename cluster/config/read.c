@@ -6,6 +6,7 @@
  * be named; keys that are not in the table are taken as well (CFGF_KEYSTRVAL), so that one typing
  * error does not hide the next.
  */
+#include "cluster/base/text.h"
 #include "cluster/config/private.h"
 
 #include <confuse.h>
@@ -286,6 +287,7 @@ static int read_value(cfg_t *section, cfg_opt_t *option, const char *text, void 
 {
 	struct config_setting *setting = read_setting(section, option);
 	struct config_value *value;
+	char shown[CONFIG_SHOWN_SIZE];
 
 	*(const char **)result = text;
 	if (reader.context->broken)
@@ -302,6 +304,11 @@ static int read_value(cfg_t *section, cfg_opt_t *option, const char *text, void 
 			     option->name, setting->first->line);
 		setting->twice = true;
 	}
+	if (!text_is_clean(text))
+		config_error(reader.context, section->line,
+			     "%s: found '%s', which holds a control character or is no UTF-8: "
+			     "expected text that can be shown",
+			     option->name, read_shown(text, shown));
 	value = config_tree_alloc(reader.context->tree, 1, sizeof(*value));
 	value->text = config_tree_text(reader.context->tree, text);
 	value->line = section->line;

@@ -2,6 +2,7 @@
  *
  * The bottom of the configuration: its memory, its faults, and finding things in it.
  */
+#include "cluster/base/text.h"
 #include "cluster/config/config.h"
 #include "cluster/config/private.h"
 
@@ -36,12 +37,12 @@ const char *config_shown(const char *text, size_t length, char buffer[CONFIG_SHO
 	size_t shown = length < CONFIG_SHOWN_SIZE ? length : CONFIG_SHOWN_SIZE - 4;
 
 	for (size_t i = 0; i < shown; i++)
-		buffer[i] = (unsigned char)text[i] >= ' ' && text[i] != 0x7f ? text[i] : '?';
+		buffer[i] = text[i] ? text[i] : '?';
 	/* not in the middle of a UTF-8 character */
 	while (shown < length && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80)
 		shown--;
 	memcpy(buffer + shown, shown < length ? "..." : "", shown < length ? 4 : 1);
-	return buffer;
+	return text_clean(buffer);
 }
 
 void config_fault(struct config_context *context, enum config_severity severity, int line,
@@ -80,6 +81,24 @@ const struct config_node *config_find_node(const struct config *config, const ch
 		if (strcmp(config->nodes[i].name, name) == 0)
 			return &config->nodes[i];
 	return NULL;
+}
+
+const struct config_node *config_find_host(const struct config *config, const char *host)
+{
+	const struct config_node *found = config_find_node(config, host);
+	size_t label = strcspn(host, "."), count = found ? 1 : 0;
+	bool same = found != NULL;
+
+	for (size_t i = 0; i < config->node_count && label > 0 && !same; i++) {
+		const char *name = config->nodes[i].name;
+
+		if (strcspn(name, ".") != label || strncmp(name, host, label) != 0 ||
+		    (name[label] && host[label]))
+			continue;
+		found = &config->nodes[i];
+		count++;
+	}
+	return count == 1 ? found : NULL;
 }
 
 const struct config_node *config_find_node_id(const struct config *config, uint8_t id)

@@ -4,6 +4,7 @@
  * Pure.
  */
 #include "cluster/config/private.h"
+#include "iscsi/url.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -83,50 +84,11 @@ int config_size_parse(const char *text, uint64_t *bytes)
 	return 0;
 }
 
-/* What is wrong with an iscsi:// URL, or NULL. RFC 3986 host, optional port, target name, number of
- * the LUN. */
-static const char *value_url_fault(const char *url)
-{
-	const char *host = url + strlen("iscsi://"), *target = strchr(host, '/'), *lun, *port;
-	size_t host_length = target ? (size_t)(target - host) : strlen(host);
-
-	if (memchr(host, '@', host_length) || memchr(host, '%', host_length))
-		return "a user or password in the URL, which others can read: expected them in the "
-		       "file that 'secrets' names";
-	if (!target || host_length == 0)
-		return "no host or no target: expected iscsi://HOST[:PORT]/TARGET/LUN";
-	if (host[0] == '[') {
-		port = memchr(host, ']', host_length);
-		if (!port)
-			return "'[' without ']': expected iscsi://[ADDRESS]:PORT/TARGET/LUN";
-		port = port[1] == ':' ? port + 1 : NULL;
-	} else {
-		port = memchr(host, ':', host_length);
-	}
-	if (port) {
-		size_t digits = strspn(port + 1, "0123456789");
-
-		if (digits == 0 || digits > 5 || port + 1 + digits != target ||
-		    atoi(port + 1) > 65535 || atoi(port + 1) == 0)
-			return "a port that is no number from 1 to 65535";
-	}
-	target++;
-	lun = strrchr(target, '/');
-	if ((strncmp(target, "iqn.", 4) != 0 && strncmp(target, "eui.", 4) != 0 &&
-	     strncmp(target, "naa.", 4) != 0) ||
-	    !lun || lun - target > 223)
-		return "no iSCSI name after the host: expected "
-		       "iscsi://HOST[:PORT]/iqn.YYYY-MM.NAME/LUN";
-	if (lun[1] == '\0' || strlen(lun + 1) > 5 ||
-	    strspn(lun + 1, "0123456789") != strlen(lun + 1) || atoi(lun + 1) > 16383)
-		return "a LUN that is no number from 0 to 16383 at its end";
-	return NULL;
-}
-
 void config_check_device(struct config_context *context, const char *device, int line)
 {
 	char shown[CONFIG_SHOWN_SIZE];
-	const char *fault;
+	const char *problem;
+	struct lun_url url;
 
 	config_shown(device, strlen(device), shown);
 	if (strlen(device) > 350 || strpbrk(device, "\n\r\t \"'\\")) {
@@ -135,12 +97,13 @@ void config_check_device(struct config_context *context, const char *device, int
 			     "and quotes",
 			     shown);
 	} else if (strncmp(device, "iscsi://", 8) == 0) {
-		/* the password is not repeated in the message */
-		fault = value_url_fault(device);
-		if (fault && strchr(device, '@'))
-			config_error(context, line, "device: found %s", fault);
-		else if (fault)
-			config_error(context, line, "device: found '%s' with %s", shown, fault);
+		/* the daemon's own parser; a password is not repeated in the message */
+		if (lun_url_parse(&url, device, &problem) == 0)
+			return;
+		config_error(context, line,
+			     "device: %s%s%s%s; expected iscsi://HOST[:PORT]/iqn.YYYY-MM.NAME/LUN",
+			     strchr(device, '@') ? "" : "found '", strchr(device, '@') ? "" : shown,
+			     strchr(device, '@') ? "" : "': ", problem);
 	} else if (device[0] != '/') {
 		config_error(context, line,
 			     "device: found '%s', expected an absolute path such as "

@@ -2,6 +2,7 @@
  *
  * Asking a daemon through its control socket, with a limit of time for each step.
  */
+#include "cluster/base/text.h"
 #include "cluster/control/client.h"
 #include "cluster/base/clock.h"
 
@@ -247,6 +248,7 @@ int control_client_receive(struct control_client *client, json_t **answer, uint3
 					   strerror(-error));
 	}
 	*answer = json_loadb(line, length, 0, &fault);
+	text_clean_json(*answer);
 	if (json_is_object(*answer))
 		return 0;
 	json_decref(*answer);

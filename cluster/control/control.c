@@ -3,6 +3,7 @@
  * The control socket's clients: who they are, their lines, their requests one after the other, and
  * their answers. Making the socket itself is in socket.c.
  */
+#include "cluster/base/text.h"
 #include "cluster/control/private.h"
 
 #include "cluster/base/clock.h"
@@ -38,6 +39,7 @@ struct control_client_state {
 	struct control_lines lines;
 	struct control_request *request; /* being carried out */
 	bool processing, paused, closing, last_words;
+	bool counted; /* among those who are not root */
 	uid_t uid;
 	pid_t pid;
 	size_t queued_before; /* bytes that waited at the last check, and those sent since */
@@ -50,7 +52,8 @@ struct control {
 	uv_timer_t check; /* of slow readers; runs while somebody has unread answers */
 	struct control_client_state *clients;
 	size_t client_count;
-	size_t handles; /* not yet closed */
+	size_t member_count; /* of them, who are not root or the daemon's own user */
+	size_t handles;      /* not yet closed */
 	bool closing;
 	uint32_t stall_ms;
 	char path[108];
@@ -98,6 +101,7 @@ static void client_close(struct control_client_state *client)
 		link = &(*link)->next;
 	*link = client->next;
 	client->control->client_count--;
+	client->control->member_count -= client->counted ? 1 : 0;
 	client->request = NULL;
 	uv_close((uv_handle_t *)&client->pipe, client_closed);
 	if (!request)
@@ -191,11 +195,7 @@ static int client_send(struct control_client_state *client, json_t *object)
 static json_t *control_refusal(const char *code, const char *text)
 {
 	/* text may quote what the sender wrote */
-	json_t *error = json_string(text);
-
-	if (!error)
-		error = json_string("(the message is no UTF-8)");
-	return json_pack("{s:b, s:o, s:s}", "ok", 0, "error", error, "code", code);
+	return json_pack("{s:b, s:o, s:s}", "ok", 0, "error", text_json(text), "code", code);
 }
 
 /* Ends the request with this line. */
@@ -461,6 +461,20 @@ static bool client_permitted(struct control_client_state *client, int fd)
 	return false;
 }
 
+/* Members of the group must not be able to keep root out. */
+static bool client_has_place(struct control_client_state *client)
+{
+	struct control *control = client->control;
+
+	if (client->uid != 0 && client->uid != geteuid()) {
+		if (control->member_count >= CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_ROOT)
+			return false;
+		client->counted = true;
+		control->member_count++;
+	}
+	return control->client_count <= CONTROL_CLIENTS_MAX;
+}
+
 static void control_connected(uv_stream_t *listener, int status)
 {
 	struct control *control = listener->data;
@@ -483,7 +497,7 @@ static void control_connected(uv_stream_t *listener, int status)
 		client->last_words = true;
 		client_refuse(client, "denied",
 			      "permission denied: expected root, or a member of the control_group");
-	} else if (control->client_count > CONTROL_CLIENTS_MAX) {
+	} else if (!client_has_place(client)) {
 		client->last_words = true;
 		client_refuse(client, "busy",
 			      "too many clients: try again when others have closed");

@@ -17,6 +17,7 @@
 
 #define CONTROL_LINE_MAX 65536 /* of a request, without its newline */
 #define CONTROL_CLIENTS_MAX 64
+#define CONTROL_CLIENTS_ROOT 8           /* of them for root and the daemon's own user alone */
 #define CONTROL_PAUSE_QUEUE (256u << 10) /* who lets this much wait is not read from */
 #define CONTROL_STREAM_QUEUE_MAX                                                                   \
 	(2u << 20) /* a stream whose reader lets more wait ends: room for one long answer */

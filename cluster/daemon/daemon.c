@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/base/text.h"
 #include "cluster/base/log.h"
 #include "cluster/daemon/daemon.h"
 
@@ -20,7 +21,7 @@ void daemon_note(struct daemon *daemon, const char *kind, const char *format, ..
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	event.text = text;
+	event.text = text_clean(text);
 	if (daemon->home.history)
 		history_add(daemon->home.history, &event);
 	log_notice("%s", text);

@@ -40,6 +40,8 @@ struct daemon {
 	struct daemon_retired
 		*retired; /* trees that groups which are being given up still point into */
 	const char *config_path, *state_folder;
+	bool node_given; /* by --node: it is no host name */
+	bool check_only;
 	void (*end)(struct daemon *daemon, enum daemon_end how); /* begins it, and returns */
 	struct control *control;
 	struct daemon_watchdog *watchdog; /* NULL: none is configured */

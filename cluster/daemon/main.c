@@ -192,6 +192,7 @@ static void usage(FILE *out)
 	      "  --node NAME      this node's name in the configuration; default: the host name\n"
 	      "  --state DIR      default " CONFIG_STATE_DEFAULT "\n"
 	      "  --run DIR        default " CONFIG_RUN_DEFAULT "\n"
+	      "  --check          only read the configuration, say what is wrong with it, and end\n"
 	      "  --debug          say more\n"
 	      "  --no-realtime    no real-time priority, no locked memory\n"
 	      "  --starter        only start programs for another one: lunkeeper-starter.service\n"
@@ -232,6 +233,7 @@ static void harden(uv_loop_t *loop)
 
 static int load_config(struct daemon *daemon)
 {
+	static char name[CONFIG_NAME_MAX + 1];
 	struct config_faults faults = {0};
 	int error = config_load(daemon->config_path, &daemon->home.config, &faults);
 	char text[600];
@@ -245,13 +247,18 @@ static int load_config(struct daemon *daemon)
 	config_faults_free(&faults);
 	if (error)
 		return -1;
-	daemon->home.self = config_find_node(daemon->home.config, daemon->home.node_name);
+	daemon->home.self = daemon->node_given
+				    ? config_find_node(daemon->home.config, daemon->home.node_name)
+				    : config_find_host(daemon->home.config, daemon->home.node_name);
 	if (!daemon->home.self) {
 		log_error("%s: this node, %s, is not configured there; add: node \"%s\" { id = ... "
 			  "}, or start with --node NAME",
 			  daemon->config_path, daemon->home.node_name, daemon->home.node_name);
 		return -1;
 	}
+	/* another tree may come with a reload */
+	snprintf(name, sizeof(name), "%s", daemon->home.self->name);
+	daemon->home.node_name = name;
 	return 0;
 }
 
@@ -341,17 +348,12 @@ static void open_handles(struct daemon *daemon)
 static int parse_options(struct daemon *daemon, int argc, char **argv, bool *realtime)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"node", required_argument, NULL, 'n'},
-		{"state", required_argument, NULL, 's'},
-		{"run", required_argument, NULL, 'r'},
-		{"debug", no_argument, NULL, 'd'},
-		{"no-realtime", no_argument, NULL, 'R'},
-		{"foreground", no_argument, NULL, 'f'},
-		{"starter", no_argument, NULL, 'S'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{NULL, 0, NULL, 0},
+		{"config", required_argument, NULL, 'c'}, {"node", required_argument, NULL, 'n'},
+		{"state", required_argument, NULL, 's'},  {"run", required_argument, NULL, 'r'},
+		{"check", no_argument, NULL, 'C'},        {"debug", no_argument, NULL, 'd'},
+		{"no-realtime", no_argument, NULL, 'R'},  {"foreground", no_argument, NULL, 'f'},
+		{"starter", no_argument, NULL, 'S'},      {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -362,6 +364,7 @@ static int parse_options(struct daemon *daemon, int argc, char **argv, bool *rea
 			break;
 		case 'n':
 			daemon->home.node_name = optarg;
+			daemon->node_given = true;
 			break;
 		case 's':
 			daemon->state_folder = optarg;
@@ -371,6 +374,9 @@ static int parse_options(struct daemon *daemon, int argc, char **argv, bool *rea
 			break;
 		case 'd':
 			log_set_level(LOG_LEVEL_DEBUG);
+			break;
+		case 'C':
+			daemon->check_only = true;
 			break;
 		case 'R':
 			*realtime = false;
@@ -435,7 +441,6 @@ int main(int argc, char **argv)
 		program[0] = 0;
 	gethostname(host, sizeof(host));
 	host[sizeof(host) - 1] = 0;
-	host[strcspn(host, ".")] = 0;
 	daemon.home.node_name = host;
 	daemon.config_path = CONFIG_PATH_DEFAULT;
 	daemon.state_folder = CONFIG_STATE_DEFAULT;
@@ -445,6 +450,8 @@ int main(int argc, char **argv)
 	if (parse_options(&daemon, argc, argv, &realtime))
 		return 2;
 	umask(022);
+	if (daemon.check_only)
+		return load_config(&daemon) ? 2 : 0;
 	/* Now: what it forks must have nothing of what follows. */
 	run_on_trouble(on_starter_trouble, &daemon);
 	run_prepare();

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cluster/base/text.h"
 #include "cluster/base/clock.h"
 #include "cluster/group/private.h"
 #include "cluster/base/log.h"
@@ -27,7 +28,7 @@ void group_note(struct group *group, const char *lun, const char *kind, const ch
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	event.text = text;
+	event.text = text_clean(text);
 	add(group, &event);
 	log_info("%s%s%s: %s: %s", group->config->name, lun ? "/" : "", lun ? lun : "", kind, text);
 }

@@ -127,6 +127,36 @@ static void things_are_found_by_name(void)
 	config_free(config);
 }
 
+static void check_host(const char *nodes, const char *host, int id)
+{
+	char text[400];
+	struct config *config;
+	const struct config_node *node;
+
+	snprintf(text, sizeof(text), "cluster = c %s lun l { device = /dev/sdb }", nodes);
+	config = load(text);
+	node = config_find_host(config, host);
+	CU_ASSERT_EQUAL(node ? node->id : 0, id);
+	config_free(config);
+}
+
+static void a_node_may_be_named_with_its_domain(void)
+{
+	static const char both[] = "node jerry { id = 1 } node tom.example.org { id = 2 }";
+
+	check_host(both, "jerry", 1);
+	check_host(both, "jerry.example.org", 1);
+	check_host(both, "tom", 2);
+	check_host(both, "tom.example.org", 2);
+	check_host(both, "tom.example.net", 0);
+	check_host(both, "jer", 0);
+	check_host(both, "", 0);
+	/* two that it could be are none */
+	check_host("node a.x { id = 1 } node a.y { id = 2 }", "a", 0);
+	check_host("node a.x { id = 1 } node a.y { id = 2 }", "a.y", 2);
+	check_host("node a { id = 1 } node a.y { id = 2 }", "a", 1);
+}
+
 /* Compares base with base in which one piece is replaced. */
 static struct config_diff diff_of(const char *piece, const char *by, struct config **before,
 				  struct config **after)
@@ -244,6 +274,7 @@ int main(void)
 		{"things are found by name", things_are_found_by_name},
 		{"a change is named by what it needs", a_change_is_named_by_what_it_needs},
 		{"groups come and go", groups_come_and_go},
+		{"a node may be named with its domain", a_node_may_be_named_with_its_domain},
 		{"what is no readable file is said", what_is_no_readable_file_is_said},
 		CU_TEST_INFO_NULL,
 	};

@@ -80,18 +80,34 @@ static void dump(FILE *out, const struct config *config)
 		dump_group(out, &config->groups[i]);
 }
 
+/* The whole file; "" when it is not there. Its owner and mode are not looked at. */
+static char *contents(const char *path, size_t *length)
+{
+	char *text = calloc(1, 1 << 16);
+	FILE *in = fopen(path, "r");
+
+	*length = 0;
+	if (in) {
+		*length = fread(text, 1, (1 << 16) - 1, in);
+		fclose(in);
+	}
+	return text;
+}
+
 /* What loading the file yields, as text. */
 static char *outcome(const char *name)
 {
 	struct config_faults faults = {0};
 	struct config *config;
-	char path[300], line[1200], *text = NULL;
-	size_t length;
+	char path[300], line[1200], *text = NULL, *data;
+	size_t length, size;
 	FILE *out = open_memstream(&text, &length);
 	int error;
 
 	snprintf(path, sizeof(path), FOLDER "/%s", name);
-	error = config_load(path, &config, &faults);
+	data = contents(path, &size);
+	error = config_load_text(path, data, size, &config, &faults);
+	free(data);
 	for (size_t i = 0; i < faults.count; i++)
 		fprintf(out, "%s\n",
 			config_fault_text(&faults.list[i], line, sizeof(line)) + strlen(FOLDER) +
@@ -122,21 +138,10 @@ static void check_next_file(void)
 	config_faults_free(&faults);
 }
 
-static char *expected(const char *path)
-{
-	char *text = calloc(1, 1 << 16);
-	FILE *in = fopen(path, "r");
-
-	if (in) {
-		text[fread(text, 1, (1 << 16) - 1, in)] = '\0';
-		fclose(in);
-	}
-	return text;
-}
-
 static void compare(const char *name)
 {
 	char path[300], *got = outcome(name), *want;
+	size_t length;
 
 	snprintf(path, sizeof(path), FOLDER "/%.*s.out", (int)(strlen(name) - strlen(".conf")),
 		 name);
@@ -146,7 +151,7 @@ static void compare(const char *name)
 		fputs(got, out);
 		fclose(out);
 	}
-	want = expected(path);
+	want = contents(path, &length);
 	if (strcmp(got, want) != 0)
 		fprintf(stderr, "\n%s/%s yields:\n%s--- but %s says:\n%s---\n", FOLDER, name, got,
 			path, want);

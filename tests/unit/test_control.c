@@ -146,6 +146,8 @@ static void server_quit(uv_async_t *async)
 	uv_close((uv_handle_t *)&server.pump, NULL);
 }
 
+static const char *server_group; /* NULL: none */
+
 static void server_run(void *user)
 {
 	static const struct control_command commands[] = {
@@ -153,7 +155,7 @@ static void server_run(void *user)
 		{"later", on_later},     {"count", on_count}, {"follow", on_follow},
 		{"gone", on_gone_count}, {NULL, NULL},
 	};
-	struct control_options options = {path, NULL, commands, NULL, STALL_MS};
+	struct control_options options = {path, server_group, commands, NULL, STALL_MS};
 
 	(void)user;
 	uv_loop_init(&server.loop);
@@ -498,6 +500,55 @@ static void clients_are_counted(void)
 	end();
 }
 
+/* As one who is not root: a child that holds connections until it is told to end. */
+static pid_t fill_as_another(int *until)
+{
+	int ends[2], ready[2];
+	char byte;
+	pid_t child;
+
+	CU_ASSERT_EQUAL_FATAL(pipe(ends) | pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		close(ends[1]);
+		if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0)
+			_exit(2);
+		for (int i = 0; i < CONTROL_CLIENTS_MAX + 2; i++)
+			raw_connect();
+		if (write(ready[1], "", 1) != 1)
+			_exit(3);
+		_exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(ends[0]);
+	close(ready[1]);
+	CU_ASSERT_EQUAL(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	*until = ends[1];
+	return child;
+}
+
+static void the_group_does_not_keep_root_out(void)
+{
+	int until, status = 0;
+	pid_t child;
+
+	if (getuid() != 0) {
+		fprintf(stderr, "\nnot root: another user was not tried\n");
+		return;
+	}
+	server_group = "nogroup";
+	begin();
+	CU_ASSERT_EQUAL(chmod(folder, 0755), 0);
+	child = fill_as_another(&until);
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_STRING_EQUAL(ask("{\"command\":\"ping\"}"), "{\"ok\":true}");
+	close(until);
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(status, 0);
+	server_group = NULL;
+	end();
+}
+
 static void others_are_refused_before_they_are_read(void)
 {
 	struct stat status;
@@ -650,6 +701,7 @@ int main(void)
 		{"a stream ends with its reader", a_stream_ends_with_its_reader},
 		{"a reader that does not read is dropped", a_reader_that_does_not_read_is_dropped},
 		{"clients are counted", clients_are_counted},
+		{"the group does not keep root out", the_group_does_not_keep_root_out},
 		{"others are refused before they are read",
 		 others_are_refused_before_they_are_read},
 		{"a socket in use is not taken, a stale one is",

@@ -209,11 +209,7 @@ static void lun_context_name_node(struct lun_context *context)
 	}
 	if (gethostname(host, sizeof(host) - 1) != 0)
 		return;
-	context->node = config_find_node(context->config, host);
-	if (!context->node) {
-		host[strcspn(host, ".")] = '\0';
-		context->node = config_find_node(context->config, host);
-	}
+	context->node = config_find_host(context->config, host);
 }
 
 static void lun_context_name_initiator(struct lun_context *context)

@@ -373,7 +373,7 @@ int gate_process_put_back(struct gate *gate)
 	*strrchr(parent, '/') = '\0';
 	error = folder_make(parent, message, sizeof(message));
 	if (!error)
-		error = folder_make(gate->folder, message, sizeof(message));
+		error = own_folder_make(gate, message, sizeof(message));
 	return error || access(gate->config, F_OK) == 0 ? error : config_write(gate);
 }
 
