@@ -55,6 +55,24 @@ int scsi_wwid_decode(char *wwid, size_t size, const uint8_t *data, size_t length
 /* True when the page holds this designator, in whichever place (text compared without case,
  * "0x"/"wwn-0x" accepted). */
 bool scsi_wwid_present(const char *wwid, const uint8_t *data, size_t length);
+enum scsi_same {
+	SCSI_SAME_UNKNOWN, /* a page is missing or malformed, or they have no designator of one kind */
+	SCSI_SAME_YES,
+	SCSI_SAME_NO,
+};
+struct scsi_difference {
+	char one[SCSI_WWID_MAX], other[SCSI_WWID_MAX];
+};
+/* Do two pages 83h tell of one logical unit? Their order, their number and those of the port do not
+ * matter. Of each kind of designator of the logical unit that both have, they must have one in
+ * common; those that are the vendor's own only where there are no better ones. One of zeroes or
+ * blanks is none. NO: *difference (NULL: not wanted) has the two that differ. */
+enum scsi_same scsi_identity_compare(const uint8_t *one, size_t one_length, const uint8_t *other,
+				     size_t other_length, struct scsi_difference *difference);
+/* Behind a UNIT ATTENTION of this code another logical unit may stand under the same number, or
+ * this one may have lost its reservations or its size (SPC-5 annex F.2): 28/xx, 29/xx, 2A/01, 2A/09,
+ * 3F/xx. */
+bool scsi_attention_doubts_identity(uint8_t asc, uint8_t ascq);
 int scsi_capacity10_decode(struct scsi_capacity *capacity, const uint8_t *data, size_t length);
 int scsi_capacity16_decode(struct scsi_capacity *capacity, const uint8_t *data, size_t length);
 

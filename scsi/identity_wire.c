@@ -182,6 +182,9 @@ int scsi_serial_decode(char *serial, size_t size, const uint8_t *data, size_t le
 	return scsi_text_copy(serial, size, body, body_length) ? 0 : -EBADMSG;
 }
 
+#define SCSI_DESIGNATOR_RANK_MOST 9
+#define SCSI_DESIGNATOR_RANK_VENDOR 2
+
 enum scsi_designator_type {
 	SCSI_DESIGNATOR_VENDOR_SPECIFIC = 0,
 	SCSI_DESIGNATOR_T10_VENDOR_ID = 1,
@@ -218,12 +221,28 @@ static int scsi_designator_next(const uint8_t *body, size_t length, size_t *offs
 	return 1;
 }
 
+/* Zeroes (behind the first digit of an NAA) or blanks: it was never set, and thousands bear it. */
+static bool scsi_designator_is_void(const struct scsi_designator *designator)
+{
+	bool naa = designator->type == SCSI_DESIGNATOR_NAA;
+	size_t begin = designator->type == SCSI_DESIGNATOR_T10_VENDOR_ID ? 8 : 0;
+
+	for (size_t i = begin; i < designator->length; i++) {
+		uint8_t byte = naa && i == 0 ? designator->data[i] & 0x0f : designator->data[i];
+
+		if (byte != 0 && byte != ' ')
+			return false;
+	}
+	return true;
+}
+
 /* How good a designator is as an identity: the higher the better, 0 not at all. */
 static unsigned scsi_designator_rank(const struct scsi_designator *designator)
 {
 	unsigned naa;
 
-	if (designator->association != 0 || designator->length == 0)
+	if (designator->association != 0 || designator->length == 0 ||
+	    scsi_designator_is_void(designator))
 		return 0;
 	switch (designator->type) {
 	case SCSI_DESIGNATOR_NAA:
@@ -359,6 +378,101 @@ bool scsi_wwid_present(const char *wwid, const uint8_t *data, size_t length)
 		    scsi_designator_text(&designator, text, sizeof(text)) &&
 		    scsi_wwid_match(wwid, text, designator.type))
 			return true;
+	}
+	return false;
+}
+
+/* Of one page: the next designator of this rank, from *offset on. */
+static bool scsi_designator_of_rank(const uint8_t *body, size_t length, size_t *offset,
+				    unsigned rank, struct scsi_designator *designator)
+{
+	while (scsi_designator_next(body, length, offset, designator) > 0)
+		if (scsi_designator_rank(designator) == rank)
+			return true;
+	return false;
+}
+
+static bool scsi_designator_equal(const struct scsi_designator *one,
+				  const struct scsi_designator *other)
+{
+	char first[SCSI_WWID_MAX], second[SCSI_WWID_MAX];
+
+	return one->type == other->type && scsi_designator_text(one, first, sizeof(first)) &&
+	       scsi_designator_text(other, second, sizeof(second)) &&
+	       strcasecmp(first, second) == 0;
+}
+
+/* Of one rank: have they one in common? NO: and the first of each. */
+static enum scsi_same scsi_rank_compare(const uint8_t *one, size_t one_length, const uint8_t *other,
+					size_t other_length, unsigned rank,
+					struct scsi_designator *a, struct scsi_designator *b)
+{
+	enum scsi_same same = SCSI_SAME_UNKNOWN;
+	size_t at = 0, from;
+
+	while (scsi_designator_of_rank(one, one_length, &at, rank, a)) {
+		from = 0;
+
+		while (scsi_designator_of_rank(other, other_length, &from, rank, b)) {
+			if (scsi_designator_equal(a, b))
+				return SCSI_SAME_YES;
+			same = SCSI_SAME_NO;
+		}
+	}
+	at = from = 0;
+	if (same == SCSI_SAME_NO)
+		same = scsi_designator_of_rank(one, one_length, &at, rank, a) &&
+				       scsi_designator_of_rank(other, other_length, &from, rank, b)
+			       ? SCSI_SAME_NO
+			       : SCSI_SAME_UNKNOWN;
+	return same;
+}
+
+enum scsi_same scsi_identity_compare(const uint8_t *one, size_t one_length, const uint8_t *other,
+				     size_t other_length, struct scsi_difference *difference)
+{
+	const uint8_t *first, *second;
+	size_t first_length, second_length;
+	enum scsi_same same = SCSI_SAME_UNKNOWN;
+
+	if (scsi_page_body(0x83, one, one_length, &first, &first_length) < 0 ||
+	    scsi_page_body(0x83, other, other_length, &second, &second_length) < 0)
+		return SCSI_SAME_UNKNOWN;
+	for (unsigned rank = SCSI_DESIGNATOR_RANK_MOST; rank > 0; rank--) {
+		struct scsi_designator a, b;
+
+		/* What a vendor alone understands may be a name that people give. */
+		if (rank == SCSI_DESIGNATOR_RANK_VENDOR && same != SCSI_SAME_UNKNOWN)
+			continue;
+		switch (scsi_rank_compare(first, first_length, second, second_length, rank, &a,
+					  &b)) {
+		case SCSI_SAME_UNKNOWN:
+			break;
+		case SCSI_SAME_YES:
+			same = SCSI_SAME_YES;
+			break;
+		case SCSI_SAME_NO:
+			if (difference) {
+				scsi_designator_text(&a, difference->one, sizeof(difference->one));
+				scsi_designator_text(&b, difference->other,
+						     sizeof(difference->other));
+			}
+			return SCSI_SAME_NO;
+		}
+	}
+	return same;
+}
+
+bool scsi_attention_doubts_identity(uint8_t asc, uint8_t ascq)
+{
+	switch (asc) {
+	case 0x29: /* power on, reset, I_T nexus loss */
+	case 0x3f: /* operating conditions: INQUIRY data, identifier, REPORT LUNS data */
+		return true;
+	case 0x28: /* medium may have changed */
+		return true;
+	case 0x2a:
+		return ascq == 0x01 || ascq == 0x09; /* mode parameters, capacity */
 	}
 	return false;
 }

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define LUN_IDENTIFY_PAGE_SIZE (uint16_t)sizeof(((struct lun_identify *)0)->buffer)
+#define LUN_IDENTIFY_ROUNDS 4
 #define LUN_IDENTIFY_INQUIRY_SIZE 96
 
 enum lun_identify_step {
@@ -30,10 +30,11 @@ static void lun_identify_ask(struct lun_identify *identify, enum lun_identify_st
 		scsi_inquiry_encode(request, identify->buffer, LUN_IDENTIFY_INQUIRY_SIZE);
 		break;
 	case LUN_IDENTIFY_PAGE_83:
-		scsi_inquiry_page_encode(request, 0x83, identify->buffer, LUN_IDENTIFY_PAGE_SIZE);
+		identify->attentions = identify->exec.attentions.count;
+		vpd_reader_begin(&identify->page, 0x83, request);
 		break;
 	case LUN_IDENTIFY_PAGE_80:
-		scsi_inquiry_page_encode(request, 0x80, identify->buffer, LUN_IDENTIFY_PAGE_SIZE);
+		vpd_reader_begin(&identify->serial_page, 0x80, request);
 		break;
 	case LUN_IDENTIFY_CAPACITY_16:
 		scsi_read_capacity16_encode(request, identify->buffer);
@@ -60,12 +61,15 @@ static enum lun_identify_step lun_identify_take(struct lun_identify *identify, s
 		return identify->inquiry.peripheral_qualifier == 0 ? LUN_IDENTIFY_PAGE_83
 								   : LUN_IDENTIFY_END;
 	case LUN_IDENTIFY_PAGE_83:
-		scsi_wwid_decode(identify->wwid, sizeof(identify->wwid), data, length);
+		scsi_wwid_decode(identify->wwid, sizeof(identify->wwid), identify->page.data,
+				 identify->page.length);
 		identify->wanted_present =
-			identify->wanted && scsi_wwid_present(identify->wanted, data, length);
+			identify->wanted && scsi_wwid_present(identify->wanted, identify->page.data,
+							      identify->page.length);
 		return LUN_IDENTIFY_PAGE_80;
 	case LUN_IDENTIFY_PAGE_80:
-		scsi_serial_decode(identify->serial, sizeof(identify->serial), data, length);
+		scsi_serial_decode(identify->serial, sizeof(identify->serial),
+				   identify->serial_page.data, identify->serial_page.length);
 		return LUN_IDENTIFY_CAPACITY_16;
 	case LUN_IDENTIFY_CAPACITY_16:
 		return scsi_capacity16_decode(&identify->capacity, data, length) == 0
@@ -80,11 +84,23 @@ static enum lun_identify_step lun_identify_take(struct lun_identify *identify, s
 	return LUN_IDENTIFY_END;
 }
 
+static bool lun_identify_page_over(struct lun_identify *identify)
+{
+	struct scsi_request *request = &identify->exec.request;
+
+	if (identify->step == LUN_IDENTIFY_PAGE_83)
+		return vpd_reader_take(&identify->page, request);
+	if (identify->step == LUN_IDENTIFY_PAGE_80)
+		return vpd_reader_take(&identify->serial_page, request);
+	return true;
+}
+
 static void lun_identify_on_done(struct pr_exec *exec)
 {
 	struct lun_identify *identify = exec->user;
 	struct scsi_request *request = &exec->request;
 	size_t length = 0; /* of a refused command: decodes to nothing */
+	enum lun_identify_step next;
 
 	if (request->result.outcome == SCSI_OUTCOME_UNKNOWN) {
 		identify->done(identify);
@@ -101,7 +117,17 @@ static void lun_identify_on_done(struct pr_exec *exec)
 		identify->done(identify);
 		return;
 	}
-	lun_identify_ask(identify, lun_identify_take(identify, length));
+	if (!lun_identify_page_over(identify)) {
+		pr_exec_continue(exec, lun_identify_on_done);
+		return;
+	}
+	next = lun_identify_take(identify, length);
+	/* An attention behind the page: what it said may be another one's. */
+	if (next == LUN_IDENTIFY_END && identify->step >= LUN_IDENTIFY_PAGE_83 &&
+	    exec->attentions.count != identify->attentions &&
+	    identify->rounds++ < LUN_IDENTIFY_ROUNDS)
+		next = LUN_IDENTIFY_INQUIRY;
+	lun_identify_ask(identify, next);
 }
 
 void lun_identify_start(struct lun_identify *identify, struct path *path, uint32_t timeout_ms,
@@ -113,5 +139,12 @@ void lun_identify_start(struct lun_identify *identify, struct path *path, uint32
 	identify->wwid[0] = identify->serial[0] = '\0';
 	identify->wanted_present = false;
 	identify->capacity = (struct scsi_capacity){0};
+	identify->rounds = 0;
 	lun_identify_ask(identify, LUN_IDENTIFY_INQUIRY);
+}
+
+void lun_identify_release(struct lun_identify *identify)
+{
+	vpd_reader_free(&identify->page);
+	vpd_reader_free(&identify->serial_page);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One command with its retries, looks and orders: sequences of requests on a path, one callback at
+ * One command with its retries, and looks: sequences of requests on a path, one callback at
  * the end.
  */
 #include "scsi/pr_exec.h"
@@ -59,6 +59,10 @@ static void pr_exec_on_done(struct scsi_request *request)
 	if (result->status == SCSI_STATUS_CHECK_CONDITION &&
 	    result->sense_key == SCSI_SENSE_UNIT_ATTENTION)
 		pr_exec_attend(&exec->attentions, result);
+	if (exec->verdict == SCSI_RETRY_AT_ONCE && exec->stops_in_doubt &&
+	    result->sense_key == SCSI_SENSE_UNIT_ATTENTION &&
+	    scsi_attention_doubts_identity(result->asc, result->ascq))
+		exec->verdict = SCSI_RETRY_FINAL;
 	if (exec->verdict == SCSI_RETRY_AT_ONCE || exec->verdict == SCSI_RETRY_LATER) {
 		uint64_t next_us = now_us + (uint64_t)wait_ms * 1000;
 
@@ -364,27 +368,5 @@ unsigned pr_look_nexuses(const struct pr_look *look, uint64_t key)
 		if (look->keys[i] == key)
 			return look->nexuses[i];
 	}
-	return 0;
-}
-
-/* ---- orders ---- */
-
-static void pr_order_on_done(struct pr_exec *exec)
-{
-	struct pr_order *order = exec->user;
-
-	order->done(order);
-}
-
-int pr_order_start(struct pr_order *order, struct path *path, const struct pr_out *out,
-		   uint32_t timeout_ms, pr_order_done *done)
-{
-	assert(!order->exec.under_way);
-	if (pr_out_encode(&order->exec.request, out, order->parameters, sizeof(order->parameters)) <
-	    0)
-		return -EINVAL;
-	order->exec.user = order;
-	order->done = done;
-	pr_exec_start(&order->exec, path, timeout_ms, pr_order_on_done);
 	return 0;
 }

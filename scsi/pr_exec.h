@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Small asynchronous errands on a path, for the daemon and the command line: one command with the
- * retries that the standard asks for, one look at a LUN's reservation, one order that changes it,
- * and the question who a LUN is.
+ * retries that the standard asks for, one look at a LUN's reservation, and the question who a LUN
+ * is. Orders that change a reservation: scsi/lun_proof.h.
  *
  * All of them: the struct is the caller's, is zeroed before its first use, and stays where it is
  * and unchanged from the start until done(), which is called exactly once, from the loop, never
@@ -18,6 +18,7 @@
 #include "scsi/identity.h"
 #include "scsi/path.h"
 #include "scsi/pr.h"
+#include "scsi/vpd.h"
 
 #define PR_ATTENTIONS_KEPT 4
 #define PR_LOOK_KEYS_MAX 64
@@ -52,6 +53,9 @@ struct pr_exec {
 	void *user;                   /* the caller's */
 	struct pr_attentions attentions; /* of this errand */
 	enum scsi_retry_verdict verdict; /* FINAL, or OTHER_PATH: this path cannot be used now */
+	/* The caller's: an attention after which this may be another logical unit ends it
+	 * (scsi_attention_doubts_identity()), instead of being taken. */
+	bool stops_in_doubt;
 	/* Its own: */
 	struct path *path;
 	pr_exec_done *done;
@@ -115,22 +119,6 @@ void pr_look_release(struct pr_look *look);
 /* How many nexuses bear the key; 0: none. */
 unsigned pr_look_nexuses(const struct pr_look *look, uint64_t key);
 
-struct pr_order;
-typedef void pr_order_done(struct pr_order *order);
-
-/* One PERSISTENT RESERVE OUT. A GOOD answer is no ownership: look. */
-struct pr_order {
-	struct pr_exec exec; /* exec.request.result, attentions, counters */
-	void *user;          /* the caller's */
-	/* Its own: */
-	pr_order_done *done;
-	uint8_t parameters[PR_OUT_PARAMETER_LENGTH + PR_TRANSPORT_ID_MAX];
-};
-
-/* out is needed only during the call. 0, or -EINVAL (see pr_out_encode()): nothing is started. */
-int pr_order_start(struct pr_order *order, struct path *path, const struct pr_out *out,
-		   uint32_t timeout_ms, pr_order_done *done);
-
 struct lun_identify;
 typedef void lun_identify_done(struct lun_identify *identify);
 
@@ -148,16 +136,22 @@ struct lun_identify {
 	char serial[64];               /* "": none */
 	struct scsi_capacity capacity; /* blocks 0: unknown */
 
+	/* VPD 83h as it came: length 0: none. lun_identify_release() frees it. */
+	struct vpd_reader page;
+
 	/* Its own: */
 	lun_identify_done *done;
-	uint8_t step;
-	/* so the struct is one for the errand, not one to keep for every LUN */
-	uint8_t buffer[4096];
+	uint8_t step, rounds;
+	uint32_t attentions;
+	struct vpd_reader serial_page;
+	uint8_t buffer[96];
 };
 
 /* OK also for a device that lacks a page or the capacity; a LUN that is not there (peripheral
  * qualifier not 0) is OK, too: the caller looks at inquiry. */
 void lun_identify_start(struct lun_identify *identify, struct path *path, uint32_t timeout_ms,
 			lun_identify_done *done);
+/* Frees the pages. Not while it is under way. */
+void lun_identify_release(struct lun_identify *identify);
 
 #endif

@@ -227,6 +227,29 @@ static void on_fitness(struct arbiter *a, const struct arbiter_event *event)
 		a->offer_until_ms = a->now_ms + a->config.window_ms;
 }
 
+static void on_identity(struct arbiter *a, const struct arbiter_event *event)
+{
+	bool others = false;
+
+	if (event->identity.lun >= a->config.lun_count)
+		return;
+	a->luns[event->identity.lun].other = event->identity.other;
+	for (uint16_t i = 0; i < a->config.lun_count; i++)
+		others = others || a->luns[i].other;
+	if (!others) {
+		arbiter_alarm_clear(a, ARBITER_ALARM_OTHER_UNIT);
+		return;
+	}
+	if (!event->identity.other)
+		return;
+	arbiter_alarm(a, ARBITER_ALARM_OTHER_UNIT, event->identity.lun, 0);
+	if (arbiter_is_owning(a))
+		owner_depose(a, ARBITER_RULE_OWNER_OTHER_UNIT);
+	else if (a->state == ARBITER_STATE_CHALLENGING || a->state == ARBITER_STATE_SEIZING ||
+		 a->state == ARBITER_STATE_REQUESTING)
+		challenger_lost(a, ARBITER_RULE_CHALLENGE_LOSER_UNREGISTERS);
+}
+
 static enum arbiter_command_answer command_release(struct arbiter *a)
 {
 	a->parked = true;
@@ -434,6 +457,9 @@ uint64_t arbiter_step(struct arbiter *a, uint64_t now_ms, const struct arbiter_e
 		break;
 	case ARBITER_EVENT_NEXUS:
 		on_nexus(a, event);
+		break;
+	case ARBITER_EVENT_IDENTITY:
+		on_identity(a, event);
 		break;
 	case ARBITER_EVENT_FITNESS:
 		on_fitness(a, event);

@@ -108,8 +108,11 @@ enum arbiter_event_kind {
 	ARBITER_EVENT_GATE, /* the gate has reached a state (also one that nobody ordered). Reports
 			       of orders that a later order has overtaken are not passed on: only
 			       the last one's */
-	ARBITER_EVENT_SERVICE, /* the service has reached a state */
-	ARBITER_EVENT_NEXUS,   /* a registrable nexus came or went */
+	ARBITER_EVENT_SERVICE,  /* the service has reached a state */
+	ARBITER_EVENT_NEXUS,    /* a registrable nexus came or went */
+	ARBITER_EVENT_IDENTITY, /* another logical unit stands where a LUN of the group was, or the
+				   right one again. No look of a stranger is ever passed on, and no
+				   order of this group is sent to it: who sends them sees to that */
 	ARBITER_EVENT_FITNESS,
 	ARBITER_EVENT_SUSPECT, /* somebody doubts the owner: heartbeats missing, its last look old,
 				  lost by the membership */
@@ -194,6 +197,10 @@ struct arbiter_event {
 				       behind it; false: that is not known */
 		} nexus;
 		struct {
+			uint16_t lun;
+			bool other;
+		} identity;
+		struct {
 			bool fit;
 			bool stuck; /* not fit, and it does not get on even with handing over: it
 				       defends no more, and whoever challenges wins */
@@ -249,6 +256,8 @@ enum arbiter_alarm {
 	ARBITER_ALARM_ANSWERS_DIFFER, /* READ FULL STATUS and READ KEYS show different keys */
 	ARBITER_ALARM_LOOKS_DIFFER,   /* looks by different paths show different reservations */
 	ARBITER_ALARM_LISTS_DIFFER,   /* key: of a node that challenges out of its turn */
+	ARBITER_ALARM_OTHER_UNIT, /* another logical unit stands where this LUN was: nothing is sent
+				     to it */
 	ARBITER_ALARM_COUNT
 };
 
@@ -265,6 +274,8 @@ enum arbiter_alarm {
 	X(OWNER_RESERVE_AGAIN, "registered, but nobody holds: reserved again")                     \
 	X(OWNER_REASSERT, "own key and reservation gone: renewed under a fresh key, gate held")    \
 	X(OWNER_DEPOSED, "another node holds: gate failed, service stopped")                       \
+	X(OWNER_OTHER_UNIT,                                                                        \
+	  "another logical unit stands where a LUN was: gate failed, service stopped")             \
 	X(OWNER_CUT_OFF, "no completed look for the loss tolerance: gate held, service stopped")   \
 	X(OWNER_ASK_AGAIN, "a look without answer: asked again by another path")                   \
 	X(OWNER_HOLD_FOR_NEXUS, "a new nexus: gate held while it is registered")                   \

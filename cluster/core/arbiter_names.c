@@ -65,6 +65,7 @@ const char *arbiter_rule_name(enum arbiter_rule rule)
 		[ARBITER_RULE_CHALLENGE_NOT_FOREIGN] = "challenge-not-foreign",
 		[ARBITER_RULE_CHALLENGE_TURNED_AWAY] = "challenge-turned-away",
 		[ARBITER_RULE_CHALLENGE_HOLDER_CHANGED] = "challenge-holder-changed",
+		[ARBITER_RULE_OWNER_OTHER_UNIT] = "owner-other-unit",
 		[ARBITER_RULE_CHALLENGE_WAIT_WINDOW] = "challenge-wait-window",
 		[ARBITER_RULE_CHALLENGE_WINDOW_RESTART] = "challenge-window-restart",
 		[ARBITER_RULE_CHALLENGE_WINDOW_GROWS] = "challenge-window-grows",
@@ -115,6 +116,7 @@ const char *arbiter_alarm_name(enum arbiter_alarm alarm)
 		[ARBITER_ALARM_RESERVATION_LOST] = "reservation-lost",
 		[ARBITER_ALARM_CUT_OFF] = "cut-off",
 		[ARBITER_ALARM_MEMBERS_MISSING] = "members-missing",
+		[ARBITER_ALARM_OTHER_UNIT] = "other-unit",
 		[ARBITER_ALARM_STOP_OVERDUE] = "stop-overdue",
 		[ARBITER_ALARM_ALL_REGISTRANTS] = "all-registrants",
 		[ARBITER_ALARM_REGISTER_FUTILE] = "register-futile",
@@ -162,6 +164,11 @@ const char *arbiter_alarm_text(enum arbiter_alarm alarm)
 		[ARBITER_ALARM_MEMBERS_MISSING] =
 			"the leader was won, but not all LUNs of the group could be taken; see "
 			"which with: lunkeeper ledger",
+		[ARBITER_ALARM_OTHER_UNIT] =
+			"another logical unit stands where this LUN was: nothing is sent to it any "
+			"more, but what was written just before it was found may be on it. Check "
+			"what the target maps to this initiator under this number; with the right "
+			"one there, this node is ready again by itself",
 		[ARBITER_ALARM_STOP_OVERDUE] = "the service does not stop; see its resources, and "
 					       "what keeps its file system busy",
 		[ARBITER_ALARM_ALL_REGISTRANTS] =

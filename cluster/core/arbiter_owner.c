@@ -146,7 +146,10 @@ void owner_depose(struct arbiter *a, enum arbiter_rule rule)
 	if (rule != ARBITER_RULE_COUNT && !arbiter_rule(a, rule, 0, holder))
 		return;
 	lose(a, rule);
-	arbiter_strike(a, 0);
+	/* What a stranger shows says nothing of who holds the LUN that is meant: should that come
+	 * back, its reservation may still be this node's. */
+	if (rule != ARBITER_RULE_OWNER_OTHER_UNIT)
+		arbiter_strike(a, 0);
 	arbiter_service_update(a);
 	standby_check_quiet(a);
 }

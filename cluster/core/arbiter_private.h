@@ -124,6 +124,7 @@ struct arbiter_lun {
 	uint8_t seat;     /* the nexus that is registered first and reserves, NO_NEXUS */
 	bool seat_holds;  /* the reservation is known to be the seat's */
 	bool no_abort;    /* the target refused PREEMPT AND ABORT */
+	bool other;       /* another logical unit stands where this one was */
 	bool orphan; /* our nexus was not registered although the LUN lists our key: that one is a
 			lost nexus's */
 	bool need_reset;  /* old writes may still be queued; see lun_needs_reset() */

@@ -468,6 +468,8 @@ const char *gate_cause_text(enum gate_cause cause)
 		return "the device did not answer";
 	case GATE_CAUSE_ALONE:
 		return "held for too long without a daemon";
+	case GATE_CAUSE_OTHER_UNIT:
+		return "another logical unit stands where it was";
 	case GATE_CAUSE_COUNT:
 		break;
 	}

@@ -44,6 +44,7 @@ enum gate_cause {
 	GATE_CAUSE_NO_ANSWER,  /* HELD: a data command of `lun` had no answer for the give-up time;
 				  its session was dropped */
 	GATE_CAUSE_ALONE,      /* FAILED: held, and no daemon connected for the hold limit */
+	GATE_CAUSE_OTHER_UNIT, /* FAILED: another logical unit stands where `lun` was */
 	GATE_CAUSE_COUNT,
 };
 

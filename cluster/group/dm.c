@@ -61,7 +61,7 @@ static void refuse(struct group *group, const struct group_lun *lun)
 /* An OPEN that waits is given when every LUN has a device that can be opened, and may be. */
 static void drive(struct group *group)
 {
-	if (!group->open_wanted)
+	if (!group->open_wanted || group_identity_in_doubt(group))
 		return;
 	for (uint16_t i = 0; i < group->lun_count; i++) {
 		const struct gate_dm_view *view = view_of(group, i);
@@ -79,7 +79,7 @@ static void drive(struct group *group)
 
 static void dm_order(struct group *group, enum arbiter_gate state)
 {
-	group->open_wanted = group->open_refused = false;
+	group->open_wanted = group->open_refused = group->gate_paused = false;
 	switch (state) {
 	case ARBITER_GATE_FAILED:
 		want(group, group->devices_wanted ? GATE_DM_DEVICE_KEEP : GATE_DM_DEVICE_NONE,
@@ -143,9 +143,37 @@ static void follow(struct group *group, const struct group_lun *lun,
 	group_note(group, lun->config->name, "gate", "%s by itself: %s",
 		   gate_state_name(view->state),
 		   *view->problem ? view->problem : gate_dm_cause_text(view->cause));
-	group->open_wanted = false;
+	group->open_wanted = group->gate_paused = false;
 	want(group, GATE_DM_DEVICE_KEEP, view->state);
 	post(group, view->state, false);
+}
+
+/* Another logical unit may stand below: nothing passes before that is known; with `look` not before
+ * the arbiter has looked again, and registered by nexuses that are proven. */
+static void dm_hold(struct group_lun *lun, const char *why, bool look)
+{
+	struct group *group = lun->group;
+
+	if (!group->started || (group->gate_ordered != GATE_STATE_OPEN && !group->gate_paused))
+		return;
+	if (!group->gate_paused) {
+		group_note(group, lun->config->name, "gate", "held by itself: %s", why);
+		group->open_wanted = false;
+		want(group, GATE_DM_DEVICE_KEEP, GATE_STATE_HELD);
+	}
+	group->gate_paused = !look;
+	if (look)
+		post(group, GATE_STATE_HELD, false);
+}
+
+/* Nothing is in doubt any more. */
+static void dm_resume(struct group *group)
+{
+	if (group->gate_paused) {
+		group->gate_paused = false;
+		want(group, GATE_DM_DEVICE_KEEP, GATE_STATE_OPEN);
+	}
+	drive(group);
 }
 
 static void report(struct group *group)
@@ -165,6 +193,8 @@ static void report(struct group *group)
 			return;
 		}
 	}
+	if (group->gate_paused) /* the arbiter does not hear of it */
+		return;
 	for (size_t i = 0; i < group->lun_count; i++) {
 		const struct gate_dm_view *view = view_of(group, i);
 
@@ -356,6 +386,8 @@ const struct group_gate group_gate_dm = {
 	.open = dm_open,
 	.start_state = dm_start_state,
 	.order = dm_order,
+	.hold = dm_hold,
+	.resume = dm_resume,
 	.prepare = dm_prepare,
 	.settle = dm_settle,
 	.close = dm_close,

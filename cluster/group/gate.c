@@ -336,8 +336,13 @@ static void set_gate_path(struct group *group, uint16_t number, bool up, bool fr
 	struct arbiter_event event = {
 		.kind = ARBITER_EVENT_NEXUS,
 		.nexus = {.lun = number, .up = up, .fresh = fresh, .ended = !up || fresh}};
+	struct gate_view view;
 
 	lun->gate_path.usable = up;
+	gate_view(group->gate, &view);
+	if (up || (info && info->nexus == GATE_NEXUS_UNUSABLE &&
+		   view.cause == GATE_CAUSE_OTHER_UNIT && view.lun == number))
+		group_identity_found(&lun->gate_path, !up, info ? info->reason : "");
 	free(lun->gate_path.reason);
 	lun->gate_path.reason = !up && info && *info->reason ? strdup(info->reason) : NULL;
 	if (lun->gate_path.reason)

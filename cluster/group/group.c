@@ -632,8 +632,10 @@ static void close_part_done(struct group *group)
 		group->closed(group, group->closed_user);
 	free(group->queue);
 	free(group->arbiter);
-	for (size_t i = 0; i < group->lun_count; i++)
+	for (size_t i = 0; i < group->lun_count; i++) {
 		free(group->luns[i].paths);
+		lun_identity_free(&group->luns[i].identity);
+	}
 	free(group->luns);
 	free(group);
 }

@@ -72,13 +72,8 @@ static void path_attention(struct group_path *path, uint8_t asc, uint8_t ascq)
 		path->lun->writable_ms = 0;
 	if (asc == 0x2a && ascq == 0x09) /* capacity data has changed */
 		group_size_news(path->lun);
-	if ((asc == 0x3f && (ascq == 0x03 || ascq == 0x0e)) && path->usable) {
-		/* INQUIRY data, or which LUNs there are, have changed: another one may be there. */
-		if (group_path_good(path))
-			group_path_post(path, false, false, false);
-		path->usable = false;
-		group_reconnect_soon(path->lun->group);
-	}
+	if (scsi_attention_doubts_identity(asc, ascq) && path->usable)
+		group_identity_doubt(path);
 }
 
 void group_path_attentions(struct group_path *path, const struct pr_exec *exec)

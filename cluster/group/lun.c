@@ -54,6 +54,7 @@ int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 		snprintf(message, message_size, "%s: out of memory", lun->config->name);
 		return -ENOMEM;
 	}
+	group_identity_open(lun);
 	if (!group_lun_is_kernel(lun))
 		return open_urls(lun, message, message_size);
 	group_lun_rescan(lun, lun->group->home->index);
@@ -86,6 +87,7 @@ void group_lun_close(struct group_lun *lun)
 
 void group_lun_announce(struct group_lun *lun)
 {
+	group_identity_announce(lun);
 	for (size_t k = 0; k < lun->path_count; k++)
 		group_path_announce(&lun->paths[k]);
 	if (lun->gate_path
@@ -100,6 +102,9 @@ void group_lun_announce(struct group_lun *lun)
 
 struct look {
 	struct pr_look errand;
+	struct lun_proof proof; /* of what has answered */
+	bool doubted;           /* that may be another one */
+	struct arbiter_look seen;
 	struct group_errand under_way;
 	struct group_path *path;
 	uint32_t id, timeout_ms, order_epoch;
@@ -355,6 +360,62 @@ static bool look_check(struct look *look, struct arbiter_look *seen)
 	return false;
 }
 
+static void look_end(struct look *look, const struct arbiter_look *seen)
+{
+	struct group_lun *lun = look->path->lun;
+	bool good = seen->ok && !lun->other;
+
+	post_look(lun, look->id, good ? seen : &no_look);
+	if (good && look->full && seen->left_out == 0 && look->still &&
+	    look->order_epoch == lun->order_epoch && !lun->group->closing)
+		group_lun_compare(lun, &look->listed);
+	pr_look_release(&look->errand);
+	lun_proof_release(&look->proof);
+	free(look);
+}
+
+/* An attention came with it after which this may be another one. */
+static void look_doubt(struct look *look)
+{
+	const struct pr_attentions *taken = &look->errand.exec.attentions;
+
+	for (uint32_t k = 0; k < taken->count && k < PR_ATTENTIONS_KEPT; k++)
+		if (scsi_attention_doubts_identity(taken->last[k].asc, taken->last[k].ascq))
+			look->doubted = true;
+}
+
+/* What was seen may be another one's: for that, or because this node's reservation is gone. */
+static bool look_is_doubtful(const struct look *look, const struct arbiter_look *seen)
+{
+	struct arbiter_lun_view view;
+
+	arbiter_get_lun_view(look->path->lun->group->arbiter, look->path->lun->number, &view);
+	return look->doubted || (view.owned && !seen->held);
+}
+
+static void on_look_proven(struct lun_proof *proof)
+{
+	struct look *look = proof->user;
+	struct group_path *path = look->path;
+
+	path->looking--;
+	if (!path->lun->group->closing && !path->leaving)
+		group_identity_judged(path, proof->verdict, proof->text);
+	look_end(look, proof->verdict == LUN_VERDICT_SAME ? &look->seen : &no_look);
+}
+
+static void look_prove(struct look *look)
+{
+	uint64_t gone_ms = clock_now_ms() - look->began_ms;
+
+	look->path->looking++;
+	look->proof.user = look;
+	look->proof.exec.counters = &look->path->lun->group->home->counters.pr;
+	lun_proof_start(&look->proof, look->path->path, &look->path->lun->identity,
+			gone_ms + 10 < look->timeout_ms ? look->timeout_ms - (uint32_t)gone_ms : 10,
+			on_look_proven);
+}
+
 static void on_looked(struct pr_look *errand)
 {
 	struct look *look = errand->user;
@@ -363,12 +424,12 @@ static void on_looked(struct pr_look *errand)
 	struct group_home *home = lun->group->home;
 	const struct scsi_result *result = &errand->exec.request.result;
 	struct arbiter_look seen = {0};
-	uint32_t id = look->id;
 
 	path->looking--;
 	home->counters.looks++;
 	home->counters.unit_attentions += errand->exec.attentions.count;
 	group_errand_end(&look->under_way, &errand->exec);
+	look_doubt(look);
 	if (!lun->group->closing && full_status_refused(look)) {
 		look_start(look, look->timeout_ms);
 		return;
@@ -400,12 +461,12 @@ static void on_looked(struct pr_look *errand)
 		if (!lun->group->closing)
 			tell_refusal(lun, result);
 	}
-	post_look(lun, id, &seen);
-	if (seen.ok && look->full && seen.left_out == 0 && look->still &&
-	    look->order_epoch == lun->order_epoch && !lun->group->closing)
-		group_lun_compare(lun, &look->listed);
-	pr_look_release(errand);
-	free(look);
+	if (seen.ok && !lun->group->closing && !path->leaving && look_is_doubtful(look, &seen)) {
+		look->seen = seen;
+		look_prove(look);
+		return;
+	}
+	look_end(look, &seen);
 }
 
 void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
@@ -416,7 +477,8 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 	group_health_check(lun);
 	group_size_check(lun->group);
 	group_writable_check(lun);
-	path = choose_path(lun, effect->look.attempt, NULL);
+	group_identity_check(lun);
+	path = lun->other ? NULL : choose_path(lun, effect->look.attempt, NULL);
 	look = path ? calloc(1, sizeof(*look)) : NULL;
 	if (!look) {
 		post_look(lun, effect->id, &no_look);
@@ -502,6 +564,7 @@ static void on_ordered(struct pr_order *errand)
 	struct order *order = errand->user;
 	struct scsi_result result = errand->exec.request.result;
 	bool other_path = errand->exec.verdict == SCSI_RETRY_OTHER_PATH;
+	struct group_path *path = order->under_way.path;
 
 	order->lun->group->home->counters.unit_attentions += errand->exec.attentions.count;
 	order->lun->orders--;
@@ -509,9 +572,17 @@ static void on_ordered(struct pr_order *errand)
 	if (!order->lun->group->closing)
 		tell_no_room(order->lun, &order->out, &result);
 	if (result.outcome == SCSI_OUTCOME_UNKNOWN)
-		order->under_way.path->gave_up = true;
+		path->gave_up = true;
 	group_errand_end(&order->under_way, &errand->exec);
-	post_ordered(order->lun, order->id, &result, other_path);
+	if (result.error == -ESTALE && !order->lun->group->closing && !path->leaving) {
+		if (path == &order->lun->gate_path)
+			group_identity_found(path, errand->proof.verdict == LUN_VERDICT_OTHER,
+					     errand->proof.text);
+		else
+			group_identity_judged(path, errand->proof.verdict, errand->proof.text);
+	}
+	post_ordered(order->lun, order->id, &result, other_path || result.error == -ESTALE);
+	pr_order_release(errand);
 	free(order);
 }
 
@@ -544,7 +615,7 @@ static void order_refuse(struct order *order, int error)
 static void order_send(struct order *order)
 {
 	struct group_lun *lun = order->lun;
-	struct group_path *path = path_of_nexus(lun, order->nexus);
+	struct group_path *path = lun->other ? NULL : path_of_nexus(lun, order->nexus);
 	uint64_t gone_ms = clock_now_ms() - order->begun_ms;
 	uint32_t left_ms = gone_ms < order->give_up_ms ? order->give_up_ms - (uint32_t)gone_ms : 1;
 
@@ -554,7 +625,8 @@ static void order_send(struct order *order)
 	}
 	order->errand.user = order;
 	order->errand.exec.counters = &lun->group->home->counters.pr;
-	if (pr_order_start(&order->errand, path->path, &order->out, left_ms, on_ordered)) {
+	if (pr_order_start(&order->errand, path->path, &order->out, &lun->identity, left_ms,
+			   on_ordered)) {
 		order_refuse(order, -EINVAL);
 		return;
 	}
@@ -605,7 +677,7 @@ static void order_wait(struct order *order)
 
 void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect)
 {
-	struct group_path *path = path_of_nexus(lun, effect->order.nexus);
+	struct group_path *path = lun->other ? NULL : path_of_nexus(lun, effect->order.nexus);
 	struct order *order = path && !lun->waiting ? calloc(1, sizeof(*order)) : NULL;
 	const struct scsi_result refused = {.outcome = SCSI_OUTCOME_FAILED,
 					    .error = -ENOTCONN}; /* it was not even sent */

@@ -56,7 +56,6 @@ struct identify {
 	struct pr_exec capabilities;
 	uint8_t buffer[8];
 	struct group_path *path;
-	char wanted[SCSI_WWID_MAX]; /* a reload may free the configuration meanwhile */
 };
 
 bool group_path_good(const struct group_path *path)
@@ -109,6 +108,12 @@ static void path_usable(struct group_path *path)
 	group_path_post(path, true, fresh, group_path_has_ended(path));
 }
 
+static void identify_free(struct identify *identify)
+{
+	lun_identify_release(&identify->errand);
+	free(identify);
+}
+
 static void on_capabilities(struct pr_exec *exec)
 {
 	struct identify *identify = exec->user;
@@ -127,15 +132,18 @@ static void on_capabilities(struct pr_exec *exec)
 							  result->transferred) == 0 &&
 				   capabilities.persist_through_power_loss_capable;
 	}
-	free(identify);
+	identify_free(identify);
 	if (path->path->state == PATH_STATE_UP && !path->lun->group->closing && !path->leaving)
 		group_writable_ask(path, path_usable);
 }
 
 static const char *identity_problem(const struct group_path *path,
-				    const struct lun_identify *errand, char *text, size_t size)
+				    const struct lun_identify *errand, enum lun_verdict *verdict,
+				    char *text, size_t size)
 {
 	char result[200];
+
+	*verdict = LUN_VERDICT_UNKNOWN;
 
 	if (errand->exec.request.result.outcome != SCSI_OUTCOME_OK)
 		snprintf(text, size, "it does not say who it is: %s",
@@ -148,16 +156,10 @@ static const char *identity_problem(const struct group_path *path,
 	else if (errand->inquiry.device_type != 0)
 		snprintf(text, size, "it is no disk (device type %02xh)",
 			 errand->inquiry.device_type);
-	else if (errand->wanted && !errand->wanted_present)
-		snprintf(text, size,
-			 "it is another logical unit: VPD 83h says %s, the configuration wants %s; "
-			 "nothing is sent "
-			 "to it. Check the target's mapping, or correct wwid",
-			 *errand->wwid ? errand->wwid : "nothing", errand->wanted);
 	else
-		return NULL;
-	return text;
-	(void)path;
+		*verdict = lun_identity_judge(&path->lun->identity, errand->page.data,
+					      errand->page.length, &errand->capacity, text, size);
+	return *verdict == LUN_VERDICT_SAME ? NULL : text;
 }
 
 static void on_identified(struct lun_identify *errand)
@@ -165,18 +167,23 @@ static void on_identified(struct lun_identify *errand)
 	struct identify *identify = errand->user;
 	struct group_path *path = identify->path;
 	struct group_lun *lun = path->lun;
+	enum lun_verdict verdict;
 	char text[600];
-	const char *problem = identity_problem(path, errand, text, sizeof(text));
+	const char *problem = identity_problem(path, errand, &verdict, text, sizeof(text));
 
 	if (lun->group->closing || path->leaving || path->path->state != PATH_STATE_UP || problem) {
 		path->identifying = false;
 		if (!lun->group->closing && !path->leaving && path->path->state == PATH_STATE_UP) {
 			group_path_reason(path, problem);
+			group_identity_judged(path, verdict, text);
 			group_reconnect_soon(lun->group);
 		}
-		free(identify);
+		identify_free(identify);
 		return;
 	}
+	lun_identity_learn(&lun->identity, errand->page.data, errand->page.length,
+			   &errand->capacity);
+	group_identity_judged(path, verdict, "");
 	if (errand->capacity.blocks != 0) {
 		lun->size = errand->capacity.blocks * errand->capacity.block_size;
 		lun->block_size = errand->capacity.block_size;
@@ -187,7 +194,7 @@ static void on_identified(struct lun_identify *errand)
 	}
 	if (lun->capabilities_known) {
 		path->identifying = false;
-		free(identify);
+		identify_free(identify);
 		group_writable_ask(path, path_usable);
 		return;
 	}
@@ -206,10 +213,6 @@ void group_path_identify(struct group_path *path)
 		return;
 	identify->path = path;
 	identify->errand.user = identify;
-	if (path->lun->config->wwid) {
-		snprintf(identify->wanted, sizeof(identify->wanted), "%s", path->lun->config->wwid);
-		identify->errand.wanted = identify->wanted;
-	}
 	path->identifying = true;
 	path->gone_meanwhile = false;
 	lun_identify_start(&identify->errand, path->path, IDENTIFY_TIMEOUT_MS, on_identified);

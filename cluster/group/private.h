@@ -15,6 +15,7 @@
 #include "cluster/core/owner_progress.h"
 #include "cluster/core/size_policy.h"
 #include "iscsi/sessions.h"
+#include "scsi/lun_proof.h"
 
 #define GROUP_STANDBY_REASON "this node was set to standby by an operator"
 
@@ -43,6 +44,10 @@ struct group_path {
 	bool leaving;      /* being closed: used no more */
 	bool usable;       /* UP, and VPD 83h says that it is the right logical unit */
 	bool identifying;
+	bool proving;        /* it is being asked so while it is usable */
+	bool doubted;        /* another one may stand there now */
+	uint32_t doubts;     /* counted */
+	bool other;          /* another logical unit stands where it led to */
 	bool gone_meanwhile; /* it went down while it was asked who it is */
 	uint8_t nexus;       /* the arbiter's number, or NO_GROUP_NEXUS: it looks only */
 	bool ever_up;
@@ -117,7 +122,12 @@ struct group_lun {
 	bool capabilities_known;
 	uint64_t size; /* bytes; 0 unknown */
 	uint32_t block_size;
-	char *wwid;            /* NULL: not known */
+	char *wwid;                   /* NULL: not known */
+	struct lun_identity identity; /* who is meant */
+	bool other;                   /* another one stands there: nothing is sent to it */
+	char other_text[LUN_PROOF_TEXT];
+	uint64_t prove_ms;     /* not before: the next path is asked who it is */
+	uint16_t prove_next;   /* that one */
 	struct attach *attach; /* NULL: never needed yet */
 	bool stale;            /* attached before the gate failed: dead for ever */
 	struct gate_dm *dm;    /* NULL: its gate is of another kind */
@@ -154,6 +164,7 @@ enum group_unfit {
 	GROUP_UNFIT_STANDBY,   /* an operator said so */
 	GROUP_UNFIT_ATTACH,    /* its devices cannot be made */
 	GROUP_UNFIT_DEVICE,    /* what its devices are made of is not there: it could not serve */
+	GROUP_UNFIT_IDENTITY,  /* another logical unit stands where a LUN of it was */
 	GROUP_UNFIT_PROGRESS,  /* it owned the LUN and did not get on */
 	GROUP_UNFIT_READ_ONLY, /* a LUN of it may not be written to from here */
 	GROUP_UNFIT_COUNT,
@@ -177,6 +188,10 @@ struct group_gate {
 	int (*open)(struct group *group, char *message, size_t message_size);
 	void (*start_state)(struct group *group, struct arbiter_event *event); /* fills start */
 	void (*order)(struct group *group, enum arbiter_gate state);
+	/* Holds by itself until resume(), or with `look`, as if its storage had failed, until the
+	 * arbiter opens it again; both NULL: it sees to that alone. */
+	void (*hold)(struct group_lun *lun, const char *why, bool look);
+	void (*resume)(struct group *group);
 	void (*prepare)(struct group *group); /* the LUN is about to be ours: make the devices */
 	void (*settle)(struct group *group);  /* after every step: devices of no use are removed */
 	void (*close)(struct group *group, bool leave);              /* counts in `closes` */
@@ -220,6 +235,7 @@ struct group {
 	bool open_wanted; /* OPEN ordered, waiting for the devices */
 	bool devices_wanted;
 	bool open_refused; /* of kind dm: no nexus is registered; told once */
+	bool gate_paused;  /* of kind dm: held, and only until nothing is in doubt */
 	bool gate_told;    /* since the last order */
 	enum gate_state gate_told_state;
 	bool gate_told_quiet;
@@ -301,6 +317,19 @@ bool group_path_good(const struct group_path *path);
 void group_path_announce(struct group_path *path);
 void group_path_identify(struct group_path *path);
 bool group_reconnect_paths(struct group *group); /* true: some are down still */
+
+/* identity.c */
+void group_identity_open(struct group_lun *lun);
+void group_identity_announce(struct group_lun *lun); /* after START */
+void group_identity_check(struct group_lun *lun);    /* at every look */
+/* What a path was found to lead to; one that is not the right one is used no more before it was
+ * asked again. */
+void group_identity_judged(struct group_path *path, enum lun_verdict verdict, const char *text);
+/* The same of the gate's own nexus, or when it is known that the path had led to the right one. */
+void group_identity_found(struct group_path *path, bool other, const char *text);
+/* Another one may stand there now: the gate is held, and the path asked again. */
+void group_identity_doubt(struct group_path *path);
+bool group_identity_in_doubt(const struct group *group); /* some path of it is */
 
 /* health.c: errands on a path, and what follows from their answers. */
 struct group_errand {

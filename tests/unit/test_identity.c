@@ -245,7 +245,81 @@ static void test_capacity(void)
 	CU_ASSERT_EQUAL(scsi_capacity16_decode(&capacity, sixteen, 32), -EBADMSG);
 }
 
+/* One page of designators, each {header..., data...}. */
+#define DESIGNATORS(name, ...)                                                                     \
+	static const uint8_t name[] = {0, 0x83, 0, sizeof((uint8_t[]){__VA_ARGS__}), __VA_ARGS__}
+
+static void test_compare(void)
+{
+	struct scsi_difference difference;
+
+	DESIGNATORS(one, 1, 3, 0, 8, 0x50, 1, 2, 3, 4, 5, 6, 7, 2, 1, 0, 9, 'I', 'E', 'T', ' ', ' ',
+		    ' ', ' ', ' ', '1');
+	/* the other way around, and of another port */
+	DESIGNATORS(turned, 0x51, 0x93, 0, 8, 0x50, 9, 9, 9, 9, 9, 9, 9, 2, 1, 0, 9, 'I', 'E', 'T',
+		    ' ', ' ', ' ', ' ', ' ', '1', 1, 3, 0, 8, 0x50, 1, 2, 3, 4, 5, 6, 7);
+	/* one more of the best kind */
+	DESIGNATORS(more, 1, 3, 0, 8, 0x50, 8, 8, 8, 8, 8, 8, 8, 1, 3, 0, 8, 0x50, 1, 2, 3, 4, 5, 6,
+		    7);
+	/* the same number and vendor, but another unit */
+	DESIGNATORS(other, 1, 3, 0, 8, 0x50, 1, 2, 3, 4, 5, 6, 8, 2, 1, 0, 9, 'I', 'E', 'T', ' ',
+		    ' ', ' ', ' ', ' ', '1');
+	/* only the lesser kind */
+	DESIGNATORS(lesser, 2, 1, 0, 9, 'I', 'E', 'T', ' ', ' ', ' ', ' ', ' ', '1');
+	/* a target that names by its own numbers puts another one under one of them */
+	DESIGNATORS(renumbered, 1, 3, 0, 8, 0x50, 1, 2, 3, 4, 5, 6, 7, 2, 1, 0, 9, 'I', 'E', 'T',
+		    ' ', ' ', ' ', ' ', ' ', '2');
+	DESIGNATORS(eui, 1, 2, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8);
+
+#define COMPARED(a, b) scsi_identity_compare(a, sizeof(a), b, sizeof(b), &difference)
+	CU_ASSERT_EQUAL(COMPARED(one, one), SCSI_SAME_YES);
+	CU_ASSERT_EQUAL(COMPARED(one, turned), SCSI_SAME_YES);
+	CU_ASSERT_EQUAL(COMPARED(turned, one), SCSI_SAME_YES);
+	CU_ASSERT_EQUAL(COMPARED(one, more), SCSI_SAME_YES);
+	CU_ASSERT_EQUAL(COMPARED(one, other), SCSI_SAME_NO);
+	CU_ASSERT_EQUAL(COMPARED(one, lesser), SCSI_SAME_YES);
+	CU_ASSERT_EQUAL(COMPARED(one, eui), SCSI_SAME_UNKNOWN);
+	CU_ASSERT_EQUAL(COMPARED(one, renumbered), SCSI_SAME_NO);
+	CU_ASSERT_STRING_EQUAL(difference.one, "t10.IET     1");
+	CU_ASSERT_STRING_EQUAL(difference.other, "t10.IET     2");
+	CU_ASSERT_EQUAL(scsi_identity_compare(one, 3, one, sizeof(one), NULL), SCSI_SAME_UNKNOWN);
+#undef COMPARED
+}
+
+static void test_void_identity(void)
+{
+	char wwid[SCSI_WWID_MAX];
+
+	DESIGNATORS(zeroes, 1, 3, 0, 8, 0x50, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 8, 0, 0, 0, 0, 0, 0, 0,
+		    0);
+	DESIGNATORS(blanks, 2, 1, 0, 10, 'I', 'E', 'T', ' ', ' ', ' ', ' ', ' ', ' ', ' ', 2, 0, 0,
+		    2, ' ', ' ');
+
+	CU_ASSERT_EQUAL(scsi_wwid_decode(wwid, sizeof(wwid), zeroes, sizeof(zeroes)), -ENOENT);
+	CU_ASSERT_EQUAL(scsi_wwid_decode(wwid, sizeof(wwid), blanks, sizeof(blanks)), -ENOENT);
+	CU_ASSERT_FALSE(scsi_wwid_present("naa.5000000000000000", zeroes, sizeof(zeroes)));
+	CU_ASSERT_EQUAL(scsi_identity_compare(zeroes, sizeof(zeroes), zeroes, sizeof(zeroes), NULL),
+			SCSI_SAME_UNKNOWN);
+}
+
+static void test_attentions(void)
+{
+	static const uint8_t doubtful[][2] = {{0x3f, 0x03}, {0x3f, 0x0e}, {0x29, 0x00},
+					      {0x29, 0x07}, {0x2a, 0x01}, {0x2a, 0x09},
+					      {0x3f, 0x05}};
+	static const uint8_t harmless[][2] = {
+		{0x2a, 0x03}, {0x2a, 0x04}, {0x2a, 0x05}, {0x2a, 0x06}};
+
+	for (size_t i = 0; i < sizeof(doubtful) / sizeof(doubtful[0]); i++)
+		CU_ASSERT_TRUE(scsi_attention_doubts_identity(doubtful[i][0], doubtful[i][1]));
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+		CU_ASSERT_FALSE(scsi_attention_doubts_identity(harmless[i][0], harmless[i][1]));
+}
+
 static CU_TestInfo tests[] = {
+	{"compare", test_compare},
+	{"an identity of zeroes or blanks", test_void_identity},
+	{"attentions", test_attentions},
 	{"encoders", test_encoders},
 	{"UNMAP", test_unmap},
 	{"INQUIRY", test_inquiry},
