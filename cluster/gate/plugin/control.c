@@ -230,6 +230,9 @@ static void command_end(struct command *command)
 static void command_done(struct scsi_request *request)
 {
 	struct command *command = request->user;
+
+	/* Taken here, it is told to no data command any more. */
+	nexus_attention(command->lun, &request->result);
 	/* A key that is known to be there; what another node does to it later is seen by
 	 * looking. */
 	if (command->registers && request->result.outcome == SCSI_OUTCOME_OK &&

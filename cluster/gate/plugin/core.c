@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -112,8 +113,9 @@ void core_pump(struct plugin *plugin)
 
 	while (*at && plugin->state == GATE_STATE_OPEN) {
 		struct gate_io *io = *at;
-		if (io->due_ms > now) {
-			due = io->due_ms < due ? io->due_ms : due;
+		if (io->due_ms > now || io->lun->doubted) {
+			if (!io->lun->doubted)
+				due = io->due_ms < due ? io->due_ms : due;
 			at = &io->next;
 			continue;
 		}
@@ -347,8 +349,9 @@ int core_run(struct plugin *plugin, struct gate_io *io)
 {
 	sem_init(&io->finished, 0, 0);
 	io->next = NULL;
-	io->due_ms = io->busy_since_ms = 0;
-	io->attempt = 0;
+	io->due_ms = 0;
+	io->strange = 0;
+	memset(&io->budget, 0, sizeof(io->budget));
 	io->behind = false;
 	pthread_mutex_lock(&plugin->lock);
 	*plugin->inbox_end = io;

@@ -10,7 +10,6 @@
 #include "cluster/gate/plugin/private.h"
 
 #define IDENTIFY_TIMEOUT_MS 5000u
-#define VPD_DEVICE_IDENTIFICATION 0x83
 #define VPD_BLOCK_LIMITS 0xb0
 
 static void identify_send(struct plugin_lun *lun);
@@ -36,30 +35,10 @@ static void mode_sense6_encode(struct scsi_request *request, void *buffer)
 	request->data_length = 192;
 }
 
-static bool wwid_fits(struct plugin_lun *lun)
-{
-	const struct scsi_request *request = &lun->identify.request;
-	const uint8_t *page = lun->identify.buffer;
-	char reason[GATE_WIRE_TEXT_MAX];
-
-	if (scsi_wwid_decode(lun->wwid, sizeof(lun->wwid), page, request->result.transferred) < 0)
-		lun->wwid[0] = '\0';
-	if (!lun->config.wwid[0] ||
-	    scsi_wwid_present(lun->config.wwid, page, request->result.transferred))
-		return true;
-	snprintf(reason, sizeof(reason),
-		 "another logical unit: its identity is %.100s, the configuration says wwid = "
-		 "%.100s; check the "
-		 "target's LUN mapping for this node",
-		 lun->wwid[0] ? lun->wwid : "not told", lun->config.wwid);
-	unusable(lun, reason);
-	return false;
-}
-
-static bool capacity_fits(struct plugin_lun *lun, int error, const struct scsi_capacity *capacity)
+static bool capacity_fits(struct plugin_lun *lun, const struct scsi_capacity *capacity)
 {
 	uint32_t size = capacity->block_size;
-	if (error < 0 || capacity->blocks == 0 || size < 512 || size > GATE_BLOCK_SIZE_MAX ||
+	if (capacity->blocks == 0 || size < 512 || size > GATE_BLOCK_SIZE_MAX ||
 	    (size & (size - 1)) || capacity->blocks > INT64_MAX / size) {
 		unusable(lun, "READ CAPACITY tells no usable size");
 		return false;
@@ -97,99 +76,48 @@ static void mode_take(struct plugin_lun *lun)
 
 static void identify_end(struct plugin_lun *lun)
 {
-	const struct plugin_geometry *found = &lun->identify.found, *old = &lun->geometry;
-	char reason[GATE_WIRE_TEXT_MAX];
-
-	/* NBD clients know the size from their connecting on; a device that grew may go on, one
-	 * that shrank may not. */
-	if (old->blocks && (found->block_size != old->block_size || found->blocks < old->blocks)) {
-		snprintf(reason, sizeof(reason),
-			 "its size changed from %llu blocks of %u to %llu of %u",
-			 (unsigned long long)old->blocks, old->block_size,
-			 (unsigned long long)found->blocks, found->block_size);
-		unusable(lun, reason);
-		return;
-	}
 	pthread_mutex_lock(&lun->plugin->lock);
-	lun->geometry = *found;
+	lun->geometry = lun->identify.found;
 	pthread_mutex_unlock(&lun->plugin->lock);
 	lun->identify.busy = false;
+	if (lun->doubts != lun->identify.doubts) { /* since the proof */
+		identify_start(lun);
+		return;
+	}
+	lun->doubted = false;
 	nexus_set(lun, GATE_NEXUS_UP, "");
+	core_pump(lun->plugin);
 }
 
-/* A good answer to the present step: what it says, and the step behind it. False: it ends here. */
-static bool identify_take(struct plugin_lun *lun)
+/* A good answer to the present step: what it says, and the step behind it. */
+static void identify_take(struct plugin_lun *lun)
 {
-	const uint8_t *data = lun->identify.buffer;
-	size_t length = lun->identify.request.result.transferred;
-	struct scsi_capacity capacity = {0};
-
 	switch (lun->identify.step) {
-	case IDENTIFY_READY:
-		lun->identify.step = IDENTIFY_WWID;
-		return true;
-	case IDENTIFY_WWID:
-		lun->identify.step = IDENTIFY_CAPACITY;
-		return wwid_fits(lun);
-	case IDENTIFY_CAPACITY:
-		lun->identify.step = IDENTIFY_LIMITS;
-		return capacity_fits(lun, scsi_capacity16_decode(&capacity, data, length),
-				     &capacity);
-	case IDENTIFY_CAPACITY10:
-		lun->identify.step = IDENTIFY_LIMITS;
-		return capacity_fits(lun, scsi_capacity10_decode(&capacity, data, length),
-				     &capacity);
 	case IDENTIFY_LIMITS:
 		limits_take(lun);
 		lun->identify.step = IDENTIFY_MODE;
-		return true;
+		break;
 	case IDENTIFY_MODE:
 		mode_take(lun);
 		lun->identify.step = IDENTIFY_DONE;
-		return true;
+		break;
+	case IDENTIFY_PROOF:
 	case IDENTIFY_DONE:
 		break;
 	}
-	return false;
 }
 
-/* The device refused the present step for good. False: it cannot be used. */
-static bool identify_do_without(struct plugin_lun *lun)
+/* The device has no such page. */
+static void identify_do_without(struct plugin_lun *lun)
 {
-	static const char *const names[] = {"TEST UNIT READY",
-					    "VPD page 83h",
-					    "READ CAPACITY (16)",
-					    "READ CAPACITY (10)",
-					    "VPD page B0h",
-					    "MODE SENSE",
-					    ""};
-	char reason[GATE_WIRE_TEXT_MAX], text[128];
+	lun->identify.step = lun->identify.step == IDENTIFY_LIMITS ? IDENTIFY_MODE : IDENTIFY_DONE;
+}
 
-	switch (lun->identify.step) {
-	case IDENTIFY_CAPACITY:
-		lun->identify.step = IDENTIFY_CAPACITY10;
-		return true;
-	case IDENTIFY_LIMITS:
-		lun->identify.step = IDENTIFY_MODE;
-		return true;
-	case IDENTIFY_MODE:
-		lun->identify.step = IDENTIFY_DONE;
-		return true;
-	case IDENTIFY_WWID:
-		if (!lun->config.wwid[0]) {
-			lun->identify.step = IDENTIFY_CAPACITY;
-			return true;
-		}
-		break;
-	case IDENTIFY_READY:
-	case IDENTIFY_CAPACITY10:
-	case IDENTIFY_DONE:
-		break;
-	}
-	snprintf(reason, sizeof(reason), "%s: %s", names[lun->identify.step],
-		 scsi_result_text(&lun->identify.request.result, text, sizeof(text)));
-	unusable(lun, reason);
-	return false;
+static void no_answer(struct plugin_lun *lun)
+{
+	lun->identify.busy = false;
+	if (lun->path && lun->path->state == PATH_STATE_UP)
+		nexus_drop(lun, "no answer while it was identified");
 }
 
 static void identify_done(struct scsi_request *request)
@@ -199,11 +127,10 @@ static void identify_done(struct scsi_request *request)
 	uint32_t wait_ms = 0;
 
 	if (!lun->path || !result->has_status) {
-		lun->identify.busy = false;
-		if (lun->path && lun->path->state == PATH_STATE_UP)
-			nexus_drop(lun, "no answer while it was identified");
+		no_answer(lun);
 		return;
 	}
+	nexus_attention(lun, result);
 	switch (scsi_retry_judge(result, lun->identify.attempt++, &wait_ms)) {
 	case SCSI_RETRY_AT_ONCE:
 		identify_send(lun);
@@ -217,12 +144,79 @@ static void identify_done(struct scsi_request *request)
 		break;
 	}
 	lun->identify.attempt = 0;
-	if (result->outcome == SCSI_OUTCOME_OK ? !identify_take(lun) : !identify_do_without(lun))
-		return;
+	if (result->outcome == SCSI_OUTCOME_OK)
+		identify_take(lun);
+	else
+		identify_do_without(lun);
 	if (lun->identify.step == IDENTIFY_DONE)
 		identify_end(lun);
 	else
 		identify_send(lun);
+}
+
+/* The unit said nothing that helps: it cannot be used now. One that was UP is not any more. */
+static void not_proven(struct plugin_lun *lun)
+{
+	const struct lun_proof *proof = &lun->identify.proof;
+	const struct scsi_result *result = &proof->exec.request.result;
+	char reason[GATE_WIRE_TEXT_MAX], text[128];
+
+	if (!result->has_status && result->error != -EBADMSG && result->error != -ENOMEM) {
+		no_answer(lun);
+		return;
+	}
+	snprintf(reason, sizeof(reason), "it does not say who it is: %s",
+		 proof->verdict == LUN_VERDICT_GONE ? proof->text
+						    : scsi_result_text(result, text, sizeof(text)));
+	unusable(lun, reason);
+}
+
+static void identify_proven(struct lun_proof *proof)
+{
+	struct plugin_lun *lun = proof->user;
+	const struct lun_identity *identity = &lun->identity;
+	bool answered = proof->exec.request.result.has_status;
+
+	if (!lun->path) {
+		lun->identify.busy = false;
+		return;
+	}
+	nexus_attentions(lun, &proof->exec.attentions);
+	if (proof->verdict == LUN_VERDICT_UNKNOWN &&
+	    proof->exec.request.result.sense_key == SCSI_SENSE_UNIT_ATTENTION) {
+		lun->identify.busy = false;
+		nexus_attention(lun, &proof->exec.request.result);
+		if (!lun->identify.busy)
+			nexus_try_later(lun);
+		return;
+	}
+	if (proof->verdict == LUN_VERDICT_OTHER) {
+		lun->identify.busy = false;
+		if (proof->page.length == 0 ||
+		    scsi_wwid_decode(lun->wwid, sizeof(lun->wwid), proof->page.data,
+				     proof->page.length) < 0)
+			lun->wwid[0] = '\0';
+		nexus_other(lun, proof->text);
+		return;
+	}
+	if (proof->verdict != LUN_VERDICT_SAME || !answered) {
+		not_proven(lun);
+		return;
+	}
+	if (!identity->page || scsi_wwid_decode(lun->wwid, sizeof(lun->wwid), identity->page,
+						identity->page_length) < 0)
+		lun->wwid[0] = '\0';
+	if (!lun->identify.short_one) {
+		if (!capacity_fits(lun, &proof->capacity))
+			return;
+		lun->identify.step = IDENTIFY_LIMITS;
+		identify_send(lun);
+		return;
+	}
+	lun->identify.found = lun->geometry;
+	if (proof->capacity.blocks > lun->geometry.blocks)
+		lun->identify.found.blocks = proof->capacity.blocks;
+	identify_end(lun);
 }
 
 static void identify_send(struct plugin_lun *lun)
@@ -233,25 +227,13 @@ static void identify_send(struct plugin_lun *lun)
 	memset(request, 0, sizeof(*request));
 	memset(buffer, 0, sizeof(lun->identify.buffer));
 	switch (lun->identify.step) {
-	case IDENTIFY_READY:
-		scsi_test_unit_ready_encode(request);
-		break;
-	case IDENTIFY_WWID:
-		scsi_inquiry_page_encode(request, VPD_DEVICE_IDENTIFICATION, buffer,
-					 sizeof(lun->identify.buffer));
-		break;
-	case IDENTIFY_CAPACITY:
-		scsi_read_capacity16_encode(request, buffer);
-		break;
-	case IDENTIFY_CAPACITY10:
-		scsi_read_capacity10_encode(request, buffer);
-		break;
 	case IDENTIFY_LIMITS:
 		scsi_inquiry_page_encode(request, VPD_BLOCK_LIMITS, buffer, 64);
 		break;
 	case IDENTIFY_MODE:
 		mode_sense6_encode(request, buffer);
 		break;
+	case IDENTIFY_PROOF:
 	case IDENTIFY_DONE:
 		return;
 	}
@@ -266,7 +248,13 @@ void identify_start(struct plugin_lun *lun)
 	if (lun->identify.busy || !lun->path || lun->closing)
 		return;
 	lun->identify.busy = true;
-	lun->identify.step = IDENTIFY_READY;
+	lun->identify.short_one = lun->nexus == GATE_NEXUS_UP;
+	lun->identify.doubts = lun->doubts;
+	lun->identify.step = IDENTIFY_PROOF;
 	lun->identify.attempt = 0;
-	identify_send(lun);
+	lun->identify.proof.user = lun;
+	/* Data goes on meanwhile: not behind an attention. */
+	lun->identify.proof.exec.stops_in_doubt = lun->identify.short_one && !lun->doubted;
+	lun_proof_start(&lun->identify.proof, lun->path, &lun->identity, IDENTIFY_TIMEOUT_MS,
+			identify_proven);
 }

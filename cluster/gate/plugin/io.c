@@ -8,9 +8,6 @@
 
 #include "cluster/gate/plugin/private.h"
 
-#define PATH_UNUSABLE_WAIT_MS 500u /* 02/04/0B, 02/04/0C: there is no other path */
-#define ABORTED_WAIT_MS 20u
-
 static void io_encode(struct gate_io *io)
 {
 	const struct plugin_geometry *geometry = &io->lun->geometry;
@@ -88,48 +85,40 @@ static int io_errno(const struct gate_io *io, const struct scsi_result *result)
 	return -EIO;
 }
 
-/* A device may be busy for as long as it may be silent; only what is repeated at once is
- * counted. */
-static enum scsi_retry_verdict io_judge(struct plugin *plugin, struct gate_io *io,
-					uint32_t *wait_ms)
+static void io_final(struct plugin *plugin, struct gate_io *io, int error)
 {
-	unsigned attempt = io->attempt < SCSI_RETRY_MAX ? io->attempt : SCSI_RETRY_MAX - 1;
-	enum scsi_retry_verdict verdict = scsi_retry_judge(&io->request.result, attempt, wait_ms);
-	uint64_t now = core_now_ms();
+	char text[128];
 
-	io->attempt++;
-	if (verdict == SCSI_RETRY_AT_ONCE)
-		return io->attempt > SCSI_RETRY_MAX ? SCSI_RETRY_FINAL : verdict;
-	if (io->busy_since_ms == 0)
-		io->busy_since_ms = now;
-	return now - io->busy_since_ms >= plugin->file.give_up_ms ? SCSI_RETRY_FINAL : verdict;
+	plugin_log("LUN %s: command %02Xh at block %llu: %s", io->lun->config.name,
+		   io->request.cdb[0], (unsigned long long)io->block,
+		   scsi_result_text(&io->request.result, text, sizeof(text)));
+	core_finish(plugin, io, error);
+}
+
+/* Whatever is sent to this LUN waits until it has proven who it is: another one may stand there
+ * now. SPC-5 annex F.2; 25/00: nothing does. */
+static void io_doubt(struct gate_io *io)
+{
+	const struct scsi_result *result = &io->request.result;
+
+	if (result->sense_key == SCSI_SENSE_UNIT_ATTENTION) {
+		io->lun->plugin->counters.unit_attentions++;
+		control_tell_attention(io->lun, result->asc, result->ascq);
+	}
+	nexus_attention(io->lun, result);
 }
 
 static void io_refused(struct plugin *plugin, struct gate_io *io)
 {
 	const struct scsi_result *result = &io->request.result;
-	uint32_t wait_ms = 0;
 	bool flush = io->kind == IO_FLUSH || io->behind;
-	char text[128];
+	uint32_t wait_ms = 0;
 
-	if (result->sense_key == SCSI_SENSE_UNIT_ATTENTION) {
-		plugin->counters.unit_attentions++;
-		control_tell_attention(io->lun, result->asc, result->ascq);
-		if (result->asc == 0x3f)
-			nexus_doubt(io->lun);
-	}
-	switch (io_judge(plugin, io, &wait_ms)) {
-	case SCSI_RETRY_AT_ONCE:
-		io_again(plugin, io, 0);
-		return;
-	case SCSI_RETRY_LATER:
+	io_doubt(io);
+	if (gate_budget_again(&io->budget, result, core_now_ms(), plugin->file.give_up_ms,
+			      &wait_ms)) {
 		io_again(plugin, io, wait_ms);
 		return;
-	case SCSI_RETRY_OTHER_PATH:
-		io_again(plugin, io, PATH_UNUSABLE_WAIT_MS);
-		return;
-	case SCSI_RETRY_FINAL:
-		break;
 	}
 	if (flush && result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST && result->asc == 0x20 &&
 	    io->lun->has_sync16) {
@@ -137,10 +126,13 @@ static void io_refused(struct plugin *plugin, struct gate_io *io)
 		io_again(plugin, io, 0);
 		return;
 	}
-	plugin_log("LUN %s: command %02Xh at block %llu: %s", io->lun->config.name,
-		   io->request.cdb[0], (unsigned long long)io->block,
-		   scsi_result_text(result, text, sizeof(text)));
-	core_finish(plugin, io, io_errno(io, result));
+	/* Refused by whoever stands there now; it is sent again when that is known. */
+	if (io->lun->doubted && result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST &&
+	    io->strange++ < GATE_IO_STRANGE_MAX) {
+		io_again(plugin, io, 0);
+		return;
+	}
+	io_final(plugin, io, io_errno(io, result));
 }
 
 /* No answer that says what it did. Writing the same again is right as long as this node owns: so it
@@ -148,23 +140,17 @@ static void io_refused(struct plugin *plugin, struct gate_io *io)
 static void io_unknown(struct plugin *plugin, struct gate_io *io)
 {
 	const struct scsi_result *result = &io->request.result;
-	char text[128];
+	uint32_t wait_ms = 0;
 
-	io->busy_since_ms = 0;
 	if (result->has_status) {
-		bool final = result->sense_key == SCSI_SENSE_MEDIUM_ERROR ||
-			     result->sense_key == SCSI_SENSE_HARDWARE_ERROR ||
-			     io->attempt >= GATE_IO_ABORTED_MAX;
-		if (!final) {
-			io_again(plugin, io, ABORTED_WAIT_MS << io->attempt++);
-			return;
-		}
-		plugin_log("LUN %s: command %02Xh at block %llu: %s", io->lun->config.name,
-			   io->request.cdb[0], (unsigned long long)io->block,
-			   scsi_result_text(result, text, sizeof(text)));
-		core_finish(plugin, io, -EIO);
+		if (gate_budget_again(&io->budget, result, core_now_ms(), plugin->file.give_up_ms,
+				      &wait_ms))
+			io_again(plugin, io, wait_ms);
+		else
+			io_final(plugin, io, -EIO);
 		return;
 	}
+	memset(&io->budget, 0, sizeof(io->budget));
 	if (result->error == -ETIMEDOUT) {
 		core_disturb(plugin, GATE_CAUSE_NO_ANSWER, io->lun->number);
 		nexus_drop(io->lun, "dropped: a data command had no answer");
@@ -172,6 +158,24 @@ static void io_unknown(struct plugin *plugin, struct gate_io *io)
 		core_disturb(plugin, GATE_CAUSE_NEXUS_LOST, io->lun->number);
 	}
 	io_again(plugin, io, 0);
+}
+
+/* Not acknowledged before it is known who has carried it out: proven, it is sent again, which does no
+ * harm; if it was another one, it fails with the gate. */
+static void io_good(struct plugin *plugin, struct gate_io *io)
+{
+	if (io->lun->doubted) {
+		io_again(plugin, io, 0);
+		return;
+	}
+	if (io_has_more(io)) {
+		io->behind = true;
+		memset(&io->budget, 0, sizeof(io->budget));
+		core_wait(plugin, io);
+		return;
+	}
+	io_count(plugin, io);
+	core_finish(plugin, io, 0);
 }
 
 static void io_done(struct scsi_request *request)
@@ -183,14 +187,7 @@ static void io_done(struct scsi_request *request)
 	io->lun->in_flight--;
 	switch (request->result.outcome) {
 	case SCSI_OUTCOME_OK:
-		if (io_has_more(io)) {
-			io->behind = true;
-			io->attempt = 0;
-			core_wait(plugin, io);
-			break;
-		}
-		io_count(plugin, io);
-		core_finish(plugin, io, 0);
+		io_good(plugin, io);
 		break;
 	case SCSI_OUTCOME_CONFLICT:
 		plugin->counters.conflicts++;

@@ -135,18 +135,75 @@ void nexus_retry_now(struct plugin_lun *lun)
 	nexus_try(lun);
 }
 
-void nexus_doubt(struct plugin_lun *lun)
-{
-	if (lun->nexus == GATE_NEXUS_UP && !lun->identify.busy)
-		identify_start(lun);
-}
-
 /* "iscsi://host:port/target/" */
 static bool session_shared(const struct plugin_lun *one, const struct plugin_lun *other)
 {
 	const char *end = strrchr(one->config.url, '/');
 	size_t length = end ? (size_t)(end - one->config.url) : strlen(one->config.url);
 	return strncmp(one->config.url, other->config.url, length + 1) == 0;
+}
+
+static void nexus_doubt(struct plugin_lun *lun)
+{
+	lun->doubts++;
+	lun->doubted = true;
+	if (lun->nexus == GATE_NEXUS_UP)
+		identify_start(lun);
+}
+
+/* 3F/0E is told once for all that the target has. */
+static void nexus_doubt_others(struct plugin_lun *lun)
+{
+	struct plugin *plugin = lun->plugin;
+
+	for (size_t i = 0; i < plugin->file.lun_count; i++)
+		if (&plugin->luns[i] != lun && session_shared(lun, &plugin->luns[i]))
+			nexus_doubt(&plugin->luns[i]);
+}
+
+void nexus_attentions(struct plugin_lun *lun, const struct pr_attentions *taken)
+{
+	bool all = false;
+
+	for (uint32_t k = 0; k < taken->count && k < PR_ATTENTIONS_KEPT; k++)
+		all = all || taken->last[k].asc == 0x3f;
+	if (all)
+		nexus_doubt_others(lun);
+}
+
+void nexus_attention(struct plugin_lun *lun, const struct scsi_result *result)
+{
+	bool attention = result->sense_key == SCSI_SENSE_UNIT_ATTENTION &&
+			 scsi_attention_doubts_identity(result->asc, result->ascq);
+	bool absent = result->sense_key == SCSI_SENSE_ILLEGAL_REQUEST && result->asc == 0x25;
+
+	if (!result->has_status || result->status != SCSI_STATUS_CHECK_CONDITION ||
+	    (!attention && !absent))
+		return;
+	nexus_doubt(lun);
+	if (attention && result->asc == 0x3f)
+		nexus_doubt_others(lun);
+}
+
+/* Whether or not the gate was open: what waits must not reach it either. */
+void nexus_other(struct plugin_lun *lun, const char *reason)
+{
+	struct plugin *plugin = lun->plugin;
+
+	if (plugin->state != GATE_STATE_FAILED) {
+		plugin->spontaneous++;
+		core_set(plugin, GATE_STATE_FAILED, GATE_CAUSE_OTHER_UNIT, lun->number);
+	}
+	nexus_set(lun, GATE_NEXUS_UNUSABLE, reason);
+	nexus_try_later(lun);
+}
+
+static void prove_due(uv_timer_t *timer)
+{
+	struct plugin_lun *lun = timer->data;
+
+	if (lun->nexus == GATE_NEXUS_UP)
+		identify_start(lun);
 }
 
 static bool session_closing(const struct plugin_lun *lun)
@@ -204,12 +261,17 @@ int nexus_start(struct plugin_lun *lun)
 	lun->delay_ms = DELAY_FIRST_MS;
 	lun->has_sync16 = true;
 	uv_timer_init(&lun->plugin->loop, &lun->retry);
-	lun->retry.data = lun;
+	lun->retry.data = lun->prove.data = lun;
+	uv_timer_init(&lun->plugin->loop, &lun->prove);
+	uv_timer_start(&lun->prove, prove_due, GATE_PROVE_MS + lun->number % GATE_PROVE_MS,
+		       GATE_PROVE_MS);
+	snprintf(lun->identity.wanted, sizeof(lun->identity.wanted), "%s", lun->config.wwid);
 	return uv_timer_start(&lun->retry, retry_due, 0, 0);
 }
 
 void nexus_stop(struct plugin_lun *lun)
 {
 	uv_timer_stop(&lun->retry);
+	uv_timer_stop(&lun->prove);
 	nexus_close(lun, "the gate process ends");
 }

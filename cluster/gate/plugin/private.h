@@ -27,17 +27,21 @@
 
 #include <uv.h>
 
+#include "cluster/gate/budget.h"
 #include "cluster/gate/wire.h"
 #include "scsi/identity.h"
+#include "scsi/lun_proof.h"
 #include "scsi/path.h"
 
 /* One command's data in bytes, unless VPD B0h asks for less. */
 #define GATE_IO_TRANSFER_MAX (1024u * 1024u)
-/* Times that a command is sent again after TASK ABORTED and the like. */
-#define GATE_IO_ABORTED_MAX 5u
+/* Times that a command is sent again that was refused while nobody knew who stands there. */
+#define GATE_IO_STRANGE_MAX 5u
+/* While nothing happens, each LUN is asked who it is this often. */
+#define GATE_PROVE_MS 5000u
 #define GATE_ZERO_BLOCKS_MAX 8192u /* blocks of one WRITE SAME or UNMAP */
 #define GATE_BLOCK_SIZE_MAX 65536u
-#define GATE_IDENTIFY_BUFFER 512
+#define GATE_IDENTIFY_BUFFER 256
 
 struct plugin;
 struct plugin_lun;
@@ -59,9 +63,9 @@ struct gate_io {
 	uint32_t epoch;  /* of the NBD connection */
 	uint64_t order;  /* of arrival: kept when it is sent again */
 	uint64_t due_ms; /* not sent before */
-	unsigned attempt;
-	uint64_t busy_since_ms; /* 0: it is not */
-	int error;              /* result: 0 or -errno */
+	struct gate_budget budget;
+	unsigned strange; /* refusals while its LUN was in doubt */
+	int error;        /* result: 0 or -errno */
 	sem_t finished;
 	struct scsi_request request;
 	uint8_t parameter[24]; /* UNMAP */
@@ -77,12 +81,9 @@ struct plugin_geometry {
 };
 
 enum identify_step {
-	IDENTIFY_READY,      /* TEST UNIT READY: takes the unit attentions of a new nexus */
-	IDENTIFY_WWID,       /* VPD 83h */
-	IDENTIFY_CAPACITY,   /* READ CAPACITY (16) */
-	IDENTIFY_CAPACITY10, /* where the other is unknown */
-	IDENTIFY_LIMITS,     /* VPD B0h */
-	IDENTIFY_MODE,       /* MODE SENSE (6): DPOFUA, WP */
+	IDENTIFY_PROOF,  /* READ CAPACITY and VPD 83h: is it the one that is meant? */
+	IDENTIFY_LIMITS, /* VPD B0h */
+	IDENTIFY_MODE,   /* MODE SENSE (6): DPOFUA, WP */
 	IDENTIFY_DONE,
 };
 
@@ -104,7 +105,14 @@ struct plugin_lun {
 	bool has_sync16; /* SYNCHRONIZE CACHE (16), not known not to be there */
 	char wwid[SCSI_WWID_MAX];
 	char reason[GATE_WIRE_TEXT_MAX];
+	struct lun_identity identity; /* who is meant; kept for as long as this process lives */
+	bool doubted;     /* another one may stand there: nothing is sent, nothing acknowledged */
+	uint32_t doubts;  /* counted */
+	uv_timer_t prove; /* from time to time while nothing happens */
 	struct {
+		struct lun_proof proof;
+		uint32_t doubts; /* at its beginning */
+		bool short_one;  /* the nexus is UP: only the proof */
 		struct scsi_request request;
 		enum identify_step step;
 		unsigned attempt;
@@ -176,9 +184,13 @@ void nexus_stop(struct plugin_lun *lun);
 void nexus_retry_now(struct plugin_lun *lun);
 /* Gives up the nexus, with all that share its session: its commands end, and a new one is made. */
 void nexus_drop(struct plugin_lun *lun, const char *reason);
-/* Something went through it whose unit attention tells of another device behind the same name:
- * identify again. */
-void nexus_doubt(struct plugin_lun *lun);
+/* A command through it was refused so: when that may mean that another logical unit stands there
+ * (scsi_attention_doubts_identity(), or 25/00: none), nothing is sent to it before it is proven. */
+void nexus_attention(struct plugin_lun *lun, const struct scsi_result *result);
+/* The same for those that a proof has taken: what they say of the session's other LUNs. */
+void nexus_attentions(struct plugin_lun *lun, const struct pr_attentions *taken);
+/* Another logical unit stands there: the gate fails. */
+void nexus_other(struct plugin_lun *lun, const char *reason);
 void nexus_set(struct plugin_lun *lun, enum gate_nexus nexus, const char *reason);
 void nexus_try_later(struct plugin_lun *lun);
 
