@@ -482,6 +482,39 @@ static const char *drill_hints_cost_no_member(struct stage *stage)
 		       : NULL;
 }
 
+static const char *drill_gives_a_stranger_up(struct stage *stage)
+{
+	struct arbiter_event other = {.kind = ARBITER_EVENT_IDENTITY,
+				      .identity = {.lun = 1, .other = true}};
+	struct arbiter_event unfit = {.kind = ARBITER_EVENT_FITNESS};
+	unsigned orders;
+	uint64_t key;
+
+	stage_own(stage);
+	key = stage->luns[0].holder;
+	stage_step(stage, &other);
+	if (stage->gate != ARBITER_GATE_FAILED || stage->state == ARBITER_STATE_OWNER)
+		return "it goes on with another logical unit";
+	stage_step(stage, &unfit);
+	stage->luns[0].mute = stage->luns[1].mute = true; /* nothing a stranger says is passed on */
+	orders = stage->orders;
+	stage_pass(stage, 3000);
+	if (!stage->service_stopped || stage->state != ARBITER_STATE_STANDBY)
+		return "it does not stop its service";
+	if (stage->orders > orders || !stage->alarmed[ARBITER_ALARM_OTHER_UNIT])
+		return "it sends something, or tells nobody";
+	/* The right one is there again, as it was left. */
+	other.identity.other = false;
+	unfit.fitness.fit = true;
+	stage->luns[0].mute = stage->luns[1].mute = false;
+	stage_step(stage, &other);
+	stage_step(stage, &unfit);
+	stage_pass(stage, 3 * D);
+	return stage->state == ARBITER_STATE_OWNER && stage->luns[0].holder != key
+		       ? NULL
+		       : "it does not know its own key again";
+}
+
 static const char *drill_orphaned_member_waits(struct stage *stage)
 {
 	uint64_t claim = stage_key(stage, KEY_KIND_CLAIM, 1, 42);
@@ -539,6 +572,7 @@ static const struct drill {
 	{"leaves under a fresh key", drill_leaves_under_a_fresh_key, 1, 0},
 	{"a freed member: the leader first", drill_freed_member_asks_the_leader, 2, 0},
 	{"hints cost no member", drill_hints_cost_no_member, 2, 0},
+	{"gives a stranger up", drill_gives_a_stranger_up, 2, 0},
 	{"an orphaned member waits for the leader", drill_orphaned_member_waits, 2, 0},
 };
 

@@ -112,6 +112,10 @@ void trace_event(struct world *world, const struct node *node, const struct arbi
 			   event->nexus.fresh ? ", fresh" : "",
 			   event->nexus.ended ? ", what was given up has ended" : "");
 		break;
+	case ARBITER_EVENT_IDENTITY:
+		trace_line(world, node, "told: lun %u is %s", event->identity.lun,
+			   event->identity.other ? "another logical unit" : "the right one again");
+		break;
 	case ARBITER_EVENT_FITNESS:
 		trace_line(world, node, "told: %s", event->fitness.fit ? "fit" : "unfit");
 		break;
