@@ -30,9 +30,9 @@ static bool lun_identity_size_fits(const struct lun_identity *identity,
 		capacity->blocks >= identity->blocks);
 }
 
-enum lun_verdict lun_identity_judge(const struct lun_identity *identity, const uint8_t *page,
-				    size_t length, const struct scsi_capacity *capacity, char *text,
-				    size_t size)
+enum lun_proof_verdict lun_identity_judge(const struct lun_identity *identity, const uint8_t *page,
+					  size_t length, const struct scsi_capacity *capacity,
+					  char *text, size_t size)
 {
 	char found[SCSI_WWID_MAX];
 	struct scsi_difference difference = {"", ""};
@@ -73,6 +73,14 @@ enum lun_verdict lun_identity_judge(const struct lun_identity *identity, const u
 	return LUN_VERDICT_SAME;
 }
 
+bool lun_identity_is(const struct lun_identity *identity, const uint8_t *page, size_t length)
+{
+	if (!identity->page || length == 0)
+		return !identity->page && length == 0;
+	return scsi_identity_compare(identity->page, identity->page_length, page, length, NULL) !=
+	       SCSI_SAME_NO;
+}
+
 int lun_identity_learn(struct lun_identity *identity, const uint8_t *page, size_t length,
 		       const struct scsi_capacity *capacity)
 {
@@ -98,7 +106,7 @@ void lun_identity_free(struct lun_identity *identity)
 
 static void lun_proof_on_done(struct pr_exec *exec);
 
-static void lun_proof_end(struct lun_proof *proof, enum lun_verdict verdict)
+static void lun_proof_end(struct lun_proof *proof, enum lun_proof_verdict verdict)
 {
 	proof->verdict = verdict;
 	proof->done(proof);
@@ -143,7 +151,7 @@ static bool lun_proof_lacks(const struct scsi_result *result)
 static void lun_proof_got_page(struct lun_proof *proof)
 {
 	const struct scsi_result *result = &proof->exec.request.result;
-	enum lun_verdict verdict;
+	enum lun_proof_verdict verdict;
 
 	if (!vpd_reader_take(&proof->page, &proof->exec.request)) {
 		pr_exec_continue(&proof->exec, lun_proof_on_done);

@@ -23,7 +23,7 @@ struct lun_identity {
 	uint32_t block_size;
 };
 
-enum lun_verdict {
+enum lun_proof_verdict {
 	LUN_VERDICT_UNKNOWN, /* no answer, or none that says who it is: the result tells */
 	LUN_VERDICT_GONE,    /* nothing stands under this number */
 	LUN_VERDICT_OTHER,   /* another logical unit, or one of another size */
@@ -32,9 +32,12 @@ enum lun_verdict {
 
 /* Is what is described by this page (length 0: it has none) and this capacity (blocks 0: not known)
  * who is meant? OTHER: with a text for people that names both. Pure. */
-enum lun_verdict lun_identity_judge(const struct lun_identity *identity, const uint8_t *page,
-				    size_t length, const struct scsi_capacity *capacity, char *text,
-				    size_t size);
+enum lun_proof_verdict lun_identity_judge(const struct lun_identity *identity, const uint8_t *page,
+					  size_t length, const struct scsi_capacity *capacity,
+					  char *text, size_t size);
+/* Is a page that another path gave, or this one at another time (length 0: it has none), one of the
+ * same logical unit? One without a page is only like another without one. Pure. */
+bool lun_identity_is(const struct lun_identity *identity, const uint8_t *page, size_t length);
 /* What was proven is remembered; one that grew has grown. 0 or -ENOMEM (what was known stays). */
 int lun_identity_learn(struct lun_identity *identity, const uint8_t *page, size_t length,
 		       const struct scsi_capacity *capacity);
@@ -47,7 +50,7 @@ typedef void lun_proof_done(struct lun_proof *proof);
 struct lun_proof {
 	struct pr_exec exec; /* the last answer; attentions, counters */
 	void *user;          /* the caller's */
-	enum lun_verdict verdict;
+	enum lun_proof_verdict verdict;
 	char text[LUN_PROOF_TEXT]; /* of OTHER and GONE */
 	struct scsi_capacity capacity;
 	/* Its own: */

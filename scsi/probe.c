@@ -132,6 +132,8 @@ void probe_free(struct probe *probe)
 	free(probe->saved);
 	free(probe->pattern);
 	free(probe->scratch);
+	vpd_reader_free(&probe->page);
+	lun_identity_free(&probe->identity);
 	free(probe);
 }
 

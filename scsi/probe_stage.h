@@ -7,6 +7,7 @@
 #ifndef SCSI_PROBE_STAGE_H
 #define SCSI_PROBE_STAGE_H
 
+#include "scsi/lun_proof.h"
 #include "scsi/probe.h"
 
 #define PROBE_BUFFER_SIZE 32768u
@@ -109,6 +110,9 @@ struct probe {
 	struct scsi_request sent;
 	unsigned sent_nexus;
 	uint8_t buffer[PROBE_BUFFER_SIZE];
+	struct vpd_reader page;
+	bool page_goes_on;
+	struct lun_identity identity; /* what path 0 said */
 	uint8_t parameter[PR_OUT_PARAMETER_LENGTH];
 };
 

@@ -37,9 +37,25 @@ static void probe_end_inquiry(struct probe *probe, const struct scsi_request *re
 static bool probe_begin_page(struct probe *probe, struct probe_action *action, unsigned nexus,
 			     uint8_t page)
 {
-	memset(probe->buffer, 0, sizeof(probe->buffer));
-	scsi_inquiry_page_encode(&action->request, page, probe->buffer, 1024);
+	if (probe->page_goes_on)
+		vpd_reader_ask(&probe->page, &action->request);
+	else
+		vpd_reader_begin(&probe->page, page, &action->request);
+	probe->page_goes_on = false;
 	return probe_send(probe, action, nexus);
+}
+
+/* The page is there, whole; else the same stage goes on. */
+static bool probe_page_over(struct probe *probe, const struct scsi_request *request)
+{
+	struct scsi_request next = *request;
+
+	if (vpd_reader_take(&probe->page, &next))
+		return true;
+	probe->page_goes_on = true;
+	probe->index--;
+	probe_repeat(probe);
+	return false;
 }
 
 static bool probe_begin_serial(struct probe *probe, struct probe_action *action)
@@ -49,9 +65,9 @@ static bool probe_begin_serial(struct probe *probe, struct probe_action *action)
 
 static void probe_end_serial(struct probe *probe, const struct scsi_request *request)
 {
-	if (request->result.outcome == SCSI_OUTCOME_OK)
+	if (probe_page_over(probe, request))
 		scsi_serial_decode(probe->report.serial, sizeof(probe->report.serial),
-				   probe->buffer, request->result.transferred);
+				   probe->page.data, probe->page.length);
 }
 
 static bool probe_begin_wwid(struct probe *probe, struct probe_action *action)
@@ -61,10 +77,13 @@ static bool probe_begin_wwid(struct probe *probe, struct probe_action *action)
 
 static void probe_end_wwid(struct probe *probe, const struct scsi_request *request)
 {
-	if (request->result.outcome != SCSI_OUTCOME_OK ||
-	    scsi_wwid_decode(probe->report.wwid, sizeof(probe->report.wwid), probe->buffer,
-			     request->result.transferred))
+	if (!probe_page_over(probe, request))
+		return;
+	if (scsi_wwid_decode(probe->report.wwid, sizeof(probe->report.wwid), probe->page.data,
+			     probe->page.length))
 		probe->report.wwid[0] = '\0';
+	lun_identity_learn(&probe->identity, probe->page.data, probe->page.length,
+			   &(const struct scsi_capacity){0});
 }
 
 static bool probe_begin_capacity16(struct probe *probe, struct probe_action *action)
@@ -136,15 +155,16 @@ static void probe_end_other_identity(struct probe *probe, const struct scsi_requ
 	unsigned nexus = probe_other_nexus(probe);
 	char wwid[SCSI_WWID_MAX] = "";
 
+	if (!probe_page_over(probe, request))
+		return;
 	probe_repeat(probe);
-	if (request->result.outcome == SCSI_OUTCOME_OK)
-		scsi_wwid_decode(wwid, sizeof(wwid), probe->buffer, request->result.transferred);
+	scsi_wwid_decode(wwid, sizeof(wwid), probe->page.data, probe->page.length);
 	if (request->result.outcome == SCSI_OUTCOME_UNKNOWN && nexus != PROBE_NEXUS_SECOND) {
 		probe_find(finding, PROBE_ANSWER_NO, "path %u: %s", nexus,
 			   probe_text(&request->result));
 		return;
 	}
-	if (strcmp(wwid, probe->report.wwid) == 0)
+	if (lun_identity_is(&probe->identity, probe->page.data, probe->page.length))
 		return;
 	if (nexus == PROBE_NEXUS_SECOND)
 		probe_refuse(probe, "the second nexus leads to another logical unit: %s, not %s",

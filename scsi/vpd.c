@@ -15,7 +15,7 @@ static uint8_t *vpd_buffer(struct vpd_reader *reader)
 	return reader->asked > VPD_FIRST ? reader->larger : reader->first;
 }
 
-static void vpd_ask(struct vpd_reader *reader, struct scsi_request *request)
+void vpd_reader_ask(struct vpd_reader *reader, struct scsi_request *request)
 {
 	uint8_t *buffer = vpd_buffer(reader);
 
@@ -29,7 +29,7 @@ void vpd_reader_begin(struct vpd_reader *reader, uint8_t page, struct scsi_reque
 	reader->length = 0;
 	reader->page = page;
 	reader->asked = VPD_FIRST;
-	vpd_ask(reader, request);
+	vpd_reader_ask(reader, request);
 }
 
 static bool vpd_grow(struct vpd_reader *reader, uint32_t size)
@@ -61,7 +61,7 @@ bool vpd_reader_take(struct vpd_reader *reader, struct scsi_request *request)
 	 * is not believed. */
 	if (whole > reader->asked && whole <= VPD_MOST && vpd_grow(reader, whole)) {
 		reader->asked = whole;
-		vpd_ask(reader, request);
+		vpd_reader_ask(reader, request);
 		return false;
 	}
 	if (whole <= arrived) {

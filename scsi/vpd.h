@@ -31,6 +31,8 @@ void vpd_reader_begin(struct vpd_reader *reader, uint8_t page, struct scsi_reque
 /* The INQUIRY has ended, `request` with its result: true when the page is whole, or cannot be had;
  * false when the next one has been encoded and is to be sent. */
 bool vpd_reader_take(struct vpd_reader *reader, struct scsi_request *request);
+/* Encodes the INQUIRY once more that vpd_reader_begin() or vpd_reader_take() encoded last. */
+void vpd_reader_ask(struct vpd_reader *reader, struct scsi_request *request);
 /* Frees what is larger than the struct. */
 void vpd_reader_free(struct vpd_reader *reader);
 

@@ -95,7 +95,8 @@ void group_identity_found(struct group_path *path, bool other, const char *text)
 	tell(path->lun);
 }
 
-void group_identity_judged(struct group_path *path, enum lun_verdict verdict, const char *text)
+void group_identity_judged(struct group_path *path, enum lun_proof_verdict verdict,
+			   const char *text)
 {
 	struct group_lun *lun = path->lun;
 	bool known = path->ever_up || path == &lun->gate_path ||

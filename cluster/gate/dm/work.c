@@ -269,6 +269,11 @@ static bool set_state(struct gate_dm *gate, struct gate_dm_thread *thread,
 	gate->unswitched = false;
 	if (!device->there || state == device->state)
 		return false;
+	/* What a growth has left: see check_size(). */
+	if (state == GATE_STATE_OPEN && device->trims && gate_dm_device_forbid(gate, device)) {
+		gate->unswitched = true;
+		return false;
+	}
 	error = switch_to(gate, thread, state);
 	if (error == -ENXIO)
 		return lost(gate, wants);
@@ -359,10 +364,12 @@ static bool make(struct gate_dm *gate, struct gate_dm_thread *thread,
 }
 
 /* Grown below: so does it. One that has become smaller is left as it is. */
-static void check_size(struct gate_dm *gate, struct gate_dm_thread *thread, uint64_t now)
+static void check_size(struct gate_dm *gate, struct gate_dm_thread *thread,
+		       const struct gate_dm_wants *wants, uint64_t now)
 {
 	struct gate_dm_device *device = &gate->now;
 	uint64_t sectors;
+	int error = 0;
 
 	if (!device->there || device->state != GATE_STATE_OPEN || now - gate->checked_ms < CHECK_MS)
 		return;
@@ -370,7 +377,14 @@ static void check_size(struct gate_dm *gate, struct gate_dm_thread *thread, uint
 	gate_dm_device_forbid_zeroing(gate, device);
 	sectors = gate_dm_below_sectors("/sys", device->below_major, device->below_minor);
 	if (sectors > device->sectors)
-		gate_dm_device_resize(gate, thread, device, sectors);
+		error = gate_dm_device_resize(gate, thread, device, sectors);
+	if (error == 0 || device->sectors != sectors || !device->trims)
+		return;
+	snprintf(gate->problem, sizeof(gate->problem),
+		 "%.100s has grown, and discards cannot be kept out of it now: %s", device->name,
+		 strerror(-error));
+	switch_to(gate, thread, GATE_STATE_HELD);
+	came_by_itself(gate, wants, GATE_DM_CAUSE_ERROR);
 }
 
 static uint64_t next_due(struct gate_dm *gate, const struct gate_dm_wants *wants)
@@ -463,7 +477,7 @@ uint64_t gate_dm_work(struct gate_dm *gate, struct gate_dm_thread *thread)
 	if (!wants.closing && gate->now.there && take_relink(gate))
 		gate_dm_device_link(gate, &gate->now);
 	if (!wants.closing && thread->control >= 0)
-		check_size(gate, thread, clock_now_ms());
+		check_size(gate, thread, &wants, clock_now_ms());
 	tell(gate, &wants);
 	if (is_finished(gate, thread, &wants)) {
 		gate_dm_lock(gate);
