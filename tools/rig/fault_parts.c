@@ -76,7 +76,7 @@ int fault_parts_state(struct rig *rig, struct rig_node *node, const char *how)
 				   "umount -l /var/lib/lunkeeper || exit 1; done");
 	snprintf(commands, sizeof(commands),
 		 "mount -t tmpfs -o %s " FAULTS_MOUNT " /var/lib/lunkeeper && %s",
-		 !strcmp(how, "full") ? "size=4k" : "size=16m",
+		 !strcmp(how, "full") ? "size=4k,mode=0700" : "size=16m,mode=0700",
 		 !strcmp(how, "full")
 			 ? "{ dd if=/dev/zero of=/var/lib/lunkeeper/full bs=4k count=2 "
 			   "2>/dev/null; true; }"
