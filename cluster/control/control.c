@@ -39,7 +39,7 @@ struct control_client_state {
 	struct control_lines lines;
 	struct control_request *request; /* being carried out */
 	bool processing, paused, closing, last_words;
-	bool counted; /* among those who are not root */
+	bool placed, member; /* it has a place; one of those who are not root */
 	uid_t uid;
 	pid_t pid;
 	size_t queued_before; /* bytes that waited at the last check, and those sent since */
@@ -52,8 +52,8 @@ struct control {
 	uv_timer_t check; /* of slow readers; runs while somebody has unread answers */
 	struct control_client_state *clients;
 	size_t client_count;
-	size_t member_count; /* of them, who are not root or the daemon's own user */
-	size_t handles;      /* not yet closed */
+	size_t placed_count, member_count; /* who was not refused; of them, who is not root */
+	size_t handles;                    /* not yet closed */
 	bool closing;
 	uint32_t stall_ms;
 	char path[108];
@@ -101,7 +101,8 @@ static void client_close(struct control_client_state *client)
 		link = &(*link)->next;
 	*link = client->next;
 	client->control->client_count--;
-	client->control->member_count -= client->counted ? 1 : 0;
+	client->control->placed_count -= client->placed ? 1 : 0;
+	client->control->member_count -= client->placed && client->member ? 1 : 0;
 	client->request = NULL;
 	uv_close((uv_handle_t *)&client->pipe, client_closed);
 	if (!request)
@@ -461,18 +462,19 @@ static bool client_permitted(struct control_client_state *client, int fd)
 	return false;
 }
 
-/* Members of the group must not be able to keep root out. */
-static bool client_has_place(struct control_client_state *client)
+/* Members of the group must not be able to keep root out, nor those who are being refused. */
+static bool client_take_place(struct control_client_state *client)
 {
 	struct control *control = client->control;
 
-	if (client->uid != 0 && client->uid != geteuid()) {
-		if (control->member_count >= CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_ROOT)
-			return false;
-		client->counted = true;
-		control->member_count++;
-	}
-	return control->client_count <= CONTROL_CLIENTS_MAX;
+	client->member = client->uid != 0 && client->uid != geteuid();
+	if (control->placed_count >= CONTROL_CLIENTS_MAX ||
+	    (client->member && control->member_count >= CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_ROOT))
+		return false;
+	client->placed = true;
+	control->placed_count++;
+	control->member_count += client->member ? 1 : 0;
+	return true;
 }
 
 static void control_connected(uv_stream_t *listener, int status)
@@ -497,7 +499,7 @@ static void control_connected(uv_stream_t *listener, int status)
 		client->last_words = true;
 		client_refuse(client, "denied",
 			      "permission denied: expected root, or a member of the control_group");
-	} else if (!client_has_place(client)) {
+	} else if (!client_take_place(client)) {
 		client->last_words = true;
 		client_refuse(client, "busy",
 			      "too many clients: try again when others have closed");
