@@ -33,9 +33,12 @@ static bool address_add(struct race_addresses *addresses, const struct addrinfo 
 			uint16_t port)
 {
 	size_t n = addresses->count;
-	struct sockaddr_storage *address = &addresses->items[n].address;
+	struct sockaddr_storage *address;
 
-	if (n == RACE_ADDRESSES_MAX || entry->ai_addrlen > sizeof(*address) ||
+	if (n == RACE_ADDRESSES_MAX)
+		return false;
+	address = &addresses->items[n].address;
+	if (entry->ai_addrlen > sizeof(*address) ||
 	    getnameinfo(entry->ai_addr, entry->ai_addrlen, addresses->items[n].text,
 			RACE_ADDRESS_SIZE, NULL, 0, NI_NUMERICHOST) != 0)
 		return false;

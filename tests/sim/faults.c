@@ -406,6 +406,14 @@ void faults_tidy(struct world *world)
 	}
 }
 
+static void fault_service_refuses(struct world *world, struct node *node)
+{
+	node->service_fails = true;
+	faults_excuse(world, node, world->now_us + 40 * SECOND, "its service does not start");
+	faults_later(world, world->now_us + world_between_ms(world, 3000, 12000),
+		     FAULT_SERVICE_REFUSES, node->index, 0, 0);
+}
+
 /* ---- beginning, choice, end ---- */
 
 static void fault_apply(struct world *world, enum fault_kind kind, struct node *node)
@@ -461,11 +469,7 @@ static void fault_apply(struct world *world, enum fault_kind kind, struct node *
 		faults_disturb(world, world->now_us + 3 * MS);
 		break;
 	case FAULT_SERVICE_REFUSES:
-		node->service_fails = true;
-		faults_excuse(world, node, world->now_us + 40 * SECOND,
-			      "its service does not start");
-		faults_later(world, world->now_us + world_between_ms(world, 3000, 12000), kind,
-			     node->index, 0, 0);
+		fault_service_refuses(world, node);
 		break;
 	case FAULT_DISK_FULL:
 		node->disk_full = true;
