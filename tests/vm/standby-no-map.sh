@@ -15,7 +15,12 @@ fit_is() {
 	[ "$(view "$second" mail .fit)" = "$1" ]
 }
 
+is_standby() {
+	[ "$(state "$second" mail)" = standby ]
+}
+
 quiet_for_a_while() {
+	wait_for 20 "$second is a standby" is_standby
 	for turn in 1 2 3 4 5 6 7 8 9 10; do
 		equal "the state of $second, seen $turn times" "$(state "$second" mail)" standby
 		sleep 1
