@@ -5,6 +5,7 @@
 #include "cluster/core/key.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define KEY_MAGIC_SHIFT 56
 #define KEY_CLUSTER_SHIFT 36
@@ -108,4 +109,28 @@ const char *key_kind_name(enum key_kind kind)
 		return "offer";
 	}
 	return "unknown";
+}
+
+const char *key_describe(uint64_t value, uint32_t cluster,
+			 const char *(*node_name)(uint8_t node, const void *user), const void *user,
+			 char *buffer, size_t size)
+{
+	char text[KEY_TEXT_SIZE];
+	const char *name;
+	struct key key;
+
+	if (value == 0) {
+		snprintf(buffer, size, "nobody");
+	} else if (!key_is_ours(value, cluster) || !key_decode(&key, value)) {
+		snprintf(buffer, size, "foreign %s", key_text(value, text));
+	} else {
+		name = node_name(key.node, user);
+		if (name)
+			snprintf(buffer, size, "%s (%s %u)", name, key_kind_name(key.kind),
+				 key.incarnation);
+		else
+			snprintf(buffer, size, "node %u (%s %u)", key.node, key_kind_name(key.kind),
+				 key.incarnation);
+	}
+	return buffer;
 }

@@ -45,5 +45,10 @@ const char *key_text(uint64_t value, char buffer[KEY_TEXT_SIZE]);
 /* Hex with or without 0x, 1..16 digits. Returns 0 or -EINVAL. */
 int key_parse(const char *text, uint64_t *value);
 const char *key_kind_name(enum key_kind kind);
+/* For people: "jerry (claim 3)", "node 7 (claim 3)" when node_name() knows none, "foreign 4c..." of
+ * another cluster, "nobody" for 0. Returns buffer. */
+const char *key_describe(uint64_t value, uint32_t cluster,
+			 const char *(*node_name)(uint8_t node, const void *user), const void *user,
+			 char *buffer, size_t size);
 
 #endif

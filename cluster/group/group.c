@@ -14,84 +14,8 @@
 #include "cluster/store/flags.h"
 
 #define COOLDOWN_MS 30000
-#define START_LIMIT_MS 5000
-#define RECONNECT_FIRST_MS 100
-#define RECONNECT_MOST_MS 2000
-#define INCARNATIONS_UNNOTED 256
-
-static void on_timer(uv_timer_t *timer);
-
-static bool waiter_add(struct group *group, const struct group_waiter *waiter)
-{
-	if (!group_waiter_add(group, waiter))
-		return false;
-	if (group_waiters_any(group)) /* the timer knows nothing of it yet */
-		uv_timer_start(&group->timer, on_timer, 1, 0);
-	return true;
-}
-
-/* A standby that is just probing, or tidying up behind a probe, would otherwise let an operator's
- * order get lost in that. */
-static bool is_for_later(const struct group *group, enum arbiter_command command,
-			 enum arbiter_command_answer answer)
-{
-	bool probing =
-		group->state == ARBITER_STATE_CHALLENGING || group->state == ARBITER_STATE_SEIZING;
-
-	if (answer == ARBITER_ANSWER_BUSY && group->state == ARBITER_STATE_STANDBY)
-		return command == ARBITER_COMMAND_CLAIM || command == ARBITER_COMMAND_TAKE;
-	return answer == ARBITER_ANSWER_ALREADY && probing && command == ARBITER_COMMAND_TAKE;
-}
-
-void group_obey(struct group *group, struct control_request *request, enum arbiter_command command,
-		uint8_t node, bool on, uint32_t wait_ms)
-{
-	static const char *const codes[] = {
-		[ARBITER_ANSWER_STARTED] = "started",
-		[ARBITER_ANSWER_ALREADY] = "already",
-		[ARBITER_ANSWER_NOT_OWNER] = "not-owner",
-		[ARBITER_ANSWER_UNFIT] = "unfit",
-		[ARBITER_ANSWER_BUSY] = "busy",
-		[ARBITER_ANSWER_FOREIGN] = "foreign",
-		[ARBITER_ANSWER_MAINTENANCE] = "maintenance",
-	};
-	const struct group_waiter waiter = {
-		.request = request,
-		.command = command,
-		.until_ms = clock_now_ms() + wait_ms,
-		.state_changes = group->state_changes,
-		.requests_expired = group->rule_counts[ARBITER_RULE_REQUEST_EXPIRED],
-	};
-	enum arbiter_command_answer answer = group_command(group, command, node, on);
-
-	group->later = is_for_later(group, command, answer);
-	group->later_command = command;
-	if (group->later)
-		answer = ARBITER_ANSWER_STARTED;
-	if (answer != ARBITER_ANSWER_STARTED && answer != ARBITER_ANSWER_ALREADY)
-		control_fail(request, codes[answer], "%s: %s", group->config->name,
-			     arbiter_answer_text(answer));
-	else if (answer != ARBITER_ANSWER_STARTED || wait_ms == 0 || !waiter_add(group, &waiter))
-		control_reply(request, json_pack("{s:s}", "result", codes[answer]));
-}
 
 /* --- effects --- */
-
-static void enqueue(struct group *group, const struct arbiter_event *event)
-{
-	if (group->queue_count == group->queue_size) {
-		size_t size = group->queue_size ? 2 * group->queue_size : 16;
-		struct arbiter_event *queue = realloc(group->queue, size * sizeof(*queue));
-
-		if (!queue) {
-			log_error("%s: out of memory; an event is lost", group->config->name);
-			return;
-		}
-		group->queue = queue;
-		group->queue_size = size;
-	}
-	group->queue[group->queue_count++] = *event;
-}
 
 struct group_record {
 	struct group_record *next;
@@ -131,7 +55,7 @@ static void effect_record(struct group *group, const struct arbiter_effect *effe
 				      .recorded = {.id = effect->id}};
 
 	if (!record) {
-		enqueue(group, &event);
+		group_enqueue(group, &event);
 		return;
 	}
 	*record = (struct group_record){group->records, group, effect->id};
@@ -155,7 +79,7 @@ static void effect_service(struct group *group, const struct arbiter_effect *eff
 		event.service.state =
 			effect->service.start ? ARBITER_SERVICE_RUNNING : ARBITER_SERVICE_STOPPED;
 		group->service_state = event.service.state;
-		enqueue(group, &event);
+		group_enqueue(group, &event);
 	} else if (effect->service.start) {
 		service_host_start(group->service);
 	} else {
@@ -175,13 +99,7 @@ static void effect_gate(struct group *group, const struct arbiter_effect *effect
 	}
 	event.gate.state = effect->gate.gate;
 	event.gate.quiet = effect->gate.gate != ARBITER_GATE_OPEN;
-	enqueue(group, &event);
-}
-
-static void released(struct group *group)
-{
-	group->released = true;
-	group->home->released(group->home->user);
+	group_enqueue(group, &event);
 }
 
 static void effect_state(struct group *group, const struct arbiter_effect *effect)
@@ -195,7 +113,7 @@ static void effect_state(struct group *group, const struct arbiter_effect *effec
 	if (group->state == ARBITER_STATE_STANDBY)
 		group_check_ready(group);
 	if (group->state == ARBITER_STATE_RELEASED)
-		released(group);
+		group_set_released(group);
 }
 
 static void effect_alarm(struct group *group, const struct arbiter_effect *effect)
@@ -251,128 +169,6 @@ static void carry_out(struct group *group, const struct arbiter_effect *effect,
 	group_note_effect(group, effect);
 }
 
-/* --- stepping --- */
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct arbiter_event event = {.kind = ARBITER_EVENT_TICK};
-
-	group_post(timer->data, &event);
-}
-
-static uint64_t step(struct group *group, const struct arbiter_event *event,
-		     enum arbiter_command_answer *answer)
-{
-	struct arbiter_effects *effects = &group->home->effects;
-	uint64_t due;
-
-	effects->count = 0;
-	due = arbiter_step(group->arbiter, clock_now_ms(), event, effects);
-	for (size_t k = 0; k < effects->count; k++)
-		carry_out(group, &effects->items[k], answer);
-	if (event->kind == ARBITER_EVENT_GATE && group->service)
-		service_host_held(group->service, event->gate.state == ARBITER_GATE_HELD);
-	return due;
-}
-
-static enum arbiter_command_answer post(struct group *group, const struct arbiter_event *event)
-{
-	enum arbiter_command_answer answer = ARBITER_ANSWER_BUSY;
-	struct arbiter_view view;
-	uint64_t due, now;
-
-	if (group->closing || !group->started)
-		return answer;
-	if (group->stepping) {
-		enqueue(group, event);
-		return answer;
-	}
-	group->stepping = true;
-	due = step(group, event, &answer);
-	while (group->queue_head < group->queue_count) {
-		struct arbiter_event next = group->queue[group->queue_head++];
-		enum arbiter_command_answer ignored;
-
-		due = step(group, &next, &ignored);
-	}
-	group->queue_head = group->queue_count = 0;
-	group->stepping = false;
-	arbiter_get_view(group->arbiter, &view);
-	if ((uint16_t)(view.incarnation - group->noted_incarnation) >= INCARNATIONS_UNNOTED) {
-		group->noted_incarnation = view.incarnation;
-		claims_group_used_incarnation(group->claims, view.incarnation);
-	}
-	if (group->gate_kind)
-		group->gate_kind->settle(group);
-	group_multipathd_settle(group);
-	group_progress_check(group);
-	now = clock_now_ms();
-	if (group_waiters_any(group)) {
-		group_waiters_check(group);
-		due = due < now + 250 ? due : now + 250;
-	}
-	uv_update_time(&group->home->loop);
-	uv_timer_start(&group->timer, on_timer, due > now ? due - now : 0, 0);
-	return answer;
-}
-
-/* What an earlier daemon left is not known, and somebody waits for the end. */
-static void on_start_limit(uv_timer_t *timer)
-{
-	released(timer->data);
-}
-
-void group_post(struct group *group, const struct arbiter_event *event)
-{
-	struct arbiter_event again = {.kind = ARBITER_EVENT_COMMAND};
-
-	post(group, event);
-	if (!group->later || group->stepping)
-		return;
-	again.command.command = group->later_command;
-	group->later = false;
-	group->later = is_for_later(group, group->later_command, post(group, &again));
-}
-
-enum arbiter_command_answer group_command(struct group *group, enum arbiter_command command,
-					  uint8_t node, bool on)
-{
-	struct arbiter_event event = {.kind = ARBITER_EVENT_COMMAND};
-
-	event.command.command = command;
-	event.command.node = node;
-	event.command.on = on;
-	group->later = false;
-	if (command == ARBITER_COMMAND_SHUTDOWN && !group->started) {
-		group->shutdown_wanted = true;
-		uv_timer_start(&group->timer, on_start_limit, START_LIMIT_MS, 0);
-		return ARBITER_ANSWER_STARTED;
-	}
-	return post(group, &event);
-}
-
-const char *group_unfit_reason(const struct group *group)
-{
-	for (size_t cause = 0; cause < GROUP_UNFIT_COUNT; cause++)
-		if (*group->unfit[cause])
-			return group->unfit[cause];
-	return NULL;
-}
-
-void group_set_unfit(struct group *group, enum group_unfit cause, const char *reason)
-{
-	bool was_fit = !group_unfit_reason(group), fit;
-	struct arbiter_event event = {.kind = ARBITER_EVENT_FITNESS};
-
-	snprintf(group->unfit[cause], sizeof(group->unfit[cause]), "%s", reason ? reason : "");
-	fit = !group_unfit_reason(group);
-	if (fit == was_fit)
-		return;
-	group_note(group, NULL, "fitness", fit ? "fit again" : "unfit: %s", reason);
-	event.fitness.fit = fit;
-	group_post(group, &event);
-}
-
 /* --- starting --- */
 
 static void start_arbiter(struct group *group)
@@ -405,21 +201,6 @@ static void start_arbiter(struct group *group)
 		group_command(group, ARBITER_COMMAND_SHUTDOWN, 0, false);
 }
 
-void group_gate_connected(struct group *group)
-{
-	start_arbiter(group);
-}
-
-bool group_needs_no_devices(const struct group *group)
-{
-	struct arbiter_view view;
-
-	arbiter_get_view(group->arbiter, &view);
-	return view.gate_wanted == ARBITER_GATE_FAILED && view.service == ARBITER_SERVICE_STOPPED &&
-	       view.state != ARBITER_STATE_SEIZING && view.state != ARBITER_STATE_TAKING &&
-	       view.state != ARBITER_STATE_OWNER;
-}
-
 static void on_service_changed(enum arbiter_service state, bool failed, void *user)
 {
 	struct group *group = user;
@@ -433,25 +214,6 @@ static void on_service_changed(enum arbiter_service state, bool failed, void *us
 		return;
 	}
 	group_post(group, &event);
-}
-
-static void on_reconnect_timer(uv_timer_t *timer)
-{
-	struct group *group = timer->data;
-
-	if (!group_reconnect_paths(group)) {
-		group->reconnect_ms = RECONNECT_FIRST_MS;
-		return;
-	}
-	group->reconnect_ms = group->reconnect_ms * 2 > RECONNECT_MOST_MS ? RECONNECT_MOST_MS
-									  : group->reconnect_ms * 2;
-	uv_timer_start(&group->reconnect_timer, on_reconnect_timer, group->reconnect_ms, 0);
-}
-
-void group_reconnect_soon(struct group *group)
-{
-	if (!group->closing && !uv_is_active((uv_handle_t *)&group->reconnect_timer))
-		uv_timer_start(&group->reconnect_timer, on_reconnect_timer, group->reconnect_ms, 0);
 }
 
 static void fill_arbiter_config(const struct group *group, struct arbiter_config *config)
@@ -547,6 +309,23 @@ static int open_parts(struct group *group, char *message, size_t message_size)
 	return make_arbiter(group, message, message_size);
 }
 
+static void settle(struct group *group)
+{
+	if (group->gate_kind)
+		group->gate_kind->settle(group);
+	group_multipathd_settle(group);
+	group_progress_check(group);
+}
+
+/* What one step's effects can answer at once, and what the paths say meanwhile. */
+static size_t queue_room(const struct config_group *config)
+{
+	return arbiter_effects_max((uint16_t)config->lun_count) +
+	       2 * GROUP_PATHS_MAX * config->lun_count;
+}
+
+static const struct group_top top = {carry_out, settle, start_arbiter};
+
 int group_open(struct group_home *home, const struct config_group *config, struct group **result,
 	       char *message, size_t message_size)
 {
@@ -556,15 +335,18 @@ int group_open(struct group_home *home, const struct config_group *config, struc
 	*result = NULL;
 	if (group)
 		group->luns = calloc(config->lun_count, sizeof(*group->luns));
-	if (!group || !group->luns) {
+	if (!group || !group->luns || group_queue_reserve(&group->queue, queue_room(config))) {
+		if (group)
+			free(group->luns);
 		free(group);
 		snprintf(message, message_size, "%s: out of memory", config->name);
 		return -ENOMEM;
 	}
 	group->home = home;
+	group->top = &top;
 	group->config = config;
 	group->lun_count = config->lun_count;
-	group->reconnect_ms = RECONNECT_FIRST_MS;
+	group->reconnect_ms = GROUP_RECONNECT_FIRST_MS;
 	group->since_ms = clock_now_ms();
 	group->reason = ARBITER_RULE_COUNT;
 	if (home->standby)
@@ -624,30 +406,9 @@ void group_rebase(struct group *group, const struct config_group *config)
 
 /* --- closing --- */
 
-static void close_part_done(struct group *group)
-{
-	if (--group->closes > 0)
-		return;
-	if (group->closed)
-		group->closed(group, group->closed_user);
-	free(group->queue);
-	free(group->arbiter);
-	for (size_t i = 0; i < group->lun_count; i++) {
-		free(group->luns[i].paths);
-		lun_identity_free(&group->luns[i].identity);
-	}
-	free(group->luns);
-	free(group);
-}
-
-void group_part_closed(void *user)
-{
-	close_part_done(user);
-}
-
 static void on_handle_closed(uv_handle_t *handle)
 {
-	close_part_done(handle->data);
+	group_part_closed(handle->data);
 }
 
 static bool service_is_stopped(const struct group *group)
@@ -680,5 +441,5 @@ void group_close(struct group *group, bool leave, void (*closed)(struct group *g
 	uv_close((uv_handle_t *)&group->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&group->reconnect_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&group->attach_timer, on_handle_closed);
-	close_part_done(group);
+	group_part_closed(group);
 }

@@ -64,24 +64,6 @@ static bool is_answer(const struct scsi_result *result)
 	       result->outcome == SCSI_OUTCOME_CONFLICT;
 }
 
-static void path_attention(struct group_path *path, uint8_t asc, uint8_t ascq)
-{
-	if (asc == 0x29) /* power on, reset, I_T nexus loss */
-		group_path_check_session(path);
-	if (asc == 0x2a && ascq == 0x01) /* mode parameters have changed */
-		path->lun->writable_ms = 0;
-	if (asc == 0x2a && ascq == 0x09) /* capacity data has changed */
-		group_size_news(path->lun);
-	if (scsi_attention_doubts_identity(asc, ascq) && path->usable)
-		group_identity_doubt(path);
-}
-
-void group_path_attentions(struct group_path *path, const struct pr_exec *exec)
-{
-	for (uint32_t k = 0; k < exec->attentions.count && k < PR_ATTENTIONS_KEPT; k++)
-		path_attention(path, exec->attentions.last[k].asc, exec->attentions.last[k].ascq);
-}
-
 /* While a nexus is registered the gate is held: a slow path would be felt by all. */
 static bool is_prompt(const struct group_path *path, const struct scsi_result *result)
 {

@@ -10,8 +10,22 @@
 
 #include "cluster/base/text.h"
 #include "cluster/base/clock.h"
+#include "cluster/core/key.h"
 #include "cluster/group/private.h"
 #include "cluster/base/log.h"
+
+static const char *node_name(uint8_t id, const void *user)
+{
+	const struct config_node *node = config_find_node_id(user, id);
+
+	return node ? node->name : NULL;
+}
+
+const char *group_key_text(const struct group_home *home, uint64_t key, char *buffer, size_t size)
+{
+	return key_describe(key, key_cluster_hash(home->config->cluster), node_name, home->config,
+			    buffer, size);
+}
 
 static void add(struct group *group, struct history_event *event)
 {

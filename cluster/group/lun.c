@@ -16,6 +16,8 @@
 
 static const struct arbiter_look no_look;
 
+static void resume(struct group_lun *lun);
+
 /* --- opening and closing --- */
 
 static int open_urls(struct group_lun *lun, char *message, size_t message_size)
@@ -49,6 +51,7 @@ static int open_urls(struct group_lun *lun, char *message, size_t message_size)
 /* A kernel device need not be there yet. */
 int group_lun_open(struct group_lun *lun, char *message, size_t message_size)
 {
+	lun->resume = resume;
 	lun->paths = calloc(GROUP_PATHS_MAX, sizeof(*lun->paths));
 	if (!lun->paths) {
 		snprintf(message, message_size, "%s: out of memory", lun->config->name);
@@ -74,7 +77,7 @@ void group_lun_close(struct group_lun *lun)
 		if (!path->leaving) /* else its end is near, and told by whoever began it */
 			path_close(path->path, group_part_closed, lun->group);
 	}
-	group_lun_resume(lun);
+	resume(lun);
 	lun->group->closes += lun->resuming;
 	group_multipathd_forget(lun, true);
 	group_size_close(lun);
@@ -649,7 +652,8 @@ static void on_limit_closed(uv_handle_t *handle)
 	group_part_closed(group);
 }
 
-void group_lun_resume(struct group_lun *lun)
+/* Sends the order that waits, if there is one. */
+static void resume(struct group_lun *lun)
 {
 	struct order *order = lun->waiting;
 
@@ -664,7 +668,7 @@ static void on_limit(uv_timer_t *timer)
 {
 	struct order *order = timer->data;
 
-	group_lun_resume(order->lun);
+	resume(order->lun);
 }
 
 static void order_wait(struct order *order)

@@ -28,7 +28,9 @@ static void on_problem(const char *problem, void *user)
 
 static void on_settled(void *user)
 {
-	group_lun_resume(user);
+	struct group_lun *lun = user;
+
+	lun->resume(lun);
 }
 
 bool group_multipathd_folder(const struct group_lun *lun, char folder[PATH_MAX])

@@ -8,10 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/base/clock.h"
 #include "cluster/group/private.h"
 #include "cluster/base/log.h"
 
 #define IDENTIFY_TIMEOUT_MS 10000
+#define RECONNECT_MOST_MS 2000
+
+bool group_path_good(const struct group_path *path)
+{
+	return path->path && !path->leaving && path->usable && path->health == GROUP_PATH_GOOD;
+}
+
+bool group_lun_is_kernel(const struct group_lun *lun)
+{
+	return !lun->config->iscsi;
+}
 
 void group_path_post(struct group_path *path, bool up, bool fresh, bool ended)
 {
@@ -49,6 +61,35 @@ void group_path_reason(struct group_path *path, const char *reason)
 	path->reason = reason ? strdup(reason) : NULL;
 }
 
+/* --- its session --- */
+
+void group_path_read_session(struct group_path *path)
+{
+	const char *name = strrchr(path->device.node, '/');
+
+	path->transport[0] = '\0';
+	if (kernel_nexus_read(&path->session, sg_roots_system.sysfs, name ? name + 1 : ""))
+		kernel_nexus_transport(&path->session, path->transport, sizeof(path->transport));
+}
+
+void group_path_check_session(struct group_path *path)
+{
+	struct kernel_nexus before = path->session;
+
+	if (!path->device.node[0])
+		return;
+	group_path_read_session(path);
+	if (before.session[0] == '\0' || kernel_nexus_equal(&before, &path->session))
+		return;
+	group_note(path->lun->group, path->lun->config->name, "path",
+		   "%s: its session is another one now (%s, was %s)", path->path->name,
+		   path->session.session, before.session);
+	path->listed_once = path->actual_known = path->gave_up = false;
+	group_path_post(path, false, false, true);
+	if (group_path_good(path)) /* else what comes up is new anyway */
+		group_path_post(path, true, true, true);
+}
+
 /* --- who it is --- */
 
 struct identify {
@@ -57,11 +98,6 @@ struct identify {
 	uint8_t buffer[8];
 	struct group_path *path;
 };
-
-bool group_path_good(const struct group_path *path)
-{
-	return path->path && !path->leaving && path->usable && path->health == GROUP_PATH_GOOD;
-}
 
 bool group_path_is_listed(const struct group_path *path)
 {
@@ -249,7 +285,9 @@ void group_path_changed(struct path *p, enum path_state state, const char *reaso
 	}
 }
 
-bool group_reconnect_paths(struct group *group)
+/* --- again --- */
+
+static bool reconnect_paths(struct group *group)
 {
 	bool down = false;
 
@@ -266,4 +304,30 @@ bool group_reconnect_paths(struct group *group)
 				group_path_identify(path);
 		}
 	return down;
+}
+
+static void on_reconnect_timer(uv_timer_t *timer)
+{
+	struct group *group = timer->data;
+
+	if (!reconnect_paths(group)) {
+		group->reconnect_ms = GROUP_RECONNECT_FIRST_MS;
+		return;
+	}
+	group->reconnect_ms = group->reconnect_ms * 2 > RECONNECT_MOST_MS ? RECONNECT_MOST_MS
+									  : group->reconnect_ms * 2;
+	uv_timer_start(&group->reconnect_timer, on_reconnect_timer, group->reconnect_ms, 0);
+}
+
+void group_reconnect_soon(struct group *group)
+{
+	if (!group->closing && !uv_is_active((uv_handle_t *)&group->reconnect_timer))
+		uv_timer_start(&group->reconnect_timer, on_reconnect_timer, group->reconnect_ms, 0);
+}
+
+/* --- its size --- */
+
+void group_size_news(struct group_lun *lun)
+{
+	size_policy_news(&lun->size_policy, clock_now_ms());
 }

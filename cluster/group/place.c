@@ -16,11 +16,6 @@
 #include "cluster/base/log.h"
 #include "scsi/path_sg.h"
 
-bool group_lun_is_kernel(const struct group_lun *lun)
-{
-	return !lun->config->iscsi;
-}
-
 /* --- the list of paths --- */
 
 /* The lowest number that no path of the LUN has. A gate of our own has the only nexus. */
@@ -50,15 +45,6 @@ static struct group_path *free_place(struct group_lun *lun)
 	return NULL;
 }
 
-static void read_session(struct group_path *path)
-{
-	const char *name = strrchr(path->device.node, '/');
-
-	path->transport[0] = '\0';
-	if (kernel_nexus_read(&path->session, sg_roots_system.sysfs, name ? name + 1 : ""))
-		kernel_nexus_transport(&path->session, path->transport, sizeof(path->transport));
-}
-
 int group_lun_add_path(struct group_lun *lun, struct path *p, const struct sg_device *device)
 {
 	uint8_t nexus = free_nexus(lun);
@@ -73,7 +59,7 @@ int group_lun_add_path(struct group_lun *lun, struct path *p, const struct sg_de
 		return 0;
 	path->device = *device;
 	path->late = lun->group->started;
-	read_session(path);
+	group_path_read_session(path);
 	if (nexus == NO_GROUP_NEXUS) {
 		log_error("%s: LUN %s: %s is more than the %u paths that can be registered: data "
 			  "must not go through it; take paths out of the map",
@@ -111,24 +97,6 @@ static void drop_path(struct group_path *path, const char *why)
 	path->leaving = true;
 	path->nexus = NO_GROUP_NEXUS; /* another may have it */
 	path_close(path->path, on_left, path);
-}
-
-void group_path_check_session(struct group_path *path)
-{
-	struct kernel_nexus before = path->session;
-
-	if (!path->device.node[0])
-		return;
-	read_session(path);
-	if (before.session[0] == '\0' || kernel_nexus_equal(&before, &path->session))
-		return;
-	group_note(path->lun->group, path->lun->config->name, "path",
-		   "%s: its session is another one now (%s, was %s)", path->path->name,
-		   path->session.session, before.session);
-	path->listed_once = path->actual_known = path->gave_up = false;
-	group_path_post(path, false, false, true);
-	if (group_path_good(path)) /* else what comes up is new anyway */
-		group_path_post(path, true, true, true);
 }
 
 /* --- looking for it --- */

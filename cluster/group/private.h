@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A group from inside: for the files of this folder.
+ * A group from inside: for the files of this folder. From the bottom up: queue, history, waiter, post,
+ * path, identity and writable (one matter: who is there, and what is told of it), health, multipathd, size,
+ * place, lun, gate and dm, group; about, status, progress and watch stand beside. Nobody calls
+ * upward, but through group_top and the calls in struct group_lun.
  */
 #ifndef CLUSTER_GROUP_PRIVATE_H
 #define CLUSTER_GROUP_PRIVATE_H
@@ -9,6 +12,7 @@
 
 #include "cluster/gate/nbdkit/attach.h"
 #include "cluster/group/group.h"
+#include "cluster/group/queue.h"
 #include "cluster/gate/nbdkit/gate.h"
 #include "cluster/gate/dm/gate.h"
 #include "cluster/agents/service_host.h"
@@ -19,6 +23,7 @@
 
 #define GROUP_STANDBY_REASON "this node was set to standby by an operator"
 
+#define GROUP_RECONNECT_FIRST_MS 100
 #define GROUP_WAITERS 16 /* control requests waiting for an end */
 #define GROUP_ALARMS ARBITER_ALARM_COUNT
 #define GROUP_REASON 256
@@ -100,10 +105,11 @@ struct group_lun {
 	struct group *group;
 	const struct config_lun *config;
 	uint16_t number;
-	struct group_path *paths;     /* the daemon's own: GROUP_PATHS_MAX places */
-	size_t path_count;            /* places that were ever used; some may be free again */
-	struct group_path gate_path;  /* the gate's, if there is one; only orders go there */
-	struct order *waiting;        /* an order that is not sent yet; NULL: none */
+	struct group_path *paths;    /* the daemon's own: GROUP_PATHS_MAX places */
+	size_t path_count;           /* places that were ever used; some may be free again */
+	struct group_path gate_path; /* the gate's, if there is one; only orders go there */
+	struct order *waiting;       /* an order that is not sent yet; NULL: none */
+	void (*resume)(struct group_lun *lun); /* sends it, if there is one */
 	uint16_t resuming;            /* orders that wait no more, and are about to be sent */
 	struct group_errand *errands; /* looks and orders in flight */
 	uint32_t order_epoch;         /* counts beginnings and ends of orders */
@@ -218,9 +224,10 @@ struct group {
 	void (*closed)(struct group *group, void *user);
 	void *closed_user;
 
-	struct arbiter_event *queue; /* events that effects answered at once */
-	size_t queue_head, queue_count, queue_size;
+	const struct group_top *top;
+	struct group_queue queue; /* events that effects answered at once */
 	bool stepping;
+	uint64_t due_ms; /* when the arbiter is to be stepped, as its last step has said */
 	uv_timer_t timer, reconnect_timer;
 	uint32_t reconnect_ms;
 
@@ -274,32 +281,38 @@ struct group {
 	enum arbiter_command later_command;
 };
 
-/* --- group.c --- */
+/* --- post.c: at the bottom; what is above it in this folder is called through group_top --- */
+
+struct group_top {
+	void (*carry_out)(struct group *group, const struct arbiter_effect *effect,
+			  enum arbiter_command_answer *answer);
+	void (*settle)(struct group *group);    /* after every step */
+	void (*connected)(struct group *group); /* the gate was seen for the first time */
+};
 
 /* Feeds the arbiter and carries out what follows. */
 void group_post(struct group *group, const struct arbiter_event *event);
+/* For after the step that is under way. */
+void group_enqueue(struct group *group, const struct arbiter_event *event);
 /* reason NULL: it is none any more. */
 void group_set_unfit(struct group *group, enum group_unfit cause, const char *reason);
 const char *group_unfit_reason(const struct group *group); /* NULL: fit */
-
-/* --- status.c --- */
-
-json_t *group_key_json(const struct group_home *home, uint64_t key); /* null for 0 */
-const char *group_key_text(const struct group_home *home, uint64_t key, char *buffer,
-			   size_t size); /* "jerry (claim 3)" */
-
-/* group.c, for its neighbours */
+void group_set_released(struct group *group);              /* and tells the daemon */
 void group_gate_connected(struct group *group); /* the gate was seen for the first time */
 bool group_needs_no_devices(const struct group *group);
-void group_reconnect_soon(struct group *group);
-void group_part_closed(void *user); /* one of `closes` is done */
+void group_part_closed(void *user); /* one of `closes` is done; with the last the group is gone */
+
+/* --- history.c --- */
+
+void group_note_effect(struct group *group, const struct arbiter_effect *effect);
+const char *group_key_text(const struct group_home *home, uint64_t key, char *buffer,
+			   size_t size); /* "jerry (claim 3)" */
 
 /* lun.c */
 int group_lun_open(struct group_lun *lun, char *message, size_t message_size);
 void group_lun_close(struct group_lun *lun);
 void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect);
 void group_lun_order(struct group_lun *lun, const struct arbiter_effect *effect);
-void group_lun_resume(struct group_lun *lun);   /* sends the order that waits, if there is one */
 void group_lun_announce(struct group_lun *lun); /* after START: which nexuses are there */
 
 /* path.c */
@@ -316,7 +329,11 @@ bool group_path_is_listed(const struct group_path *path);
 bool group_path_good(const struct group_path *path);
 void group_path_announce(struct group_path *path);
 void group_path_identify(struct group_path *path);
-bool group_reconnect_paths(struct group *group); /* true: some are down still */
+void group_reconnect_soon(struct group *group); /* those that are down */
+bool group_lun_is_kernel(const struct group_lun *lun);
+void group_path_read_session(struct group_path *path);
+void group_path_check_session(struct group_path *path); /* a new session is a new nexus */
+void group_size_news(struct group_lun *lun);            /* its size may be another now */
 
 /* identity.c */
 void group_identity_open(struct group_lun *lun);
@@ -330,6 +347,8 @@ void group_identity_judged(struct group_path *path, enum lun_proof_verdict verdi
 void group_identity_found(struct group_path *path, bool other, const char *text);
 /* Another one may stand there now: the gate is held, and the path asked again. */
 void group_identity_doubt(struct group_path *path);
+/* Sees to the unit attentions that a command on the path has taken. */
+void group_path_attentions(struct group_path *path, const struct pr_exec *exec);
 bool group_identity_in_doubt(const struct group *group); /* some path of it is */
 
 /* health.c: errands on a path, and what follows from their answers. */
@@ -340,20 +359,16 @@ struct group_errand {
 };
 void group_errand_begin(struct group_errand *errand, struct group_path *path);
 void group_errand_end(struct group_errand *errand, const struct pr_exec *exec);
-/* Sees to the unit attentions that a command on the path has taken. */
-void group_path_attentions(struct group_path *path, const struct pr_exec *exec);
 void group_health_check(struct group_lun *lun); /* at every look: who is silent, who is back */
 /* What READ FULL STATUS lists, by the path's place: the truth against what the arbiter believes. */
 void group_lun_compare(struct group_lun *lun, const struct group_listed *listed);
 
 /* place.c: kernel devices; index NULL: read if it is needed. */
-bool group_lun_is_kernel(const struct group_lun *lun);
 void group_lun_rescan(struct group_lun *lun, const struct sg_index *index);
 /* A node whose devices are not there could not serve: it is not fit, and challenges nobody. One that
  * serves is not judged by names. */
 void group_check_ready(struct group *group);
 int group_lun_add_path(struct group_lun *lun, struct path *path, const struct sg_device *device);
-void group_path_check_session(struct group_path *path); /* a new session is a new nexus */
 
 /* writable.c: whether a LUN may be written to. */
 /* then, which may be NULL, is called behind the answer if the path is still up. */
@@ -363,7 +378,6 @@ bool group_lun_write_protected(const struct group_lun *lun);
 
 /* size.c: whether the kernel has the size that the LUN has. */
 void group_size_check(struct group *group);   /* at every look: asks a LUN that is due */
-void group_size_news(struct group_lun *lun);  /* its size may be another now */
 void group_size_close(struct group_lun *lun); /* one of `closes`, if a rescan is under way */
 
 /* multipathd.c */
@@ -374,15 +388,12 @@ bool group_multipathd_name(const struct group_lun *lun, char *name, size_t size)
 void group_multipathd_settle(struct group *group); /* after each step */
 void group_multipathd_untell(struct group *group); /* before anything else is stopped */
 /* An order must not be sent before multipathd has let go of the key that it was told: it would
- * write that over what is registered meanwhile. group_lun_resume() is called when it has. */
+ * write that over what is registered meanwhile. lun->resume() is called when it has. */
 bool group_multipathd_must_wait(struct group_lun *lun, const struct pr_out *out);
 void group_multipathd_forget(struct group_lun *lun, bool wait); /* wait: one of `closes` */
 
 /* progress.c: after each step of a group that has begun. */
 void group_progress_check(struct group *group);
-
-/* history.c */
-void group_note_effect(struct group *group, const struct arbiter_effect *effect);
 
 /* A gate's state in the arbiter's words. */
 enum arbiter_gate group_gate_arbiter_state(enum gate_state state);

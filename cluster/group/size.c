@@ -340,11 +340,6 @@ void group_size_check(struct group *group)
 	}
 }
 
-void group_size_news(struct group_lun *lun)
-{
-	size_policy_news(&lun->size_policy, clock_now_ms());
-}
-
 void group_size_close(struct group_lun *lun)
 {
 	if (!lun->size_agent)

@@ -11,7 +11,7 @@
 #include "cluster/core/key.h"
 #include "scsi/mode.h"
 
-json_t *group_key_json(const struct group_home *home, uint64_t value)
+static json_t *key_json(const struct group_home *home, uint64_t value)
 {
 	const struct config_node *node;
 	char text[KEY_TEXT_SIZE];
@@ -34,31 +34,6 @@ json_t *group_key_json(const struct group_home *home, uint64_t value)
 	if (json && key.kind == KEY_KIND_OFFER)
 		json_object_set_new(json, "offered_to", json_integer(key.interval));
 	return json;
-}
-
-const char *group_key_text(const struct group_home *home, uint64_t value, char *buffer, size_t size)
-{
-	char text[KEY_TEXT_SIZE];
-	const struct config_node *node;
-	struct key key;
-
-	if (value == 0) {
-		snprintf(buffer, size, "nobody");
-	} else if (value == ARBITER_HOLDER_ALL) {
-		snprintf(buffer, size, "all registrants (foreign)");
-	} else if (!key_is_ours(value, key_cluster_hash(home->config->cluster)) ||
-		   !key_decode(&key, value)) {
-		snprintf(buffer, size, "foreign %s", key_text(value, text));
-	} else {
-		node = config_find_node_id(home->config, key.node);
-		if (node)
-			snprintf(buffer, size, "%s (%s %u)", node->name, key_kind_name(key.kind),
-				 key.incarnation);
-		else
-			snprintf(buffer, size, "node %u (%s %u)", key.node, key_kind_name(key.kind),
-				 key.incarnation);
-	}
-	return buffer;
 }
 
 static json_t *age(uint64_t then_ms)
@@ -85,9 +60,9 @@ static json_t *path_json(const struct group_path *path, const char *role,
 	}
 	json_object_set_new(json, "registered", json_boolean(view->nexus[path->nexus].registered));
 	json_object_set_new(json, "key",
-			    group_key_json(home, view->nexus[path->nexus].registered
-							 ? view->nexus[path->nexus].key
-							 : 0));
+			    key_json(home, view->nexus[path->nexus].registered
+						   ? view->nexus[path->nexus].key
+						   : 0));
 	return json;
 }
 
@@ -107,7 +82,7 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 
 	arbiter_get_lun_view(group->arbiter, i, &view);
 	for (uint8_t k = 0; k < view.key_count; k++)
-		json_array_append_new(keys, group_key_json(group->home, view.keys[k]));
+		json_array_append_new(keys, key_json(group->home, view.keys[k]));
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (lun->paths[k].path)
 			json_array_append_new(
@@ -122,9 +97,9 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 			 lun->config->name, "device", lun_device(lun), "wwid", lun->wwid,
 			 "wwid_wanted", lun->config->wwid, "size", (json_int_t)lun->size, "owned",
 			 view.owned, "holder",
-			 view.seen ? group_key_json(group->home, view.holder) : json_null(),
-			 "generation", view.seen ? json_integer(view.generation) : json_null(),
-			 "look_age_ms", age(view.last_look_ms), "keys", keys, "paths", paths);
+			 view.seen ? key_json(group->home, view.holder) : json_null(), "generation",
+			 view.seen ? json_integer(view.generation) : json_null(), "look_age_ms",
+			 age(view.last_look_ms), "keys", keys, "paths", paths);
 	json_object_set_new(json, "known", json_boolean(view.seen));
 	json_object_set_new(json, "aptpl",
 			    lun->capabilities_known ? json_boolean(lun->aptpl) : json_null());
@@ -174,7 +149,7 @@ static json_t *alarms_json(const struct group *group)
 				alarms, json_pack("{s:s, s:s, s:o, s:s, s:o}", "name",
 						  arbiter_alarm_name((enum arbiter_alarm)k), "text",
 						  arbiter_alarm_text((enum arbiter_alarm)k), "key",
-						  group_key_json(group->home, alarm->key), "lun",
+						  key_json(group->home, alarm->key), "lun",
 						  group->luns[alarm->lun].config->name, "since_ms",
 						  age(alarm->since_ms)));
 	}
@@ -208,10 +183,9 @@ json_t *group_status_json(const struct group *group)
 			 group->gate_kind ? group->gate_kind->name : "none", "service",
 			 arbiter_service_name(view.service), "fit", !unfit, "unfit_reason", unfit,
 			 "maintenance", view.maintenance, "automatic", view.automatic);
-	json_object_set_new(json, "key", group_key_json(group->home, view.key));
+	json_object_set_new(json, "key", key_json(group->home, view.key));
 	json_object_set_new(json, "holder",
-			    view.last_look_ms ? group_key_json(group->home, view.holder)
-					      : json_null());
+			    view.last_look_ms ? key_json(group->home, view.holder) : json_null());
 	json_object_set_new(json, "known", json_boolean(view.last_look_ms != 0));
 	json_object_set_new(json, "look_age_ms", age(view.last_look_ms));
 	json_object_set_new(json, "generation", json_integer(view.generation));
@@ -247,11 +221,11 @@ static json_t *ledger_row(const struct group *group, const struct group_lun *lun
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "group",
 			 group->config->name, "lun", lun->config->name, "node",
 			 group->home->node_name, "path", path->path->name, "role",
-			 data ? "data" : "look", "expected", group_key_json(group->home, expected),
-			 "actual", group_key_json(group->home, actual), "agrees",
-			 expected == actual, "holder", group_key_json(group->home, view->holder),
-			 "generation", view->seen ? json_integer(view->generation) : json_null(),
-			 "look_age_ms", age(view->last_look_ms));
+			 data ? "data" : "look", "expected", key_json(group->home, expected),
+			 "actual", key_json(group->home, actual), "agrees", expected == actual,
+			 "holder", key_json(group->home, view->holder), "generation",
+			 view->seen ? json_integer(view->generation) : json_null(), "look_age_ms",
+			 age(view->last_look_ms));
 }
 
 json_t *group_ledger_json(const struct group *group, const char *name)
@@ -278,10 +252,10 @@ json_t *group_ledger_json(const struct group *group, const char *name)
 				json_pack("{s:s, s:s, s:n, s:s, s:s, s:n, s:o, s:b, s:o, s:I, s:o}",
 					  "group", group->config->name, "lun", lun->config->name,
 					  "node", "path", lun->orphans, "role", "orphan",
-					  "expected", "actual",
-					  group_key_json(group->home, view.key), "agrees", false,
-					  "holder", group_key_json(group->home, view.holder),
-					  "generation", (json_int_t)view.generation, "look_age_ms",
+					  "expected", "actual", key_json(group->home, view.key),
+					  "agrees", false, "holder",
+					  key_json(group->home, view.holder), "generation",
+					  (json_int_t)view.generation, "look_age_ms",
 					  age(view.last_look_ms)));
 		for (uint8_t k = 0; k < view.key_count;
 		     k++) /* registered, but by no path of this node */
@@ -293,11 +267,11 @@ json_t *group_ledger_json(const struct group *group, const char *name)
 						  "group", group->config->name, "lun",
 						  lun->config->name, "node", NULL, "path", NULL,
 						  "role", "other", "expected", "actual",
-						  group_key_json(group->home, view.keys[k]),
-						  "agrees", view.keys[k] == view.holder, "holder",
-						  group_key_json(group->home, view.holder),
-						  "generation", (json_int_t)view.generation,
-						  "look_age_ms", age(view.last_look_ms)));
+						  key_json(group->home, view.keys[k]), "agrees",
+						  view.keys[k] == view.holder, "holder",
+						  key_json(group->home, view.holder), "generation",
+						  (json_int_t)view.generation, "look_age_ms",
+						  age(view.last_look_ms)));
 	}
 	return rows;
 }

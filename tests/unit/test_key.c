@@ -111,6 +111,31 @@ static void test_kind_names(void)
 	CU_ASSERT_STRING_EQUAL(key_kind_name((enum key_kind)9), "unknown");
 }
 
+static const char *node_name(uint8_t node, const void *user)
+{
+	return node == 2 ? user : NULL;
+}
+
+static const char *describe(uint64_t value, uint32_t cluster)
+{
+	static char text[64];
+
+	return key_describe(value, cluster, node_name, "jerry", text, sizeof(text));
+}
+
+static void test_describe(void)
+{
+	struct key key = sample;
+
+	CU_ASSERT_STRING_EQUAL(describe(key_encode(&key), key.cluster), "jerry (claim 2561)");
+	CU_ASSERT_STRING_EQUAL(describe(key_encode(&key), 7), "foreign 4c1a2b31020a0a01");
+	CU_ASSERT_STRING_EQUAL(describe(0, key.cluster), "nobody");
+	CU_ASSERT_STRING_EQUAL(describe(0xbad, key.cluster), "foreign 0000000000000bad");
+	key.node = 7;
+	key.kind = KEY_KIND_OFFER;
+	CU_ASSERT_STRING_EQUAL(describe(key_encode(&key), key.cluster), "node 7 (offer 2561)");
+}
+
 static CU_TestInfo tests[] = {
 	{"digits", test_digits},
 	{"round trip", test_round_trip},
@@ -120,6 +145,7 @@ static CU_TestInfo tests[] = {
 	{"hash is for ever", test_hash_is_for_ever},
 	{"parse", test_parse},
 	{"kind names", test_kind_names},
+	{"for people", test_describe},
 	CU_TEST_INFO_NULL,
 };
 
