@@ -12,7 +12,7 @@
 struct gate_dm *gate_dm_new(uv_loop_t *loop, const struct gate_dm_setup *setup,
 			    void (*changed)(struct gate_dm *gate, void *user), void *user)
 {
-	struct gate_dm_pool *pool = gate_dm_pool_get(loop);
+	struct gate_dm_pool *pool = gate_dm_pool_get(loop, gate_dm_work);
 	struct gate_dm *gate = pool ? calloc(1, sizeof(*gate)) : NULL;
 
 	if (!gate)

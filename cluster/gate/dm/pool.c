@@ -24,6 +24,7 @@
 
 struct gate_dm_pool {
 	uv_loop_t *loop;
+	gate_dm_worker *worker;
 	uv_async_t async; /* news for the loop */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -250,7 +251,7 @@ static void work(struct gate_dm_pool *pool, struct gate_dm_thread *thread)
 		pthread_mutex_unlock(&pool->lock);
 		if (thread->control < 0) /* the module may have been loaded meanwhile */
 			thread->control = gate_dm_control_open(message, sizeof(message));
-		due = gate_dm_work(gate, thread);
+		due = pool->worker(gate, thread);
 		pthread_mutex_lock(&pool->lock);
 		gate->busy = false;
 		pool->slow -= !urgent;
@@ -486,7 +487,7 @@ static bool start_threads(struct gate_dm_pool *pool)
 	return started;
 }
 
-struct gate_dm_pool *gate_dm_pool_get(uv_loop_t *loop)
+struct gate_dm_pool *gate_dm_pool_get(uv_loop_t *loop, gate_dm_worker *worker)
 {
 	pthread_condattr_t attributes;
 	struct gate_dm_pool *pool;
@@ -497,6 +498,7 @@ struct gate_dm_pool *gate_dm_pool_get(uv_loop_t *loop)
 	if (!pool)
 		return NULL;
 	pool->loop = loop;
+	pool->worker = worker;
 	pool->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool->kick < 0 || uv_async_init(loop, &pool->async, on_news)) {
 		free(pool);

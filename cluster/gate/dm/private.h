@@ -94,8 +94,11 @@ struct gate_dm_thread {
 	timer_t timer;
 };
 
-/* pool.c */
-struct gate_dm_pool *gate_dm_pool_get(uv_loop_t *loop);
+/* Brings one nearer to what is wanted. Returns when it is to be looked at again. */
+typedef uint64_t gate_dm_worker(struct gate_dm *gate, struct gate_dm_thread *thread);
+
+/* pool.c: threads that do `worker` on whatever is due. NULL: no memory or threads. */
+struct gate_dm_pool *gate_dm_pool_get(uv_loop_t *loop, gate_dm_worker *worker);
 void gate_dm_pool_add(struct gate_dm *gate);
 void gate_dm_lock(struct gate_dm *gate);
 void gate_dm_unlock(struct gate_dm *gate);
@@ -109,8 +112,8 @@ void gate_dm_suspend_ends(struct gate_dm *gate, struct gate_dm_thread *thread);
 /* By the thread that has it: what the loop shall see. */
 void gate_dm_tell(struct gate_dm *gate, const struct gate_dm_view *view);
 
-/* work.c: brings it nearer to what is wanted. Returns when it is to be looked at again. */
-uint64_t gate_dm_work(struct gate_dm *gate, struct gate_dm_thread *thread);
+/* work.c */
+gate_dm_worker gate_dm_work;
 
 /* device.c: one device, by the thread. 0 or -errno. */
 int gate_dm_device_make(struct gate_dm *gate, struct gate_dm_thread *thread, const char *on,

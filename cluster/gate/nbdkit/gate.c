@@ -16,11 +16,6 @@
 #define HANDLES 4u
 #define QUIT_LIMIT_MS 2000u
 
-uint64_t gate_now_ms(void)
-{
-	return uv_hrtime() / 1000000;
-}
-
 static void gate_free(struct gate *gate)
 {
 	free(gate->paths);
@@ -28,6 +23,61 @@ static void gate_free(struct gate *gate)
 	free(gate->text);
 	free(gate);
 }
+
+/* --- the end --- */
+
+static void handle_closed(uv_handle_t *handle)
+{
+	struct gate *gate = handle->data;
+	if (--gate->handles > 0)
+		return;
+	path_gate_run_ended(gate);
+	if (gate->closed)
+		gate->closed(gate->closed_user);
+	gate_free(gate);
+}
+
+static void close_all(struct gate *gate)
+{
+	gate_link_forget(gate);
+	path_gate_end_all(gate, -ECANCELED);
+	if (gate->process)
+		run_forget(gate->process);
+	uv_close((uv_handle_t *)&gate->retry, handle_closed);
+	uv_close((uv_handle_t *)&gate->beat, handle_closed);
+	uv_close((uv_handle_t *)&gate->deadline, handle_closed);
+	uv_close((uv_handle_t *)&gate->work, handle_closed);
+}
+
+static void stop_ended(uv_timer_t *timer)
+{
+	struct gate *gate = timer->data;
+	if (gate->connection) /* it did not end by itself */
+		gate_process_kill(gate);
+	close_all(gate);
+}
+
+static void link_ended(struct gate *gate)
+{
+	uv_timer_start(&gate->retry, stop_ended, 0, 0);
+}
+
+/* --- the beginning --- */
+
+static void link_lost(struct gate *gate)
+{
+	path_gate_end_all(gate, -ENOTCONN);
+	for (size_t i = 0; i < gate->file.lun_count; i++)
+		path_gate_lost(&gate->paths[i], gate->reason);
+}
+
+static const struct gate_link_events link_events = {
+	.lost = link_lost,
+	.ended = link_ended,
+	.lun = path_gate_update,
+	.answer = path_gate_answer,
+	.expire = path_gate_expire,
+};
 
 static void begin(uv_timer_t *timer)
 {
@@ -39,6 +89,8 @@ static void gate_init(struct gate *gate, uv_loop_t *loop)
 	uint32_t refresh;
 
 	gate->loop = loop;
+	gate->link_events = &link_events;
+	gate->process_ended = gate_link_down;
 	uv_timer_init(loop, &gate->retry);
 	uv_timer_init(loop, &gate->beat);
 	uv_timer_init(loop, &gate->deadline);
@@ -157,8 +209,7 @@ const char *gate_nbd_socket(const struct gate *gate)
 
 void gate_refresh(struct gate *gate)
 {
-	gate_link_send(gate, &(struct gate_message){.type = GATE_MESSAGE_HELLO,
-						    .version = GATE_WIRE_VERSION});
+	gate_link_greet(gate);
 }
 
 int gate_restart(struct gate *gate)
@@ -169,37 +220,6 @@ int gate_restart(struct gate *gate)
 		return -EBUSY;
 	gate->restarting = true;
 	return gate_link_send(gate, &(struct gate_message){.type = GATE_MESSAGE_QUIT});
-}
-
-static void handle_closed(uv_handle_t *handle)
-{
-	struct gate *gate = handle->data;
-	if (--gate->handles > 0)
-		return;
-	path_gate_run_ended(gate);
-	if (gate->closed)
-		gate->closed(gate->closed_user);
-	gate_free(gate);
-}
-
-static void close_all(struct gate *gate)
-{
-	gate_link_forget(gate);
-	path_gate_end_all(gate, -ECANCELED);
-	if (gate->process)
-		run_forget(gate->process);
-	uv_close((uv_handle_t *)&gate->retry, handle_closed);
-	uv_close((uv_handle_t *)&gate->beat, handle_closed);
-	uv_close((uv_handle_t *)&gate->deadline, handle_closed);
-	uv_close((uv_handle_t *)&gate->work, handle_closed);
-}
-
-void gate_stop_ended(uv_timer_t *timer)
-{
-	struct gate *gate = timer->data;
-	if (gate->connection) /* it did not end by itself */
-		gate_process_kill(gate);
-	close_all(gate);
 }
 
 void gate_close(struct gate *gate, bool stop, void (*closed)(void *user), void *user)
@@ -218,7 +238,7 @@ void gate_close(struct gate *gate, bool stop, void (*closed)(void *user), void *
 		};
 		gate_link_send(gate, &fail);
 		gate_link_send(gate, &(struct gate_message){.type = GATE_MESSAGE_QUIT});
-		uv_timer_start(&gate->retry, gate_stop_ended, QUIT_LIMIT_MS, 0);
+		uv_timer_start(&gate->retry, stop_ended, QUIT_LIMIT_MS, 0);
 		return;
 	}
 	if (stop)

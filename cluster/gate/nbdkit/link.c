@@ -64,12 +64,10 @@ void gate_link_down(struct gate *gate, const char *reason)
 	gate->pid = 0;
 	uv_timer_stop(&gate->beat);
 	snprintf(gate->reason, sizeof(gate->reason), "%s", reason);
-	path_gate_end_all(gate, -ENOTCONN);
-	for (size_t i = 0; i < gate->file.lun_count; i++)
-		path_gate_lost(&gate->paths[i], gate->reason);
+	gate->link_events->lost(gate);
 	gate->told_up = false;
 	if (gate->closing) {
-		uv_timer_start(&gate->retry, gate_stop_ended, 0, 0);
+		gate->link_events->ended(gate);
 		return;
 	}
 	if (gate->restarting) {
@@ -113,12 +111,18 @@ int gate_link_send(struct gate *gate, const struct gate_message *message)
 	return error;
 }
 
+void gate_link_greet(struct gate *gate)
+{
+	gate_link_send(gate, &(struct gate_message){.type = GATE_MESSAGE_HELLO,
+						    .version = GATE_WIRE_VERSION});
+}
+
 /* --- deadlines --- */
 
 static void deadline_due(uv_timer_t *timer)
 {
 	struct gate *gate = timer->data;
-	uint64_t now = uv_hrtime() / 1000000;
+	uint64_t now = gate_now_ms();
 	if (gate->fail_check_ms && now >= gate->fail_check_ms) {
 		gate->fail_check_ms = now + GATE_FAIL_CHECK_MS;
 		gate->fail_checks++;
@@ -135,8 +139,8 @@ static void deadline_due(uv_timer_t *timer)
 
 void gate_link_watch(struct gate *gate)
 {
-	uint64_t now = uv_hrtime() / 1000000;
-	uint64_t when = path_gate_expire(gate, now);
+	uint64_t now = gate_now_ms();
+	uint64_t when = gate->link_events->expire(gate, now);
 	if (gate->fail_check_ms && (!when || gate->fail_check_ms < when))
 		when = gate->fail_check_ms;
 	if (!when || gate->closing)
@@ -162,7 +166,7 @@ static void beat_due(uv_timer_t *timer)
 		uv_timer_start(&gate->beat, beat_due, GREETING_MORE_MS, 0);
 		return;
 	}
-	gate_refresh(gate);
+	gate_link_greet(gate);
 }
 
 /* --- what comes in --- */
@@ -191,7 +195,7 @@ static void take_lun(struct gate *gate, const struct gate_message_lun *info)
 		return; /* of a process with another configuration */
 	path = &gate->paths[info->lun];
 	if (gate->link == GATE_LINK_UP) {
-		path_gate_update(path, info, false);
+		gate->link_events->lun(path, info, false);
 		return;
 	}
 	path->greeting = *info;
@@ -216,7 +220,7 @@ static void take_ready(struct gate *gate)
 	for (size_t i = 0; i < gate->file.lun_count && gate->link == GATE_LINK_UP; i++) {
 		struct gate_path *path = &gate->paths[i];
 		if (path->greeted)
-			path_gate_update(path, &path->greeting, found);
+			gate->link_events->lun(path, &path->greeting, found);
 		path->greeted = false;
 	}
 }
@@ -239,7 +243,7 @@ static void take_message(struct gate *gate, const struct gate_message *message)
 		take_state(gate, &message->state);
 		return;
 	case GATE_MESSAGE_DONE:
-		path_gate_answer(gate, &message->done);
+		gate->link_events->answer(gate, &message->done);
 		return;
 	case GATE_MESSAGE_ATTENTION:
 		if (gate->events.attention && message->attention.lun < gate->file.lun_count)
@@ -379,8 +383,7 @@ static void connected(uv_connect_t *request, int status)
 	gate->unanswered = 0;
 	uv_timer_start(&gate->beat, beat_due, GREETING_MAX_MS, 0);
 	uv_read_start((uv_stream_t *)&connection->pipe, allocate, received);
-	gate_link_send(gate, &(struct gate_message){.type = GATE_MESSAGE_HELLO,
-						    .version = GATE_WIRE_VERSION});
+	gate_link_greet(gate);
 }
 
 void gate_link_connect(struct gate *gate)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Inside the daemon's side of a gate: gate.c (what the group runner calls), link.c (the
- * connection), process.c (files and the process), path.c (the paths).
+ * Inside the daemon's side of a gate, from the bottom up: process.c (files and the process), link.c
+ * (the connection and its frames), path.c (the paths), gate.c (what the group runner calls). What
+ * is told upward is told by gate->process_ended and gate->link_events.
  *
  *     connect refused               connected         READY
  *  +-- SPAWNING <---- CONNECTING ------------> GREETING -----> UP
@@ -49,8 +50,12 @@ struct gate_connection {
 	uint8_t input[GATE_WIRE_FRAME_MAX];
 };
 
+struct gate_link_events;
+
 struct gate {
 	uv_loop_t *loop;
+	const struct gate_link_events *link_events;
+	void (*process_ended)(struct gate *gate, const char *reason); /* at its very start */
 	struct gate_events events;
 	void *user;
 	char group[GATE_NAME_MAX];
@@ -98,13 +103,26 @@ struct gate {
 	uint8_t output[GATE_WIRE_FRAME_MAX];
 };
 
-/* gate.c */
-void gate_stop_ended(uv_timer_t *retry);
-uint64_t gate_now_ms(void);
+static inline uint64_t gate_now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
 
 /* link.c */
+/* What the connection tells, to gate and paths. */
+struct gate_link_events {
+	void (*lost)(struct gate *gate);  /* it is over, or an attempt was: gate->reason says why */
+	void (*ended)(struct gate *gate); /* the same while the gate is closing */
+	/* Of a LUN; found: in the first snapshot of a connection to a process that was there. */
+	void (*lun)(struct gate_path *path, const struct gate_message_lun *info, bool found);
+	void (*answer)(struct gate *gate, const struct gate_message_done *done);
+	/* Ends what has waited long enough; returns when the next one has (ms), 0: none. */
+	uint64_t (*expire)(struct gate *gate, uint64_t now_ms);
+};
+
 void gate_link_connect(struct gate *gate);
 void gate_link_down(struct gate *gate, const char *reason);
+void gate_link_greet(struct gate *gate); /* asks for a snapshot */
 void gate_link_retry(struct gate *gate, uint32_t delay_ms);
 int gate_link_send(struct gate *gate, const struct gate_message *message);
 /* Something has a deadline now. */

@@ -412,7 +412,7 @@ static void process_ended(const struct run_result *result, void *user)
 			 result->signal ? "signal" : "status",
 			 result->signal ? result->signal : result->status, line);
 	}
-	gate_link_down(gate, reason);
+	gate->process_ended(gate, reason);
 }
 
 /* It stands between the page cache and the disk: it must not wait for memory that only it can
