@@ -548,6 +548,7 @@ void arbiter_get_view(const struct arbiter *a, struct arbiter_view *view)
 	view->holder = lun_holder(l);
 	view->generation = l->look.generation;
 	view->last_look_ms = l->look_began_ms;
+	view->contact_ms = l->contact_ms;
 	view->members_owned = a->members_owned;
 	if (a->state == ARBITER_STATE_CHALLENGING && l->phase == LUN_WINDOW) {
 		view->window_ms = arbiter_window_ms(a, l->victim);

@@ -427,6 +427,7 @@ struct arbiter_view {
 	uint64_t holder;
 	uint32_t generation;
 	uint64_t last_look_ms; /* when the last completed look of the leader was begun; 0 none */
+	uint64_t contact_ms;   /* when one was answered last, or waiting for one began */
 	uint32_t window_ms, window_done_ms; /* while challenging */
 	uint16_t members_owned;
 };

@@ -116,6 +116,7 @@ void standby_enter(struct arbiter *a, enum arbiter_rule rule)
 	arbiter_set_state(a, ARBITER_STATE_STANDBY, rule);
 	arbiter_gate_update(a);
 	a->next_probe_ms = a->now_ms + a->config.probe_ms;
+	arbiter_alarm_clear(a, ARBITER_ALARM_RESERVATION_LOST);
 	a->generation_valid = false;
 	a->members_owned = 0;
 	memset(a->stray_keys, 0, sizeof(a->stray_keys));

@@ -238,6 +238,8 @@ void lun_looked(struct arbiter *a, uint16_t i, uint32_t id, const struct arbiter
 	if (i == 0 && arbiter_is_owning(a))
 		owner_stalled(a, a->now_ms - l->contact_ms);
 	l->contact_ms = a->now_ms;
+	if (i == 0) /* whatever it shows, and whoever owns by now */
+		arbiter_alarm_clear(a, ARBITER_ALARM_CUT_OFF);
 	l->next_look_ms =
 		period == UINT32_MAX ? NEVER : on_the_beat(a, l->last_sent_ms + period, period);
 	if (i != 0 && l->next_look_ms < a->members_wake_ms)

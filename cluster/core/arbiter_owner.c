@@ -129,6 +129,7 @@ static void lose(struct arbiter *a, enum arbiter_rule rule)
 	arbiter_gate_fail(a); /* before everything else */
 	a->hold = 0;
 	a->yield = a->release = a->adopting = a->gate_broken = false;
+	arbiter_alarm_clear(a, ARBITER_ALARM_RESERVATION_LOST);
 	for (uint16_t i = 0; i < a->config.lun_count; i++) {
 		struct arbiter_lun *l = &a->luns[i];
 
@@ -473,6 +474,7 @@ void owner_won(struct arbiter *a)
 
 	remember_preempted(a, l->victim);
 	storage_returned(a);
+	arbiter_alarm_clear(a, ARBITER_ALARM_MEMBERS_MISSING);
 	if (a->state != ARBITER_STATE_SEIZING && a->state != ARBITER_STATE_TAKING)
 		return;
 	a->good_ms = l->look_began_ms;

@@ -108,6 +108,13 @@ static void effect_state(struct group *group, const struct arbiter_effect *effec
 	group->reason = effect->state.rule;
 	group->since_ms = clock_now_ms();
 	group->state_changes++;
+	if (group->state == ARBITER_STATE_OWNER && !group->told.owner_ms)
+		group->told.owner_ms = group->since_ms;
+	if (group->state == ARBITER_STATE_STANDBY || group->state == ARBITER_STATE_DEPOSED)
+		group->told.owner_ms = 0;
+	if (group->state == ARBITER_STATE_STANDBY &&
+	    effect->state.old_state != ARBITER_STATE_CHALLENGING)
+		group->told.standby_ms = group->since_ms;
 	if (group->state == ARBITER_STATE_SEIZING && group->gate_kind)
 		group->gate_kind->prepare(group);
 	if (group->state == ARBITER_STATE_STANDBY)
@@ -124,7 +131,10 @@ static void effect_alarm(struct group *group, const struct arbiter_effect *effec
 		alarm->on = false;
 		return;
 	}
-	*alarm = (struct group_alarm){true, effect->alarm.key, clock_now_ms(), effect->lun};
+	alarm->on = true;
+	alarm->key = effect->alarm.key;
+	alarm->lun = effect->lun;
+	alarm->noted = true; /* by what follows */
 }
 
 static void carry_out(struct group *group, const struct arbiter_effect *effect,
@@ -190,9 +200,13 @@ static void start_arbiter(struct group *group)
 	else if (group->service_state != ARBITER_SERVICE_STOPPED)
 		event.start.gate = ARBITER_GATE_OPEN;
 	group->started = true;
+	group->told.standby_ms = clock_now_ms();
+	group_cause_recall(group);
 	group_post(group, &event);
 	arbiter_get_view(group->arbiter, &view);
 	group->state = view.state;
+	if (group->state == ARBITER_STATE_OWNER)
+		group->told.owner_ms = clock_now_ms();
 	for (size_t i = 0; i < group->lun_count; i++)
 		group_lun_announce(&group->luns[i]);
 	if (flag_is_set(group->home->run_folder, "maintenance", group->config->name))
@@ -315,6 +329,9 @@ static void settle(struct group *group)
 		group->gate_kind->settle(group);
 	group_multipathd_settle(group);
 	group_progress_check(group);
+	group_peers_settle(group);
+	group_cause_settle(group);
+	group_alarms_settle(group);
 }
 
 /* What one step's effects can answer at once, and what the paths say meanwhile. */
@@ -428,6 +445,7 @@ void group_close(struct group *group, bool leave, void (*closed)(struct group *g
 		leave = true; /* it may run, and nobody has stopped it */
 	group_waiters_close(group);
 	forget_records(group);
+	group_cause_forget(group);
 	group->closes = 4;
 	if (group->service)
 		service_host_close(group->service);

@@ -102,6 +102,7 @@ static void note_state(struct group *group, const struct arbiter_effect *effect)
 	struct history_event event = {.kind = "state", .key = effect->state.holder};
 	char text[200], holder[64];
 
+	group_cause_state(group, effect);
 	if (state == ARBITER_STATE_CHALLENGING) {
 		group->challenge.mono_ms = clock_now_ms();
 		group->challenge.wall_ms = clock_wall_ms();
@@ -144,7 +145,9 @@ static void note_alarm(struct group *group, const struct arbiter_effect *effect)
 	struct history_event event = {.kind = "alarm", .key = effect->alarm.key};
 	char text[600], key[64], times[40] = "";
 
-	if (effect->alarm.over)
+	if (effect->alarm.over ||
+	    (effect->alarm.times == 0 &&
+	     group_alarm_is_noted(group, effect->alarm.alarm, effect->alarm.key)))
 		return;
 	event.lun = group->luns[effect->lun].config->name;
 	event.rule = arbiter_alarm_name(effect->alarm.alarm);

@@ -186,6 +186,7 @@ static void post_look(struct group_lun *lun, uint32_t id, const struct arbiter_l
 	group_post(lun->group, &event);
 }
 
+/* A LUN that is not mapped answers INQUIRY, and nothing else: 05/25/00. */
 static void tell_refusal(struct group_lun *lun, const struct scsi_result *result)
 {
 	char text[200];
@@ -195,11 +196,38 @@ static void tell_refusal(struct group_lun *lun, const struct scsi_result *result
 		return;
 	lun->no_pr = true;
 	scsi_result_text(result, text, sizeof(text));
-	log_error("%s: LUN %s supports no persistent reservations (%s): it cannot be arbitrated. "
-		  "See: lunkeeper lun probe %s",
-		  lun->group->config->name, lun->config->name, text, lun->config->name);
-	group_note(lun->group, lun->config->name, "alarm",
-		   "it supports no persistent reservations: %s", text);
+	if (result->asc == 0x25)
+		snprintf(lun->refusal, sizeof(lun->refusal),
+			 "the target has no such LUN for this node: is it still mapped?");
+	else if (result->asc == 0x20 || result->asc == 0x24)
+		snprintf(lun->refusal, sizeof(lun->refusal),
+			 "it supports no persistent reservations; see: lunkeeper lun probe %.40s",
+			 lun->config->name);
+	else
+		snprintf(lun->refusal, sizeof(lun->refusal),
+			 "its reservations cannot be read: %.100s", text);
+	log_error("%s: LUN %s: %s (%s): it cannot be arbitrated", lun->group->config->name,
+		  lun->config->name, lun->refusal, text);
+	group_note(lun->group, lun->config->name, "alarm", "%s (%s)", lun->refusal, text);
+}
+
+static void tell_refusal_over(struct group_lun *lun)
+{
+	if (!lun->no_pr)
+		return;
+	lun->no_pr = false;
+	group_note(lun->group, lun->config->name, "alarm", "over: %s", lun->refusal);
+}
+
+/* For alarms: whose the keys are. */
+static void keep_others(struct group_lun *lun, const struct group_listed *listed)
+{
+	lun->other_count = listed->other_count;
+	for (size_t k = 0; k < listed->other_count; k++) {
+		lun->others[k].key = listed->others[k].key;
+		memcpy(lun->others[k].transport, listed->others[k].transport,
+		       sizeof(lun->others[k].transport));
+	}
 }
 
 /* --- whether READ FULL STATUS works --- */
@@ -369,7 +397,7 @@ static void look_end(struct look *look, const struct arbiter_look *seen)
 	bool good = seen->ok && !lun->other;
 
 	post_look(lun, look->id, good ? seen : &no_look);
-	if (good && look->full && seen->left_out == 0 && look->still &&
+	if (good && group_lun_is_kernel(lun) && look->full && seen->left_out == 0 && look->still &&
 	    look->order_epoch == lun->order_epoch && !lun->group->closing)
 		group_lun_compare(lun, &look->listed);
 	pr_look_release(&look->errand);
@@ -451,7 +479,8 @@ static void on_looked(struct pr_look *errand)
 		if (!lun->group->closing && look_check(look, &seen))
 			return;
 		seen.persistent = lun->aptpl;
-		lun->no_pr = false;
+		tell_refusal_over(lun);
+		keep_others(lun, &look->listed);
 	} else if (look->check && look->plain && look->shown.ok) {
 		/* What READ FULL STATUS showed stands; only the comparison has failed. */
 		seen = look->shown;
@@ -500,7 +529,7 @@ void group_lun_look(struct group_lun *lun, const struct arbiter_effect *effect)
 	look->check = lun->full_status && (effect->look.check || !lun->full_status_checked);
 	look->errand.user = look;
 	look->errand.weigh = weigh;
-	look->errand.entry = group_lun_is_kernel(lun) ? on_entry : NULL;
+	look->errand.entry = on_entry;
 	look->errand.exec.counters = &lun->group->home->counters.pr;
 	look_start(look, look->timeout_ms);
 }

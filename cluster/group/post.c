@@ -168,6 +168,28 @@ enum arbiter_command_answer group_command(struct group *group, enum arbiter_comm
 	return post(group, &event);
 }
 
+/* Who could do it, and what can be done here. */
+static void refuse_not_owner(const struct group *group, struct control_request *request,
+			     enum arbiter_command command)
+{
+	const char *owner = group_owner_name(group), *name = group->config->name;
+
+	if (!owner)
+		control_fail(request, "not-owner",
+			     "%s: this node does not own it, and no look shows another node that "
+			     "does; to claim it for this node: lunkeeper start %s",
+			     name, name);
+	else if (command == ARBITER_COMMAND_YIELD)
+		control_fail(request, "not-owner",
+			     "%s: this node does not own it, %s does: on %s, lunkeeper move %s; to "
+			     "have it here: lunkeeper lun take %s",
+			     name, owner, owner, name, name);
+	else
+		control_fail(request, "not-owner",
+			     "%s: this node does not own it, %s does: give the command on %s", name,
+			     owner, owner);
+}
+
 void group_obey(struct group *group, struct control_request *request, enum arbiter_command command,
 		uint8_t node, bool on, uint32_t wait_ms)
 {
@@ -193,7 +215,9 @@ void group_obey(struct group *group, struct control_request *request, enum arbit
 	group->later_command = command;
 	if (group->later)
 		answer = ARBITER_ANSWER_STARTED;
-	if (answer != ARBITER_ANSWER_STARTED && answer != ARBITER_ANSWER_ALREADY)
+	if (answer == ARBITER_ANSWER_NOT_OWNER)
+		refuse_not_owner(group, request, command);
+	else if (answer != ARBITER_ANSWER_STARTED && answer != ARBITER_ANSWER_ALREADY)
 		control_fail(request, codes[answer], "%s: %s", group->config->name,
 			     arbiter_answer_text(answer));
 	else if (answer != ARBITER_ANSWER_STARTED || wait_ms == 0 || !waiter_add(group, &waiter))

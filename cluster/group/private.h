@@ -18,6 +18,7 @@
 #include "cluster/agents/service_host.h"
 #include "cluster/core/owner_progress.h"
 #include "cluster/core/size_policy.h"
+#include "cluster/group/told_private.h"
 #include "iscsi/sessions.h"
 #include "scsi/lun_proof.h"
 
@@ -148,7 +149,14 @@ struct group_lun {
 	bool is_map;              /* that is a multipath map */
 	char *place_note;         /* what was last said of it; NULL: nothing */
 	char *missing; /* why there is no block device for its data; NULL: there is one */
-	char *orphans; /* nexuses that bear our key, and are none of ours; NULL: none */
+	/* Nexuses of no path of ours that the last READ FULL STATUS listed. */
+	struct {
+		uint64_t key;
+		char transport[GROUP_TRANSPORT_MAX];
+	} others[GROUP_OTHERS_MAX];
+	size_t other_count;
+	char refusal[160]; /* why its reservations cannot be read, in words; with no_pr */
+	char *orphans;     /* nexuses that bear our key, and are none of ours; NULL: none */
 	uint64_t orphans_since_ms, orphans_swapped_ms;
 	struct multipathd_map *multipathd; /* NULL: no map yet */
 	uint64_t told_key;                 /* what multipathd was told last; 0 none */
@@ -177,12 +185,6 @@ enum group_unfit {
 };
 
 struct group_record;
-
-struct group_alarm {
-	bool on;
-	uint64_t key, since_ms;
-	uint16_t lun;
-};
 
 struct group;
 
@@ -276,6 +278,7 @@ struct group {
 			probe */
 	char unfit[GROUP_UNFIT_COUNT][GROUP_REASON]; /* all "": fit */
 	struct group_alarm alarms[GROUP_ALARMS];
+	struct group_told told;
 	struct group_waiter waiters[GROUP_WAITERS];
 	bool later; /* an order came in the middle of a probe, and is given again behind that */
 	enum arbiter_command later_command;
@@ -404,5 +407,8 @@ bool group_waiters_any(const struct group *group);
 /* False: too many wait already. */
 bool group_waiter_add(struct group *group, const struct group_waiter *waiter);
 void group_waiters_close(struct group *group);
+
+/* status.c */
+json_t *group_key_json(const struct group_home *home, uint64_t key); /* null for 0 */
 
 #endif

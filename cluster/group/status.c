@@ -5,13 +5,14 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "cluster/base/clock.h"
 #include "cluster/group/private.h"
 #include "cluster/core/key.h"
 #include "scsi/mode.h"
 
-static json_t *key_json(const struct group_home *home, uint64_t value)
+json_t *group_key_json(const struct group_home *home, uint64_t value)
 {
 	const struct config_node *node;
 	char text[KEY_TEXT_SIZE];
@@ -60,9 +61,9 @@ static json_t *path_json(const struct group_path *path, const char *role,
 	}
 	json_object_set_new(json, "registered", json_boolean(view->nexus[path->nexus].registered));
 	json_object_set_new(json, "key",
-			    key_json(home, view->nexus[path->nexus].registered
-						   ? view->nexus[path->nexus].key
-						   : 0));
+			    group_key_json(home, view->nexus[path->nexus].registered
+							 ? view->nexus[path->nexus].key
+							 : 0));
 	return json;
 }
 
@@ -82,7 +83,7 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 
 	arbiter_get_lun_view(group->arbiter, i, &view);
 	for (uint8_t k = 0; k < view.key_count; k++)
-		json_array_append_new(keys, key_json(group->home, view.keys[k]));
+		json_array_append_new(keys, group_key_json(group->home, view.keys[k]));
 	for (size_t k = 0; k < lun->path_count; k++)
 		if (lun->paths[k].path)
 			json_array_append_new(
@@ -93,19 +94,21 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 	if (group->gate)
 		json_array_append_new(paths,
 				      path_json(&lun->gate_path, "data", &view, group->home));
-	json = json_pack("{s:s, s:s?, s:s?, s:s?, s:I, s:b, s:o, s:o, s:o, s:o, s:o}", "name",
+	json = json_pack("{s:s, s:s?, s:s?, s:s?, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "name",
 			 lun->config->name, "device", lun_device(lun), "wwid", lun->wwid,
-			 "wwid_wanted", lun->config->wwid, "size", (json_int_t)lun->size, "owned",
+			 "wwid_wanted", lun->config->wwid, "size",
+			 lun->size ? json_integer((json_int_t)lun->size) : json_null(), "owned",
 			 view.owned, "holder",
-			 view.seen ? key_json(group->home, view.holder) : json_null(), "generation",
-			 view.seen ? json_integer(view.generation) : json_null(), "look_age_ms",
-			 age(view.last_look_ms), "keys", keys, "paths", paths);
+			 view.seen ? group_key_json(group->home, view.holder) : json_null(),
+			 "generation", view.seen ? json_integer(view.generation) : json_null(),
+			 "look_age_ms", age(view.last_look_ms), "keys", keys, "paths", paths);
 	json_object_set_new(json, "known", json_boolean(view.seen));
+	json_object_set_new(json, "block_size",
+			    lun->block_size ? json_integer(lun->block_size) : json_null());
 	json_object_set_new(json, "aptpl",
 			    lun->capabilities_known ? json_boolean(lun->aptpl) : json_null());
 	if (lun->no_pr)
-		json_object_set_new(json, "problem",
-				    json_string("it supports no persistent reservations"));
+		json_object_set_new(json, "problem", json_string(lun->refusal));
 	else if (group_lun_write_protected(lun))
 		json_object_set_new(json, "problem", json_string(SCSI_WRITE_PROTECTED_TEXT));
 	else if (lun->no_room)
@@ -113,54 +116,6 @@ static json_t *lun_json(const struct group *group, uint16_t i)
 	if (group->gate_kind)
 		group->gate_kind->lun_json(lun, json);
 	return json;
-}
-
-/* An alarm about a key is over when no look shows the key any more. */
-static bool alarm_is_on(const struct group *group, const struct group_alarm *alarm)
-{
-	if (!alarm->on)
-		return false;
-	if (alarm->key == 0 ||
-	    arbiter_alarm_ends_itself((enum arbiter_alarm)(alarm - group->alarms)))
-		return true;
-	for (uint16_t i = 0; i < group->lun_count; i++) {
-		struct arbiter_lun_view view;
-
-		arbiter_get_lun_view(group->arbiter, i, &view);
-		if (view.holder == alarm->key)
-			return true;
-		for (uint8_t k = 0; k < view.key_count; k++)
-			if (view.keys[k] == alarm->key)
-				return true;
-	}
-	return false;
-}
-
-static json_t *alarms_json(const struct group *group)
-{
-	json_t *alarms = json_array();
-	char text[160];
-
-	for (unsigned k = 0; k < ARBITER_ALARM_COUNT; k++) {
-		const struct group_alarm *alarm = &group->alarms[k];
-
-		if (alarm_is_on(group, alarm))
-			json_array_append_new(
-				alarms, json_pack("{s:s, s:s, s:o, s:s, s:o}", "name",
-						  arbiter_alarm_name((enum arbiter_alarm)k), "text",
-						  arbiter_alarm_text((enum arbiter_alarm)k), "key",
-						  key_json(group->home, alarm->key), "lun",
-						  group->luns[alarm->lun].config->name, "since_ms",
-						  age(alarm->since_ms)));
-	}
-	snprintf(text, sizeof(text), "it owns the LUN and does not serve: %s",
-		 owner_progress_text(group->progress_cause));
-	if (group->progress_alarm)
-		json_array_append_new(alarms, json_pack("{s:s, s:s, s:n, s:s, s:o}", "name",
-							"no-progress", "text", text, "key", "lun",
-							group->luns[0].config->name, "since_ms",
-							age(group->progress_since_ms)));
-	return alarms;
 }
 
 json_t *group_status_json(const struct group *group)
@@ -183,9 +138,10 @@ json_t *group_status_json(const struct group *group)
 			 group->gate_kind ? group->gate_kind->name : "none", "service",
 			 arbiter_service_name(view.service), "fit", !unfit, "unfit_reason", unfit,
 			 "maintenance", view.maintenance, "automatic", view.automatic);
-	json_object_set_new(json, "key", key_json(group->home, view.key));
+	json_object_set_new(json, "key", group_key_json(group->home, view.key));
 	json_object_set_new(json, "holder",
-			    view.last_look_ms ? key_json(group->home, view.holder) : json_null());
+			    view.last_look_ms ? group_key_json(group->home, view.holder)
+					      : json_null());
 	json_object_set_new(json, "known", json_boolean(view.last_look_ms != 0));
 	json_object_set_new(json, "look_age_ms", age(view.last_look_ms));
 	json_object_set_new(json, "generation", json_integer(view.generation));
@@ -197,7 +153,10 @@ json_t *group_status_json(const struct group *group)
 	json_object_set_new(json, "resources",
 			    group->service ? service_host_resources_json(group->service)
 					   : json_array());
-	json_object_set_new(json, "alarms", alarms_json(group));
+	group_cause_json(group, json);
+	json_object_set_new(json, "peers", group_peers_json(group));
+	json_object_set_new(json, "standby_ms", age(group->told.standby_ms));
+	json_object_set_new(json, "alarms", group_alarms_json(group));
 	if (group->gate_kind && group->gate_kind->problem(group, problem, sizeof(problem)))
 		json_object_set_new(json, "gate_problem", json_string(problem));
 	return json;
@@ -221,11 +180,11 @@ static json_t *ledger_row(const struct group *group, const struct group_lun *lun
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "group",
 			 group->config->name, "lun", lun->config->name, "node",
 			 group->home->node_name, "path", path->path->name, "role",
-			 data ? "data" : "look", "expected", key_json(group->home, expected),
-			 "actual", key_json(group->home, actual), "agrees", expected == actual,
-			 "holder", key_json(group->home, view->holder), "generation",
-			 view->seen ? json_integer(view->generation) : json_null(), "look_age_ms",
-			 age(view->last_look_ms));
+			 data ? "data" : "look", "expected", group_key_json(group->home, expected),
+			 "actual", group_key_json(group->home, actual), "agrees",
+			 expected == actual, "holder", group_key_json(group->home, view->holder),
+			 "generation", view->seen ? json_integer(view->generation) : json_null(),
+			 "look_age_ms", age(view->last_look_ms));
 }
 
 json_t *group_ledger_json(const struct group *group, const char *name)
@@ -252,10 +211,10 @@ json_t *group_ledger_json(const struct group *group, const char *name)
 				json_pack("{s:s, s:s, s:n, s:s, s:s, s:n, s:o, s:b, s:o, s:I, s:o}",
 					  "group", group->config->name, "lun", lun->config->name,
 					  "node", "path", lun->orphans, "role", "orphan",
-					  "expected", "actual", key_json(group->home, view.key),
-					  "agrees", false, "holder",
-					  key_json(group->home, view.holder), "generation",
-					  (json_int_t)view.generation, "look_age_ms",
+					  "expected", "actual",
+					  group_key_json(group->home, view.key), "agrees", false,
+					  "holder", group_key_json(group->home, view.holder),
+					  "generation", (json_int_t)view.generation, "look_age_ms",
 					  age(view.last_look_ms)));
 		for (uint8_t k = 0; k < view.key_count;
 		     k++) /* registered, but by no path of this node */
@@ -267,11 +226,11 @@ json_t *group_ledger_json(const struct group *group, const char *name)
 						  "group", group->config->name, "lun",
 						  lun->config->name, "node", NULL, "path", NULL,
 						  "role", "other", "expected", "actual",
-						  key_json(group->home, view.keys[k]), "agrees",
-						  view.keys[k] == view.holder, "holder",
-						  key_json(group->home, view.holder), "generation",
-						  (json_int_t)view.generation, "look_age_ms",
-						  age(view.last_look_ms)));
+						  group_key_json(group->home, view.keys[k]),
+						  "agrees", view.keys[k] == view.holder, "holder",
+						  group_key_json(group->home, view.holder),
+						  "generation", (json_int_t)view.generation,
+						  "look_age_ms", age(view.last_look_ms)));
 	}
 	return rows;
 }
@@ -281,9 +240,19 @@ static void add_line(json_t *lines, const char *text)
 	json_array_append_new(lines, json_string(text));
 }
 
+static const char *wall_text(int64_t wall_ms, char *buffer, size_t size)
+{
+	time_t seconds = (time_t)(wall_ms / 1000);
+	struct tm local;
+
+	localtime_r(&seconds, &local);
+	strftime(buffer, size, "%Y-%m-%d %H:%M:%S", &local);
+	return buffer;
+}
+
 static void explain_place(const struct group *group, const struct arbiter_view *view, json_t *lines)
 {
-	char text[700], holder[64];
+	char text[700], holder[64], when[40];
 
 	group_key_text(group->home, view->holder, holder, sizeof(holder));
 	if (!view->last_look_ms) {
@@ -304,9 +273,16 @@ static void explain_place(const struct group *group, const struct arbiter_view *
 			 group->luns[0].config->name, holder,
 			 (unsigned long long)(clock_now_ms() - view->last_look_ms));
 	add_line(lines, text);
-	snprintf(text, sizeof(text), "It came to this state because: %s.",
-		 arbiter_rule_text(group->reason));
-	add_line(lines, text);
+	if (group->told.cause.text[0]) {
+		snprintf(text, sizeof(text), "Why it is there: %s (%s).", group->told.cause.text,
+			 wall_text(group->told.cause.wall_ms, when, sizeof(when)));
+		add_line(lines, text);
+	}
+	if (view->state != ARBITER_STATE_OWNER && view->state != ARBITER_STATE_STANDBY) {
+		snprintf(text, sizeof(text), "What is going on: %s.",
+			 arbiter_rule_text(group->reason));
+		add_line(lines, text);
+	}
 }
 
 /* A path that cannot be used, and why: perhaps all that there is to be said. */

@@ -15,8 +15,9 @@ static void waiter_end(struct group_waiter *waiter, const struct group *group, c
 	if (problem)
 		control_fail(request, code, "%s: %s", group->config->name, problem);
 	else
-		control_reply(request, json_pack("{s:s, s:s}", "result", "done", "state",
-						 arbiter_state_name(group->state)));
+		control_reply(request, json_pack("{s:s, s:s, s:s?}", "result", "done", "state",
+						 arbiter_state_name(group->state), "owner",
+						 group_owner_name(group)));
 }
 
 static bool is_serving(const struct group *group)
@@ -39,6 +40,15 @@ static bool is_handed_over(const struct group *group)
 	       key_is_ours(view.holder, key_cluster_hash(group->home->config->cluster)) &&
 	       key_decode(&key, view.holder) && key.node != group->home->self->id &&
 	       key.kind != KEY_KIND_OFFER;
+}
+
+static bool is_held_here(const struct group *group)
+{
+	struct arbiter_view view;
+	struct key key;
+
+	arbiter_get_view(group->arbiter, &view);
+	return group_owner_of(group, view.holder, &key) == group->home->self->id;
 }
 
 /* 1: the command has reached its end; -1: it has failed, and why; 0: not yet */
@@ -65,12 +75,14 @@ static int waiter_verdict(const struct group *group, const struct group_waiter *
 			       ? -1
 			       : 0;
 	case ARBITER_COMMAND_YIELD:
-		*problem = "nobody took it, so it was claimed again here";
+		*problem = group->reason == ARBITER_RULE_OWNER_OFFER_EXPIRED
+				   ? "nobody took it, so it was claimed again here"
+				   : "it has come back to this node; see lunkeeper events";
 		if (standby)
 			return is_handed_over(group);
 		return changed && is_serving(group) ? -1 : 0;
 	case ARBITER_COMMAND_RELEASE:
-		return standby || group->state == ARBITER_STATE_RELEASED ? 1 : 0;
+		return (standby || group->state == ARBITER_STATE_RELEASED) && !is_held_here(group);
 	case ARBITER_COMMAND_SHUTDOWN:
 		return group->state == ARBITER_STATE_RELEASED ? 1 : 0;
 	case ARBITER_COMMAND_MAINTENANCE:

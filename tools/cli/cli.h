@@ -126,7 +126,12 @@ enum cli_colour {
 const char *cli_colour(FILE *out, enum cli_colour colour);
 /* True when the locale is UTF-8: line-drawing and dashes may be used. */
 bool cli_utf8(void);
-unsigned cli_width(void); /* columns of stdout's terminal; 0: none */
+unsigned cli_width(void);  /* columns of stdout's terminal; 0: none */
+unsigned cli_height(void); /* its lines; 0: none */
+/* It is a terminal on which something can be written over. */
+bool cli_redraws(FILE *out);
+/* So much of the text as fits into so many columns (0: all); colours are ended in any case. */
+void cli_print_clipped(FILE *out, const char *text, size_t length, size_t width);
 /* Columns that a text takes, escape sequences not counted. */
 size_t cli_text_width(const char *text);
 
@@ -140,6 +145,12 @@ void cli_table_row(struct cli_table *table);
 /* The next cell of the row. */
 void cli_table_cell(struct cli_table *table, enum cli_colour colour, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* A line below the row, of no column's width. */
+void cli_table_note(struct cli_table *table, enum cli_colour colour, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Columns are at least so wide, and widths becomes what they are: the next table has no narrower
+ * ones. widths: CLI_TABLE_COLUMNS_MAX many, 0 at first; must stay. */
+void cli_table_keep(struct cli_table *table, size_t *widths);
 void cli_table_indent(struct cli_table *table, unsigned columns);
 void cli_table_print(const struct cli_table *table, FILE *out);
 void cli_table_free(struct cli_table *table);

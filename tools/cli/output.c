@@ -15,14 +15,19 @@
 
 /* Colours and the terminal. */
 
+bool cli_redraws(FILE *out)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(fileno(out)) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+/* What is in memory goes to stdout in the end. */
 static bool cli_coloured(FILE *out)
 {
 	const char *no_color = getenv("NO_COLOR");
-	const char *term = getenv("TERM");
 
-	if (no_color && *no_color)
-		return false;
-	return isatty(fileno(out)) && term && strcmp(term, "dumb") != 0;
+	return !(no_color && *no_color) && cli_redraws(fileno(out) < 0 ? stdout : out);
 }
 
 const char *cli_colour(FILE *out, enum cli_colour colour)
@@ -50,31 +55,65 @@ unsigned cli_width(void)
 	return window.ws_col;
 }
 
-size_t cli_text_width(const char *text)
+unsigned cli_height(void)
+{
+	struct winsize window;
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window))
+		return 0;
+	return window.ws_row;
+}
+
+/* The next character, or escape sequence, of at least one byte; *columns: what it takes. */
+static size_t cli_character(const char *text, size_t length, size_t *columns)
 {
 	mbstate_t state = {0};
-	size_t width = 0;
+	wchar_t wide;
+	size_t bytes;
+	int width;
 
-	while (*text) {
-		wchar_t wide;
-		size_t length;
-		int columns;
+	*columns = 0;
+	if (text[0] == '\033') {
+		const char *end = memchr(text, 'm', length);
 
-		if (text[0] == '\033') {
-			text += strcspn(text, "m");
-			text += *text == 'm';
-			continue;
-		}
-		length = mbrtowc(&wide, text, MB_CUR_MAX, &state);
-		if (length == (size_t)-1 || length == (size_t)-2 || length == 0) {
-			memset(&state, 0, sizeof(state));
-			text++;
-			width++;
-			continue;
-		}
-		columns = wcwidth(wide);
-		width += columns > 0 ? (size_t)columns : 0;
-		text += length;
+		return end ? (size_t)(end - text) + 1 : length;
+	}
+	bytes = mbrtowc(&wide, text, length, &state);
+	if (bytes == (size_t)-1 || bytes == (size_t)-2 || bytes == 0) {
+		*columns = 1;
+		return 1;
+	}
+	width = wcwidth(wide);
+	*columns = width > 0 ? (size_t)width : 0;
+	return bytes;
+}
+
+void cli_print_clipped(FILE *out, const char *text, size_t length, size_t width)
+{
+	size_t used = 0;
+
+	while (length > 0) {
+		size_t columns, bytes = cli_character(text, length, &columns);
+
+		/* escape sequences that come behind the edge are put all the same: they end colours */
+		if (!width || used + columns <= width)
+			fwrite(text, 1, bytes, out);
+		used += columns;
+		text += bytes;
+		length -= bytes;
+	}
+}
+
+size_t cli_text_width(const char *text)
+{
+	size_t width = 0, length = strlen(text);
+
+	while (length > 0) {
+		size_t columns, bytes = cli_character(text, length, &columns);
+
+		width += columns;
+		text += bytes;
+		length -= bytes;
 	}
 	return width;
 }
@@ -128,6 +167,7 @@ struct cli_cell {
 
 struct cli_row {
 	struct cli_cell cells[CLI_TABLE_COLUMNS_MAX];
+	struct cli_cell note; /* a line below it */
 };
 
 struct cli_table {
@@ -135,6 +175,7 @@ struct cli_table {
 	bool headed, right[CLI_TABLE_COLUMNS_MAX];
 	size_t columns, rows, capacity, filled;
 	unsigned indent;
+	size_t *kept; /* widths from table to table; NULL: none */
 	struct cli_row *row;
 };
 
@@ -184,6 +225,24 @@ void cli_table_cell(struct cli_table *table, enum cli_colour colour, const char 
 	if (vasprintf(&cell->text, format, arguments) < 0)
 		abort();
 	va_end(arguments);
+}
+
+void cli_table_note(struct cli_table *table, enum cli_colour colour, const char *format, ...)
+{
+	struct cli_cell *note = &table->row[table->rows - 1].note;
+	va_list arguments;
+
+	free(note->text);
+	note->colour = colour;
+	va_start(arguments, format);
+	if (vasprintf(&note->text, format, arguments) < 0)
+		abort();
+	va_end(arguments);
+}
+
+void cli_table_keep(struct cli_table *table, size_t *widths)
+{
+	table->kept = widths;
 }
 
 size_t cli_table_rows(const struct cli_table *table)
@@ -237,11 +296,22 @@ void cli_table_print(const struct cli_table *table, FILE *out)
 			if (width > widths[i])
 				widths[i] = width;
 		}
+		if (table->kept && table->kept[i] > widths[i])
+			widths[i] = table->kept[i];
+		if (table->kept)
+			table->kept[i] = widths[i];
 	}
 	if (table->headed)
 		cli_table_print_row(table, out, widths, NULL);
-	for (size_t r = 0; r < table->rows; r++)
+	for (size_t r = 0; r < table->rows; r++) {
+		const struct cli_cell *note = &table->row[r].note;
+
 		cli_table_print_row(table, out, widths, &table->row[r]);
+		if (note->text)
+			fprintf(out, "%*s%s%s%s\n", (int)table->indent + 6, "",
+				cli_colour(out, note->colour), note->text,
+				cli_colour(out, CLI_PLAIN));
+	}
 }
 
 void cli_table_free(struct cli_table *table)
@@ -251,6 +321,7 @@ void cli_table_free(struct cli_table *table)
 	for (size_t r = 0; r < table->rows; r++) {
 		for (size_t i = 0; i < table->columns; i++)
 			free(table->row[r].cells[i].text);
+		free(table->row[r].note.text);
 	}
 	free(table->row);
 	free(table);

@@ -137,12 +137,26 @@ static int order_await_standby(const struct order *order)
 	}
 }
 
+static void order_say(const struct order *order, const struct order_kind *kind,
+		      const json_t *answer, const char *subject)
+{
+	bool already = strcmp(cli_json_text(answer, "result"), "already") == 0;
+	const char *owner = cli_json_text(answer, "owner");
+
+	printf("%s%s%s", subject, subject[0] ? ": " : "",
+	       already       ? "nothing to do"
+	       : order->wait ? kind->done
+			     : kind->accepted);
+	if (!already && order->wait && owner[0] && strcmp(kind->request, "yield") == 0)
+		printf(" to %s", owner);
+	putchar('\n');
+}
+
 static int order_send(const struct order *order, const struct order_kind *kind, json_t *request,
 		      const char *subject)
 {
 	bool waits = order->wait && kind->arguments_max > 0;
 	json_t *answer;
-	bool already;
 	int verdict;
 
 	if (waits)
@@ -158,14 +172,10 @@ static int order_send(const struct order *order, const struct order_kind *kind, 
 			return verdict;
 		}
 	}
-	already = strcmp(cli_json_text(answer, "result"), "already") == 0;
 	if (order->daemon.json)
 		cli_json_print(json_incref(answer));
 	else
-		printf("%s%s%s\n", subject, subject[0] ? ": " : "",
-		       already       ? "nothing to do"
-		       : order->wait ? kind->done
-				     : kind->accepted);
+		order_say(order, kind, answer, subject);
 	json_decref(answer);
 	return CLI_EXIT_OK;
 }
