@@ -7,8 +7,13 @@
 #include <string.h>
 
 #include "tools/cli/cli.h"
+#include "tools/cluster/help.h"
 
 static const struct cli_command lunkeeper_commands[] = {
+	{"help", cmd_help, "To begin with", "TASK",
+	 "a page for: own, who, stale-key, move, maintenance, failback, replace-node, grow, "
+	 "add-path, "
+	 "alarm"},
 	{"lun", cmd_lun, "LUNs", "SUBCOMMAND ...",
 	 "look at LUNs, reserve, probe, own them (needs no daemon)"},
 	{"status", cmd_status, "This cluster, through the daemon", "[--watch]",
@@ -35,10 +40,21 @@ static const struct cli_command lunkeeper_commands[] = {
 	{NULL, NULL, NULL, NULL, NULL},
 };
 
+static bool is_command(const char *name)
+{
+	for (const struct cli_command *c = lunkeeper_commands; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
+	if (argc > 2 && strcmp(argv[1], "help") == 0 &&
+	    (!is_command(argv[2]) || (argc == 3 && help_is_task(argv[2]))))
+		return help_task(argc - 2, argv + 2);
 	return cli_dispatch("lunkeeper",
 			    "LunKeeper " LUNKEEPER_VERSION
 			    ": who owns which LUN, as the LUN itself says.",

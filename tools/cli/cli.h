@@ -182,6 +182,7 @@ int cmd_events(int argc, char **argv);
 int cmd_order(int argc,
 	      char **argv); /* move, start, stop, standby, online, maintenance, by argv[0] */
 int cmd_daemon(int argc, char **argv); /* ping, reload, restart, shutdown, by argv[0] */
+int cmd_help(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_lun_order(int argc, char **argv); /* of `lunkeeper lun`: claim, take, yield, release */
 int cmd_check(int argc, char **argv);
