@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "cluster/gate/nbdkit/attach.h"
-#include "cluster/gate/dm/ioctl.h"
+#include "cluster/gate/dm/gate.h"
 #include "iscsi/secrets.h"
 #include "scsi/mode.h"
 #include "tools/check/check.h"

@@ -9,6 +9,7 @@
 #define CLUSTER_GATE_DM_GATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <uv.h>
@@ -88,5 +89,9 @@ const char *gate_dm_cause_text(enum gate_dm_cause cause);
 /* remove: fails and removes the device too. closed() may be NULL; `changed` is not called
  * any more. */
 void gate_dm_free(struct gate_dm *gate, bool remove, void (*closed)(void *user), void *user);
+
+/* Whether gates on kernel devices can be made here: text says with what, or why not. Loads the
+ * kernel's module. 0 or -errno. */
+int gate_dm_possible(char *text, size_t size);
 
 #endif

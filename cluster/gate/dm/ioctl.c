@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
+#include "cluster/gate/dm/gate.h"
 #include "cluster/gate/dm/ioctl.h"
 
 #define CONTROL "/dev/" DM_DIR "/" DM_CONTROL_NODE

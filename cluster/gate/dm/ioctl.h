@@ -24,10 +24,6 @@ struct gate_dm_info {
  * message for people. */
 int gate_dm_control_open(char *message, size_t message_size);
 
-/* Whether gates on kernel devices can be made here: text says with what, or why not. Loads the
- * kernel's module. 0 or -errno. */
-int gate_dm_possible(char *text, size_t size);
-
 /* All return 0 or -errno as the kernel says: -ENXIO there is no such device, -EBUSY the name or
  * UUID is taken, or the device is open. */
 int gate_dm_create(int control, const char *name, const char *uuid, struct gate_dm_info *info);
