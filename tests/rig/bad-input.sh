@@ -57,16 +57,23 @@ echo 'clutter = 5' >"$FOLDER/jerry/etc/bad.conf"
 LINES_MAX=6 refuses 'bad.conf:1' daemon --config /etc/lunkeeper/bad.conf
 refuses 'no node|not.*configur|stranger' daemon --node stranger
 
+# It starts all the same, so that it can defend what it owns; says at once what is wrong, and takes nothing.
+complains() {
+	on jerry timeout 4 lunkeeperd --state "$1" >"$SCRATCH/said" 2>&1 || true
+	grep -q "^<3>.*state folder $1: .*\(expected\|free space\)" "$SCRATCH/said" || fail "nothing is said of $1: $(cat "$SCRATCH/said")"
+	if grep -q 'standby -> challenging\|-> owner' "$SCRATCH/said"; then fail "it challenges without a state folder"; fi
+	grep "^<3>.*state folder" "$SCRATCH/said"
+}
 echo "--- a state folder that cannot be used"
 echo file >"$FOLDER/jerry/file"
-refuses "$FOLDER/jerry/file" daemon --state "$FOLDER/jerry/file"
+complains "$FOLDER/jerry/file"
 mkdir "$FOLDER/jerry/open"
 chmod 777 "$FOLDER/jerry/open"
-refuses "$FOLDER/jerry/open" daemon --state "$FOLDER/jerry/open"
+complains "$FOLDER/jerry/open"
 
 echo "--- a full disk"
 on jerry sh -c 'mkdir /run/full && mount -t tmpfs -o size=4k none /run/full && mkdir /run/full/state && chmod 700 /run/full/state && dd if=/dev/zero of=/run/full/fill bs=1k status=none' || true
-refuses '/run/full/state|space' daemon --state /run/full/state
+complains /run/full/state
 
 echo "--- CLI without a daemon"
 refuses 'lunkeeperd' cli jerry status
