@@ -210,9 +210,10 @@ static void a_daemon_left_behind_is_not_waited_for(void)
 
 	story("setsid sleep 30 & echo $!", SERVICE_OPERATION_START);
 	CU_ASSERT_EQUAL(got.result.result, SERVICE_RESULT_OK);
+	CU_ASSERT_STRING_EQUAL(got.error, "");
 	CU_ASSERT_TRUE(got.at_ms - begun_ms < 2000);
 	pid = got.output;
-	CU_ASSERT_TRUE(atoi(pid) > 1);
+	CU_ASSERT_TRUE_FATAL(atoi(pid) > 1);                      /* 0 would be everybody here */
 	snprintf(command, sizeof(command), "kill %d", atoi(pid)); /* and it lives */
 	CU_ASSERT_EQUAL(system(command), 0);
 }
