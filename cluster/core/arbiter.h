@@ -451,6 +451,8 @@ struct arbiter_lun_view {
 void arbiter_get_lun_view(const struct arbiter *arbiter, uint16_t lun,
 			  struct arbiter_lun_view *view);
 
+/* Whether a node in this state takes the LUNs for its own, be it about to give them up. */
+bool arbiter_state_owns(enum arbiter_state state);
 const char *arbiter_state_name(enum arbiter_state state); /* "standby" */
 const char *arbiter_rule_name(enum arbiter_rule rule);    /* "owner-turn-away" */
 const char *arbiter_rule_text(enum arbiter_rule rule);

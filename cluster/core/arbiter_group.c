@@ -92,9 +92,9 @@ void arbiter_set_state(struct arbiter *a, enum arbiter_state state, enum arbiter
 	arbiter_emit(a, &effect);
 }
 
-bool arbiter_is_owning(const struct arbiter *a)
+bool arbiter_state_owns(enum arbiter_state state)
 {
-	switch (a->state) {
+	switch (state) {
 	case ARBITER_STATE_TAKING:
 	case ARBITER_STATE_OWNER:
 	case ARBITER_STATE_REASSERTING:
@@ -111,6 +111,11 @@ bool arbiter_is_owning(const struct arbiter *a)
 		return false;
 	}
 	return false;
+}
+
+bool arbiter_is_owning(const struct arbiter *a)
+{
+	return arbiter_state_owns(a->state);
 }
 
 /* --- keys and claims --- */

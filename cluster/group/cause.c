@@ -57,27 +57,6 @@ const char *group_owner_name(const struct group *group)
 	return node ? node->name : NULL;
 }
 
-static bool is_owning(enum arbiter_state state)
-{
-	switch (state) {
-	case ARBITER_STATE_TAKING:
-	case ARBITER_STATE_OWNER:
-	case ARBITER_STATE_REASSERTING:
-	case ARBITER_STATE_YIELDING:
-	case ARBITER_STATE_OFFERING:
-	case ARBITER_STATE_CUT_OFF:
-		return true;
-	case ARBITER_STATE_STANDBY:
-	case ARBITER_STATE_CHALLENGING:
-	case ARBITER_STATE_SEIZING:
-	case ARBITER_STATE_REQUESTING:
-	case ARBITER_STATE_DEPOSED:
-	case ARBITER_STATE_RELEASED:
-		return false;
-	}
-	return false;
-}
-
 static void cause_set(struct group *group, int owner, const char *text)
 {
 	struct group_cause *cause = &group->told.cause;
@@ -206,7 +185,7 @@ void group_cause_state(struct group *group, const struct arbiter_effect *effect)
 		note_silence(group);
 		cause_set(group, group->home->self->id, text);
 		group->told.asked = false;
-	} else if (is_owning(old) && !is_owning(state)) {
+	} else if (arbiter_state_owns(old) && !arbiter_state_owns(state)) {
 		cause_of_losing(group, effect);
 	}
 	if (state == ARBITER_STATE_STANDBY &&
@@ -264,9 +243,9 @@ void group_cause_settle(struct group *group)
 		return;
 	}
 	/* Ours is told by the arbiter's states; what an owner sees of others is its own matter. */
-	if ((is_owning(view.state) && group->told.cause.owner != GROUP_OWNER_UNKNOWN) ||
+	if ((arbiter_state_owns(view.state) && group->told.cause.owner != GROUP_OWNER_UNKNOWN) ||
 	    view.state == ARBITER_STATE_SEIZING ||
-	    (owner == group->home->self->id && !is_owning(view.state)))
+	    (owner == group->home->self->id && !arbiter_state_owns(view.state)))
 		return;
 	if (!cause_remembered(group, owner))
 		cause_of_other(group, owner);
